@@ -1,0 +1,1 @@
+//! RocketMQ v2 wire types.

@@ -1,0 +1,2 @@
+//! LiteMQ.
+fn main() {}

@@ -1,0 +1,15 @@
+//! Durable, ordered records of channels, and the small state beside them.
+//!
+//! Knows shards, channels, offsets and opaque keys and values. Never knows topics, groups or
+//! messages: payloads, keys and values are bytes here.
+
+mod batch;
+mod error;
+mod store;
+
+pub use batch::{Batch, ChannelRef, Op, ShardId};
+pub use error::StoreError;
+pub use store::{
+    BoxFuture, CheckpointWriter, Durability, KEY_BYTES_MAX, Lsn, PAYLOAD_BYTES_MAX, ReadLimit, ReadPage, Recovered, ShardStore,
+    StateSink, StoredRecord, StoreUsage,
+};
