@@ -24,10 +24,8 @@ pub mod v2 {
     #![allow(
         clippy::all,
         clippy::pedantic,
-        clippy::allow_attributes,
         missing_docs,
         missing_debug_implementations,
-        unreachable_pub,
         unused_qualifications,
         rustdoc::all
     )]

@@ -1,2 +1,2 @@
-//! LiteMQ.
+//! The litemq binary.
 fn main() {}

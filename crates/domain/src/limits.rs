@@ -1,0 +1,65 @@
+//! Every limit of the broker's rules, with its unit. What a configuration may change lives in
+//! [`crate::Group`] and [`crate::Topic`]; these are the bounds around it.
+
+use crate::time::DurationMs;
+
+/// Lite topic name, UTF-8 bytes.
+pub const LITE_TOPIC_BYTES_MAX: usize = 64;
+/// Topic name, characters.
+pub const TOPIC_CHARS_MAX: usize = 127;
+/// Consumer group name, characters.
+pub const GROUP_CHARS_MAX: usize = 120;
+/// Client id, bytes; the official SDKs make about 60.
+pub const CLIENT_ID_BYTES_MAX: usize = 255;
+
+/// Message body, bytes.
+pub const BODY_BYTES_MAX: usize = 4 << 20;
+/// User properties of a message.
+pub const USER_PROPERTIES_MAX: usize = 128;
+/// User property keys and values, tag and keys of a message together, bytes.
+pub const PROPERTIES_BYTES_MAX: usize = 16 << 10;
+/// Message group, bytes; one less is allowed.
+pub const MESSAGE_GROUP_BYTES_MAX: usize = 64;
+/// Messages of one send request.
+pub const SEND_MESSAGES_MAX: usize = 1024;
+
+/// Messages handed out by one receive.
+pub const RECEIVE_MESSAGES_MAX: usize = 32;
+/// Messages of one (group, lite topic) that may be handed out and unsettled at a time in an
+/// ordered group: one batch.
+pub const ORDERED_RUN_MAX: usize = RECEIVE_MESSAGES_MAX;
+/// The same in a group without order.
+pub const UNORDERED_RUN_MAX: usize = 256;
+
+/// Shortest invisible duration of a receive.
+pub const INVISIBLE_MIN: DurationMs = DurationMs::from_secs(10);
+/// Longest invisible duration of a receive or change.
+pub const INVISIBLE_MAX: DurationMs = DurationMs::from_hours(12);
+/// Invisible duration of a receive with automatic renewal; the lease is then renewed by as much.
+pub const AUTO_RENEW_STEP: DurationMs = DurationMs::from_secs(60);
+/// How long a lease is renewed at most, from the delivery on.
+pub const AUTO_RENEW_MAX: DurationMs = DurationMs::from_hours(3);
+/// After a restart a renewed lease lives at least this long, so that its client can come back.
+pub const RESTART_GRACE: DurationMs = DurationMs::from_secs(30);
+
+/// Delivery attempts of a message when the group does not say.
+pub const MAX_ATTEMPTS_DEFAULT: u16 = 17;
+/// Most delivery attempts a group may ask for.
+pub const MAX_ATTEMPTS_MAX: u16 = 1000;
+/// Lite topics one client of a group may subscribe to when the group does not say.
+pub const CLIENT_QUOTA_DEFAULT: u32 = 2000;
+/// Names in one subscription sync, whatever the quota.
+pub const SYNC_NAMES_MAX: usize = 1 << 20;
+
+/// Longest time to live of a lite topic.
+pub const TTL_MAX: DurationMs = DurationMs::from_hours(30 * 24);
+/// Shortest time to live of a lite topic.
+pub const TTL_MIN: DurationMs = DurationMs::from_secs(60);
+
+/// Client message ids remembered per shard to answer a re-sent message with its first offset.
+pub const RESEND_WINDOW_MESSAGES: usize = 65_536;
+
+/// Lite topics returned by one listing.
+pub const LIST_NAMES_MAX: usize = 1000;
+/// Slots looked at per step of background work, so that requests wait for no walk.
+pub const SWEEP_SLOTS_PER_STEP: usize = 1024;

@@ -1,0 +1,52 @@
+//! Time as an argument.
+
+use std::fmt;
+use std::ops::Add;
+
+/// A moment, milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Timestamp(pub u64);
+
+/// A span, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct DurationMs(pub u64);
+
+impl DurationMs {
+    /// So many seconds.
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs * 1000)
+    }
+
+    /// So many hours.
+    pub const fn from_hours(hours: u64) -> Self {
+        Self(hours * 3_600_000)
+    }
+}
+
+impl Timestamp {
+    /// Time passed since `earlier`; zero when that lies ahead.
+    pub fn since(self, earlier: Self) -> DurationMs {
+        DurationMs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<DurationMs> for Timestamp {
+    type Output = Self;
+
+    fn add(self, span: DurationMs) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+impl fmt::Display for DurationMs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0;
+        match ms {
+            0 => write!(f, "0s"),
+            _ if ms % 3_600_000 == 0 => write!(f, "{}h", ms / 3_600_000),
+            _ if ms % 60_000 == 0 => write!(f, "{}m", ms / 60_000),
+            _ if ms % 1000 == 0 => write!(f, "{}s", ms / 1000),
+            _ => write!(f, "{ms}ms"),
+        }
+    }
+}

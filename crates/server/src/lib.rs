@@ -1,0 +1,3 @@
+//! The litemq server: front doors, shard actors, client sessions, configuration and boot.
+
+pub mod broker;
