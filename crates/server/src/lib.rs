@@ -1,3 +1,8 @@
 //! The litemq server: front doors, shard actors, client sessions, configuration and boot.
 
+pub mod boot;
 pub mod broker;
+pub mod cli;
+pub mod config;
+pub mod front;
+pub mod observe;
