@@ -4,7 +4,7 @@
 //! cargo run -p litemq-protocol --example generate
 //! ```
 
-#[path = "../codegen/mod.rs"]
+#[path = "../codegen.rs"]
 mod codegen;
 
 use std::error::Error;

@@ -11,9 +11,9 @@
 //! cargo run -p litemq-protocol --example generate
 //! ```
 //!
-//! Two tests keep this honest. `tests/wire.rs` compares `proto/` with the table of the protocol in
-//! `tests/rocketmq-v2.tsv`, row by row; `tests/drift.rs` compares the committed code with a fresh
-//! generation.
+//! Two tests keep this honest. `tests/protocol/wire.rs` compares `proto/` with the table of the
+//! protocol in `tests/rocketmq-v2.tsv`, row by row; `tests/protocol/drift.rs` compares the committed
+//! code with a fresh generation.
 //!
 //! `bytes` fields are [`prost::bytes::Bytes`], shared without a copy. Maps are `BTreeMap`, so equal
 //! messages encode to equal bytes.
@@ -21,14 +21,7 @@
 /// Messages, enums, clients and servers of `apache.rocketmq.v2`.
 pub mod v2 {
     // Nobody writes or reads this code by hand; the lints are for people.
-    #![allow(
-        clippy::all,
-        clippy::pedantic,
-        missing_docs,
-        missing_debug_implementations,
-        unused_qualifications,
-        rustdoc::all
-    )]
+    #![allow(clippy::all, missing_docs, unused_qualifications)]
 
     include!("generated/apache.rocketmq.v2.rs");
 }

@@ -16,12 +16,12 @@ const PROTO_FILES: [&str; 3] = [
 ];
 
 /// Where the generated code is committed.
-pub fn generated_dir() -> PathBuf {
+pub(crate) fn generated_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/generated")
 }
 
 /// Compiles `proto/` with its comments; well-known types are included.
-pub fn descriptors() -> Result<FileDescriptorSet, Box<dyn Error>> {
+pub(crate) fn descriptors() -> Result<FileDescriptorSet, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
     Ok(protox::compile(PROTO_FILES, [root])?)
 }
@@ -30,7 +30,7 @@ pub fn descriptors() -> Result<FileDescriptorSet, Box<dyn Error>> {
 ///
 /// Bodies are `Bytes`, so a message is shared and not copied; maps are ordered, so equal messages
 /// encode to equal bytes.
-pub fn generate(out_dir: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn generate(out_dir: &Path) -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .bytes(".apache.rocketmq.v2")
         .btree_map(".apache.rocketmq.v2")
