@@ -3399,8 +3399,8 @@ pub struct ReceiveMessageRequest {
     /// How long to wait for a first message. If absent, the deadline of the call decides.
     #[prost(message, optional, tag = "7")]
     pub long_polling_timeout: ::core::option::Option<::prost_types::Duration>,
-    /// The same on a retried call: messages already handed to that attempt are handed out again, in
-    /// the same attempt count.
+    /// The same on a retried call: messages already handed to that attempt are handed out again,
+    /// and that does not count as another attempt.
     #[prost(string, optional, tag = "8")]
     pub attempt_id: ::core::option::Option<::prost::alloc::string::String>,
 }
