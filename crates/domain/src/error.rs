@@ -12,6 +12,7 @@ pub enum ErrorCode {
     BodyEmpty,
     BodyTooLarge,
     ClientIdMissing,
+    ClientPropertiesIllegal,
     ConsumerGroupIllegal,
     DeliveryTimeIllegal,
     FilterIllegal,
@@ -54,11 +55,12 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tests that prove tables total.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::BadRequest,
         Self::BodyEmpty,
         Self::BodyTooLarge,
         Self::ClientIdMissing,
+        Self::ClientPropertiesIllegal,
         Self::ConsumerGroupIllegal,
         Self::DeliveryTimeIllegal,
         Self::FilterIllegal,
