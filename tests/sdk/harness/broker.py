@@ -1,0 +1,99 @@
+"""A litemq process on free ports with its own data folder: start, kill -9, start again, administer."""
+
+import json
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+READY_WITHIN_S = 30
+ADMIN_WITHIN_S = 20
+
+_ports_given = set()
+_ports_lock = threading.Lock()
+
+
+class Broker:
+    """One broker. The ports and the data folder stay the same over restarts."""
+
+    def __init__(self, binary, folder, listen=None):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log_path = self.folder / "broker.log"
+        self.endpoint = listen or f"127.0.0.1:{_free_port()}"
+        self.http = f"http://127.0.0.1:{_free_port()}"
+        self._binary = str(binary)
+        self._process = None
+
+    def start(self):
+        """Starts the process and returns when it answers that it is ready."""
+        command = [
+            self._binary, "serve",
+            "--data", str(self.folder / "data"),
+            "--listen", self.endpoint,
+            "--http", self.http.removeprefix("http://"),
+        ]
+        with open(self.log_path, "ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not self._is_ready():
+            if self._process.poll() is not None:
+                raise RuntimeError(f"litemq ended with {self._process.returncode} at start, see {self.log_path}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"litemq was not ready within {READY_WITHIN_S} s, see {self.log_path}")
+            time.sleep(0.05)
+        return self
+
+    def kill9(self):
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self):
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self.kill9()
+
+    def create_topic(self, topic):
+        self._admin("topic", "create", topic, "--type", "lite", "--ttl", "30m")
+
+    def create_group(self, group, topic, ordered):
+        self._admin("group", "create", group, "--bind", topic, "--ordered", str(ordered).lower())
+
+    def lite_names(self, topic):
+        """The names of the lite topics that exist below `topic`, as the command line tells them."""
+        listing = json.loads(self._admin("lite", "list", topic, "--json"))
+        rows = listing if isinstance(listing, list) else listing.get("items", [])
+        return sorted(row["name"] if isinstance(row, dict) else row for row in rows)
+
+    def _admin(self, *arguments):
+        command = [self._binary, "--server", self.http, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ADMIN_WITHIN_S)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def _is_ready(self):
+        try:
+            with urllib.request.urlopen(f"{self.http}/readyz", timeout=1) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def _free_port():
+    """A port that nobody listens on and that this run has not given away before."""
+    with _ports_lock:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            if port not in _ports_given:
+                _ports_given.add(port)
+                return port

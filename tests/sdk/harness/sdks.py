@@ -1,0 +1,116 @@
+"""The SDKs under test: how each is installed, started, and what it can do."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SUITE_FOLDER = Path(__file__).resolve().parent.parent
+CACHE = SUITE_FOLDER / ".cache"
+INSTALL_WITHIN_S = 900
+
+
+class InstallFailed(Exception):
+    """The registry, the compiler or the lock file said no."""
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """One pinned SDK. `subscribe_s` is the longest time from subscribe to effect that is the SDK's own doing."""
+
+    name: str
+    folder: str
+    tools: tuple
+    version: str
+    subscribe_s: int = 0
+    has_simple_consumer: bool = False
+    tells_subscriptions: bool = False
+    has_samples: bool = False
+    environment: dict = field(default_factory=dict)
+
+    def missing_tools(self):
+        return [tool for tool in self.tools if shutil.which(tool) is None]
+
+    def install(self):
+        _INSTALLERS[self.folder](self)
+
+    def command(self, *arguments, log_folder, main="Driver"):
+        """The command of the driver, or of another main program of the same language."""
+        if self.folder == "java":
+            return ["java", *_JVM_FLAGS, f"-Drocketmq.log.root={log_folder}", "-cp", self._java_classpath(),
+                    f"litemq.sdk.{main}" if "org." not in main else main, *arguments]
+        program = {
+            "go": [str(CACHE / "go" / "driver")],
+            "python": [str(CACHE / "python" / "bin" / "python"), str(SUITE_FOLDER / "python" / "driver.py")],
+            "node": ["node", str(SUITE_FOLDER / "node" / "driver.js")],
+        }
+        return [*program[self.folder], *arguments]
+
+    def environment_for(self, log_folder):
+        """Everything the SDKs write to the home folder goes to the case's own folder instead."""
+        own = {"HOME": str(log_folder), "rocketmq.client.logRoot": str(log_folder),
+               "NODE_PATH": str(CACHE / "node" / "node_modules")}
+        return {**os.environ, **own, **self.environment}
+
+    def _java_classpath(self):
+        built = SUITE_FOLDER / "java" / "target" / self.version
+        return f"{built / 'classes'}{os.pathsep}{(built / 'classpath').read_text().strip()}"
+
+
+# Fast start matters more than fast code: a suite starts some thirty JVMs.
+_JVM_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-Xshare:auto")
+
+ALL = (
+    Sdk("java-5.1.0", "java", ("java", "mvn"), "5.1.0", tells_subscriptions=True, has_samples=True),
+    Sdk("java-5.2.0", "java", ("java", "mvn"), "5.2.0", tells_subscriptions=True, has_samples=True),
+    Sdk("go-5.1.4", "go", ("go",), "5.1.4"),
+    # This version sends the letters of a name as names; the name itself comes with its full sync every 30 s.
+    Sdk("python-5.1.2", "python", ("python3",), "5.1.2", subscribe_s=31, has_simple_consumer=True),
+    Sdk("node-1.0.8", "node", ("node", "npm"), "1.0.8", tells_subscriptions=True),
+)
+
+
+def _install_java(sdk):
+    # Serial by nature: both versions share one project folder.
+    _run("mvn", "-q", "-B", f"-Dclient.version={sdk.version}", "process-classes", cwd=SUITE_FOLDER / "java")
+
+
+def _install_go(_sdk):
+    _run("go", "build", "-mod=readonly", "-o", str(CACHE / "go" / "driver"), ".", cwd=SUITE_FOLDER / "go")
+
+
+def _install_python(_sdk):
+    folder = CACHE / "python"
+    wanted = (SUITE_FOLDER / "python" / "requirements.txt").read_text()
+    installed = folder / "installed.txt"
+    if installed.is_file() and installed.read_text() == wanted:
+        return
+    _run(sys.executable, "-m", "venv", "--clear", str(folder), cwd=SUITE_FOLDER)
+    _run(str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check",
+         "--require-hashes", "-r", str(SUITE_FOLDER / "python" / "requirements.txt"), cwd=SUITE_FOLDER)
+    installed.write_text(wanted)
+
+
+def _install_node(_sdk):
+    folder = CACHE / "node"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = (SUITE_FOLDER / "node" / "package-lock.json").read_text()
+    installed = folder / "installed.json"
+    if installed.is_file() and installed.read_text() == wanted:
+        return
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(SUITE_FOLDER / "node" / name, folder)
+    _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", cwd=folder)
+    installed.write_text(wanted)
+
+
+_INSTALLERS = {"java": _install_java, "go": _install_go, "python": _install_python, "node": _install_node}
+
+
+def _run(*command, cwd):
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=INSTALL_WITHIN_S)
+    if done.returncode != 0:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise InstallFailed(f"{' '.join(command)}\n{tail}")

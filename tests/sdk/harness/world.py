@@ -1,0 +1,89 @@
+"""What a case has at hand: an SDK, a broker, fresh names, and clean-up of everything it started."""
+
+import itertools
+import subprocess
+
+from .broker import Broker
+from .driver import CaseFailed, Driver
+
+DELIVERED_WITHIN_S = 20
+
+
+class World:
+    def __init__(self, sdk, broker, binary, folder):
+        self.sdk = sdk
+        self.broker = broker
+        self._binary = binary
+        self._folder = folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._numbers = itertools.count(1)
+        self._cleanups = []
+
+    @property
+    def delivery_s(self):
+        """How long a message may take to a consumer that has just subscribed."""
+        return self.sdk.subscribe_s + DELIVERED_WITHIN_S
+
+    def topic(self, broker=None):
+        """A new parent topic. Its name is unique in the broker, since cases share one."""
+        name = f"{self._folder.name}-{next(self._numbers)}"
+        (broker or self.broker).create_topic(name)
+        return name
+
+    def group(self, topic, ordered=True, broker=None):
+        """A new group bound to `topic`."""
+        name = f"group-{self._folder.name}-{next(self._numbers)}"
+        (broker or self.broker).create_group(name, topic, ordered)
+        return name
+
+    def driver(self, broker=None):
+        """A new process with clients of the SDK."""
+        number = next(self._numbers)
+        endpoint = (broker or self.broker).endpoint
+        driver = Driver(
+            self.sdk.command(endpoint, log_folder=self._folder),
+            self.sdk.environment_for(self._folder),
+            self._folder / f"driver-{number}.log",
+        )
+        self._cleanups.append(driver.kill)
+        return driver
+
+    def program(self, main, *arguments, flags=()):
+        """A program that speaks no protocol; its output is in the file that is returned with it."""
+        output = self._folder / f"program-{next(self._numbers)}.log"
+        command = self.sdk.command(*arguments, log_folder=self._folder, main=main)
+        with open(output, "wb") as log:
+            process = subprocess.Popen(
+                [command[0], *flags, *command[1:]], env=self.sdk.environment_for(self._folder),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._cleanups.append(lambda: (process.kill(), process.wait()))
+        return process, output
+
+    def file(self, name, content):
+        path = self._folder / name
+        path.write_text(content)
+        return path
+
+    def own_broker(self, listen=None):
+        """A broker for this case alone, to be killed or to listen at a special address."""
+        broker = Broker(self._binary, self._folder / f"broker-{next(self._numbers)}", listen)
+        self._cleanups.append(broker.stop)
+        return broker.start()
+
+    def clean_up(self):
+        for cleanup in reversed(self._cleanups):
+            cleanup()
+
+
+def check(is_right, complaint):
+    if not is_right:
+        raise CaseFailed(complaint)
+
+
+def bodies(messages, lite=None):
+    return [m.body for m in messages if lite in (None, m.lite)]
+
+
+def first_arrivals(messages, lite):
+    """The bodies of one lite topic in the order of their first arrival."""
+    return list(dict.fromkeys(bodies(messages, lite)))
