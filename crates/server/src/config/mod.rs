@@ -1,1 +1,165 @@
-//! Placeholder.
+//! The configuration: defaults, then the file, then the environment, then flags.
+//!
+//! [`load`] answers with a checked [`Config`], or with every problem that was found. The settings
+//! themselves stand in one table, `settings`, from which the file, the environment and
+//! `--print-config` all work.
+
+mod declared;
+mod file;
+mod load;
+mod print;
+mod problems;
+mod settings;
+pub mod units;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use declared::{GroupDeclaration, ORDERED_DEFAULT, TopicDeclaration, create_declared};
+pub use load::{Flags, Loaded, Origin, Sources, load};
+pub use problems::{Problem, Problems};
+
+/// Every setting of a node, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The folder that keeps everything.
+    pub data: PathBuf,
+    /// Where the gRPC door listens.
+    pub listen: SocketAddr,
+    /// Where the HTTP door listens.
+    pub http: SocketAddr,
+    /// Host names, besides loopback names and the bound address, that HTTP requests may name.
+    pub http_hosts: Vec<String>,
+    /// Where clients are told to connect; `None` is the address they connected to.
+    pub advertise: Option<HostPort>,
+    /// Shards, 1 to 64; fixed at the first start of a data folder.
+    pub shards: u16,
+    /// Logging.
+    pub log: LogConfig,
+    /// The certificate of the gRPC door; `None` is a self-signed one made at the first start.
+    pub tls: Option<TlsFiles>,
+    /// Storage.
+    pub storage: StorageConfig,
+    /// Bounds around all clients together.
+    pub limits: LimitsConfig,
+    /// The graceful stop.
+    pub shutdown: ShutdownConfig,
+    /// Topics that exist after every start.
+    pub topics: Vec<TopicDeclaration>,
+    /// Groups that exist after every start.
+    pub groups: Vec<GroupDeclaration>,
+}
+
+/// Logging.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// A level, or directives such as `info,litemq_server=debug`.
+    pub level: String,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A certificate chain and its key, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// Size of a log segment, 1 MiB to 1 GiB.
+    pub segment_size_bytes: u64,
+    /// How long messages stay stored.
+    pub retention: Duration,
+    /// Least time between two syncs; more makes larger groups and slower answers.
+    pub min_sync_interval: Duration,
+    /// Most time between two checkpoints.
+    pub checkpoint_interval: Duration,
+    /// Most log written between two checkpoints.
+    pub checkpoint_log_bytes: u64,
+    /// Most bytes that wait for a sync before senders wait.
+    pub unsynced_bytes_max: u64,
+}
+
+/// Bounds around all clients together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Connections of the gRPC door.
+    pub connections_max: usize,
+    /// Connections of the HTTP door.
+    pub http_connections_max: usize,
+    /// Request bytes in memory.
+    pub in_flight_bytes_max: u64,
+}
+
+/// The graceful stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownConfig {
+    /// How long running requests may take before the process ends anyway.
+    pub grace: Duration,
+}
+
+/// A host name or address with a port, as clients are told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// The host, without brackets.
+    pub host: String,
+    /// The port, not 0.
+    pub port: u16,
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+impl Config {
+    /// What an operator should read about this configuration in the log.
+    pub fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        for (door, address) in [("gRPC", self.listen), ("HTTP", self.http)] {
+            if !address.ip().is_loopback() {
+                notices.push(format!(
+                    "the {door} door on {address} is open to the network and asks for no password"
+                ));
+            }
+        }
+        if self.listen.ip().is_unspecified() && self.advertise.is_none() {
+            notices.push(
+                "no advertise address is set; clients are told the address they connected to"
+                    .to_owned(),
+            );
+        }
+        notices
+    }
+}

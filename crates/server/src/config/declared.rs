@@ -1,0 +1,194 @@
+//! Topics and groups that the configuration declares.
+//!
+//! A declaration holds at every start: what is missing is created, and a setting that the file
+//! names and the broker has differently is changed to what the file says. What the file does not
+//! name is left alone, and nothing is ever deleted. A group that is bound to another topic cannot
+//! be changed, so the start fails and says so.
+
+use litemq_domain::limits::{CLIENT_QUOTA_DEFAULT, MAX_ATTEMPTS_DEFAULT};
+use litemq_domain::{
+    DurationMs, Error, ErrorCode, GroupName, Result, SubscriptionMode, TopicName,
+    check_max_attempts, check_ttl,
+};
+use toml::de::DeValue;
+
+use super::Config;
+use super::file::{Entry, TableReader, boolean, integer, string};
+use super::units::{format_ttl, parse_quota, parse_ttl, quota_from_number};
+use crate::broker::{Broker, GroupChange, NewGroup, NewTopic};
+
+/// Whether lite topics are consumed in order when nobody says.
+pub const ORDERED_DEFAULT: bool = true;
+
+/// A topic of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicDeclaration {
+    /// Its name.
+    pub name: TopicName,
+    /// Its time to live; the outer `None` is not named, the inner one is for ever.
+    pub ttl: Option<Option<DurationMs>>,
+    /// The line of the file, from 1.
+    pub line: usize,
+}
+
+/// A group of the file; `None` is not named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupDeclaration {
+    /// Its name.
+    pub name: GroupName,
+    /// The parent topic that it consumes.
+    pub bind: TopicName,
+    /// Whether lite topics are consumed in order.
+    pub ordered: Option<bool>,
+    /// Lite topics per client; the inner `None` is no limit.
+    pub client_quota: Option<Option<u32>>,
+    /// Delivery attempts before a message is a dead letter.
+    pub max_attempts: Option<u16>,
+    /// The line of the file, from 1.
+    pub line: usize,
+}
+
+/// Makes what the configuration declares true.
+///
+/// # Errors
+/// The first declaration that cannot be made true, with its line.
+pub async fn create_declared(broker: &Broker, config: &Config) -> Result<()> {
+    for topic in &config.topics {
+        topic.make_true(broker).await.map_err(|error| at("topic", topic.line, error))?;
+    }
+    for group in &config.groups {
+        group.make_true(broker).await.map_err(|error| at("group", group.line, error))?;
+    }
+    Ok(())
+}
+
+impl TopicDeclaration {
+    async fn make_true(&self, broker: &Broker) -> Result<()> {
+        let name = self.name.as_str();
+        let Some(present) = found(broker.topic(name))? else {
+            let new = NewTopic { name: self.name.clone(), ttl: self.ttl.flatten() };
+            broker.create_topic(new).await?;
+            tracing::info!(topic = name, "declared topic created");
+            return Ok(());
+        };
+        if let Some(ttl) = self.ttl.filter(|ttl| *ttl != present.ttl) {
+            broker.update_topic(name, ttl).await?;
+            let (from, to) = (format_ttl(present.ttl), format_ttl(ttl));
+            tracing::info!(topic = name, from, to, "time to live changed to the declared one");
+        }
+        Ok(())
+    }
+}
+
+impl GroupDeclaration {
+    async fn make_true(&self, broker: &Broker) -> Result<()> {
+        let name = self.name.as_str();
+        let Some(present) = found(broker.group(name))? else {
+            broker.create_group(self.new_group()).await?;
+            tracing::info!(group = name, "declared group created");
+            return Ok(());
+        };
+        let bound = found(broker.topic(self.bind.as_str()))?;
+        if bound.is_none_or(|topic| topic.id != present.topic) {
+            return Err(Error::new(
+                ErrorCode::AlreadyExists,
+                format!(
+                    "group '{name}' exists and is bound to another topic than '{}'; delete the \
+                     group or change its declaration",
+                    self.bind
+                ),
+            ));
+        }
+        let change = GroupChange {
+            ordered: self.ordered.filter(|ordered| *ordered != present.ordered),
+            client_quota: self.client_quota.filter(|quota| *quota != present.client_quota),
+            max_attempts: self.max_attempts.filter(|attempts| *attempts != present.max_attempts),
+        };
+        let changes = change.ordered.is_some()
+            || change.client_quota.is_some()
+            || change.max_attempts.is_some();
+        if changes {
+            tracing::info!(group = name, ?change, "settings changed to the declared ones");
+            broker.update_group(name, change).await?;
+        }
+        Ok(())
+    }
+
+    fn new_group(&self) -> NewGroup {
+        NewGroup {
+            name: self.name.clone(),
+            bind: self.bind.clone(),
+            ordered: self.ordered.unwrap_or(ORDERED_DEFAULT),
+            mode: SubscriptionMode::Shared,
+            client_quota: self.client_quota.unwrap_or(Some(CLIENT_QUOTA_DEFAULT)),
+            max_attempts: self.max_attempts.unwrap_or(MAX_ATTEMPTS_DEFAULT),
+        }
+    }
+}
+
+impl Entry for TopicDeclaration {
+    fn read(reader: &mut TableReader<'_, '_>) -> Option<Self> {
+        let line = reader.line();
+        let name = reader.require("name", topic_name);
+        reader.get("type", |value| match string(value)? {
+            "lite" => Ok(()),
+            other => Err(format!("'{}' is no topic type; give lite", other.escape_debug())),
+        });
+        let ttl = reader.get("ttl", ttl);
+        Some(Self { name: name?, ttl, line })
+    }
+}
+
+impl Entry for GroupDeclaration {
+    fn read(reader: &mut TableReader<'_, '_>) -> Option<Self> {
+        let line = reader.line();
+        let name = reader.require("name", |value| text_error(GroupName::new(string(value)?)));
+        let bind = reader.require("bind", topic_name);
+        let ordered = reader.get("ordered", boolean);
+        let client_quota = reader.get("client_quota", client_quota);
+        let max_attempts = reader.get("max_attempts", max_attempts);
+        Some(Self { name: name?, bind: bind?, ordered, client_quota, max_attempts, line })
+    }
+}
+
+fn topic_name(value: &DeValue<'_>) -> std::result::Result<TopicName, String> {
+    text_error(TopicName::new(string(value)?))
+}
+
+fn ttl(value: &DeValue<'_>) -> std::result::Result<Option<DurationMs>, String> {
+    let ttl = parse_ttl(string(value)?)?;
+    text_error(check_ttl(ttl))?;
+    Ok(ttl)
+}
+
+fn client_quota(value: &DeValue<'_>) -> std::result::Result<Option<u32>, String> {
+    match value {
+        DeValue::String(text) => parse_quota(text),
+        _ => quota_from_number(integer(value)?),
+    }
+}
+
+fn max_attempts(value: &DeValue<'_>) -> std::result::Result<u16, String> {
+    let attempts = u16::try_from(integer(value)?).unwrap_or(u16::MAX);
+    text_error(check_max_attempts(attempts))?;
+    Ok(attempts)
+}
+
+fn text_error<T>(result: Result<T>) -> std::result::Result<T, String> {
+    result.map_err(|error| error.message)
+}
+
+/// Absence is an answer here, not a failure.
+fn found<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error {
+            code: ErrorCode::TopicNotFound | ErrorCode::ConsumerGroupNotFound, ..
+        }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn at(what: &str, line: usize, error: Error) -> Error {
+    Error::new(error.code, format!("{what} declared on line {line}: {}", error.message))
+}

@@ -1,0 +1,161 @@
+//! Layer over layer: defaults, file, environment, flags.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use super::Config;
+use super::file;
+use super::problems::{Problem, Problems};
+use super::settings::{SETTINGS, default_draft};
+
+/// Variables that start like settings and belong to the command line.
+const OTHER_VARIABLES: [&str; 2] = ["LITEMQ_CONFIG", "LITEMQ_SERVER"];
+
+/// The settings that `litemq serve` takes as flags.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--data`.
+    pub data: Option<String>,
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// `--http`.
+    pub http: Option<String>,
+    /// `--advertise`.
+    pub advertise: Option<String>,
+}
+
+/// Everything a configuration is made from.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The file's name, for people, and its text.
+    pub file: Option<(String, String)>,
+    /// The environment; variables that do not start with `LITEMQ_` are passed over.
+    pub variables: Vec<(String, String)>,
+    /// The command line.
+    pub flags: Flags,
+}
+
+/// A configuration and where it is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Where each setting that is not a default is from, by key.
+    pub origins: BTreeMap<&'static str, Origin>,
+    /// Variables that start with `LITEMQ_` and mean nothing. Not refused, because container
+    /// platforms set such names by themselves; worth a line in the log.
+    pub unknown_variables: Vec<String>,
+}
+
+/// Where a value is from: `litemq.toml:12`, `LITEMQ_SHARDS`, `--listen`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(pub String);
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_debug())
+    }
+}
+
+impl Sources {
+    /// The sources of this process.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a variable is not UTF-8.
+    pub fn of_process(file: Option<&Path>, flags: Flags) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let file = file.and_then(|path| {
+            let name = path.display().to_string();
+            match std::fs::read_to_string(path) {
+                Ok(text) => Some((name, text)),
+                Err(error) => {
+                    let message = format!("cannot be read: {error}");
+                    problems.push(Problem { place: name, key: String::new(), message });
+                    None
+                }
+            }
+        });
+        let mut variables = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            match value.into_string() {
+                Ok(value) => variables.push((name, value)),
+                Err(_) if is_setting_variable(&name) => {
+                    let message = "is not UTF-8".to_owned();
+                    problems.push(Problem { place: name, key: String::new(), message });
+                }
+                Err(_) => {}
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(Self { file, variables, flags }),
+            false => Err(Problems(problems)),
+        }
+    }
+}
+
+/// Makes the configuration.
+///
+/// # Errors
+/// Every problem of every source.
+pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    let mut draft = default_draft();
+    let mut origins: BTreeMap<&'static str, Origin> = BTreeMap::new();
+    let mut unknown_variables = Vec::new();
+    let mut problems = Vec::new();
+    let mut values = Vec::new();
+
+    if let Some((name, text)) = &sources.file {
+        let content = file::read(&name.escape_debug().to_string(), text);
+        draft.config.topics = content.topics;
+        draft.config.groups = content.groups;
+        problems.extend(content.problems);
+        values.extend(content.values);
+    }
+    for (name, value) in &sources.variables {
+        match SETTINGS.iter().find(|setting| setting.variable() == *name) {
+            Some(setting) => values.push((setting, name.clone(), value.clone())),
+            None if is_setting_variable(name) => unknown_variables.push(name.clone()),
+            None => {}
+        }
+    }
+    for (key, flag) in sources.flags.given() {
+        let setting = SETTINGS.iter().find(|setting| setting.key == key);
+        values.extend(setting.map(|setting| (setting, format!("--{key}"), flag.to_owned())));
+    }
+
+    for (setting, place, text) in values {
+        if let Err(message) = (setting.set)(&mut draft, &text) {
+            let (place, key) = (place.clone(), setting.key.to_owned());
+            problems.push(Problem { place, key, message });
+        }
+        origins.insert(setting.key, Origin(place));
+    }
+    let tls_place = origins.get("tls.cert").or_else(|| origins.get("tls.key"));
+    let tls_place = tls_place.map_or_else(String::new, |origin| origin.0.clone());
+    match draft.finish() {
+        Ok(config) if problems.is_empty() => Ok(Loaded { config, origins, unknown_variables }),
+        Ok(_) => Err(Problems(problems)),
+        Err((key, message)) => {
+            problems.push(Problem { place: tls_place, key: key.to_owned(), message });
+            Err(Problems(problems))
+        }
+    }
+}
+
+impl Flags {
+    fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let flags = [
+            ("data", &self.data),
+            ("listen", &self.listen),
+            ("http", &self.http),
+            ("advertise", &self.advertise),
+        ];
+        flags.into_iter().filter_map(|(key, flag)| Some((key, flag.as_deref()?)))
+    }
+}
+
+fn is_setting_variable(name: &str) -> bool {
+    name.starts_with("LITEMQ_") && !OTHER_VARIABLES.contains(&name)
+}

@@ -1,0 +1,78 @@
+//! `--print-config`: the configuration in effect, as a file that would give it again.
+
+use std::fmt::{self, Write};
+
+use toml::Value;
+
+use super::declared::{GroupDeclaration, TopicDeclaration};
+use super::load::Loaded;
+use super::settings::{Kind, SETTINGS, Setting};
+use super::units::{format_quota, format_ttl};
+
+impl Loaded {
+    /// The configuration as TOML, each value with where it is from.
+    ///
+    /// # Errors
+    /// Never; the type is that of [`fmt::Write`].
+    pub fn to_toml(&self) -> Result<String, fmt::Error> {
+        let mut out = String::new();
+        let mut section = "";
+        for setting in SETTINGS {
+            let (setting_section, name) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
+            if setting_section != section {
+                section = setting_section;
+                write!(out, "\n[{section}]\n")?;
+            }
+            writeln!(out, "# {}", setting.help)?;
+            match (setting.get)(&self.config) {
+                Some(text) => {
+                    let origin = self.origins.get(setting.key).map(ToString::to_string);
+                    let origin = origin.unwrap_or_else(|| "default".to_owned());
+                    writeln!(out, "{name} = {} # {origin}", value(setting, text))?;
+                }
+                None => writeln!(out, "# {name} is not set")?,
+            }
+        }
+        self.config.topics.iter().try_for_each(|topic| write_topic(&mut out, topic))?;
+        self.config.groups.iter().try_for_each(|group| write_group(&mut out, group))?;
+        Ok(out)
+    }
+}
+
+fn value(setting: &Setting, text: String) -> Value {
+    match setting.kind {
+        Kind::Text => Value::String(text),
+        Kind::Integer => text.parse().map_or(Value::String(text), Value::Integer),
+        Kind::Texts => {
+            let texts = text.split(',').filter(|text| !text.is_empty());
+            Value::Array(texts.map(|text| Value::String(text.to_owned())).collect())
+        }
+    }
+}
+
+fn write_topic(out: &mut String, topic: &TopicDeclaration) -> fmt::Result {
+    write!(out, "\n[[topics]]\nname = {}\n", quoted(topic.name.as_str()))?;
+    match topic.ttl {
+        Some(ttl) => writeln!(out, "ttl = {}", quoted(&format_ttl(ttl))),
+        None => Ok(()),
+    }
+}
+
+fn write_group(out: &mut String, group: &GroupDeclaration) -> fmt::Result {
+    write!(out, "\n[[groups]]\nname = {}\n", quoted(group.name.as_str()))?;
+    writeln!(out, "bind = {}", quoted(group.bind.as_str()))?;
+    if let Some(ordered) = group.ordered {
+        writeln!(out, "ordered = {ordered}")?;
+    }
+    if let Some(quota) = group.client_quota {
+        writeln!(out, "client_quota = {}", quoted(&format_quota(quota)))?;
+    }
+    if let Some(attempts) = group.max_attempts {
+        writeln!(out, "max_attempts = {attempts}")?;
+    }
+    Ok(())
+}
+
+fn quoted(text: &str) -> Value {
+    Value::String(text.to_owned())
+}

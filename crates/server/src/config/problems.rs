@@ -1,0 +1,37 @@
+//! What is wrong with a configuration, all of it at once.
+
+use std::fmt;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: `litemq.toml:12`, `LITEMQ_SHARDS`, `--listen`.
+    pub place: String,
+    /// Which setting, such as `storage.retention`; empty when it is the file itself.
+    pub key: String,
+    /// What was wrong and what is allowed. Input is escaped in it.
+    pub message: String,
+}
+
+/// Everything that is wrong; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.key.as_str() {
+            "" => write!(f, "{}: {}", self.place, self.message),
+            key => write!(f, "{}: {key}: {}", self.place, self.message),
+        }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        write!(f, "the configuration has {count} problem{}", if count == 1 { "" } else { "s" })?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,383 @@
+//! The table of settings: name, meaning, default, how it is read and how it is written.
+
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::units::{format_bytes, format_duration, parse_bytes, parse_duration};
+use super::{
+    Config, HostPort, LimitsConfig, LogConfig, LogFormat, ShutdownConfig, StorageConfig, TlsFiles,
+};
+
+/// One setting. Its environment variable is `LITEMQ_` and the key, upper case, dots as `_`.
+pub(super) struct Setting {
+    /// The key in the file, with its section: `storage.retention`.
+    pub(super) key: &'static str,
+    /// One line for people.
+    pub(super) help: &'static str,
+    /// How the file writes it.
+    pub(super) kind: Kind,
+    /// Reads it into a configuration; the error says what is allowed.
+    pub(super) set: fn(&mut Draft, &str) -> Result<(), String>,
+    /// Writes it as [`Setting::set`] reads it; `None` when it is not set.
+    pub(super) get: fn(&Config) -> Option<String>,
+}
+
+/// How the file writes a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A string.
+    Text,
+    /// An integer.
+    Integer,
+    /// An array of strings; elsewhere the texts joined by commas.
+    Texts,
+}
+
+/// A configuration in the making.
+pub(super) struct Draft {
+    /// All but the certificate.
+    pub(super) config: Config,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+}
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+const SHARDS: RangeInclusive<u16> = 1..=64;
+const SEGMENT_SIZE_BYTES: RangeInclusive<u64> = MIB..=GIB;
+const RETENTION: RangeInclusive<Duration> = secs(60)..=secs(3650 * 86_400);
+const MIN_SYNC_INTERVAL: RangeInclusive<Duration> = Duration::ZERO..=secs(1);
+const CHECKPOINT_INTERVAL: RangeInclusive<Duration> = secs(1)..=secs(86_400);
+const CHECKPOINT_LOG_BYTES: RangeInclusive<u64> = MIB..=1024 * GIB;
+/// At least one body of the largest size must fit.
+const UNSYNCED_BYTES_MAX: RangeInclusive<u64> = 5 * MIB..=4 * GIB;
+const CONNECTIONS_MAX: RangeInclusive<usize> = 1..=1_000_000;
+const IN_FLIGHT_BYTES_MAX: RangeInclusive<u64> = 8 * MIB..=1024 * GIB;
+const SHUTDOWN_GRACE: RangeInclusive<Duration> = Duration::ZERO..=secs(3600);
+
+/// The configuration when nobody says anything.
+pub(super) fn default_draft() -> Draft {
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let config = Config {
+        data: PathBuf::from("./litemq-data"),
+        // Loopback only: there is no password yet.
+        listen: SocketAddr::new(loopback, 8081),
+        http: SocketAddr::new(loopback, 8080),
+        http_hosts: Vec::new(),
+        advertise: None,
+        // One actor for each core of a small machine; more only spread the hash.
+        shards: 2,
+        log: LogConfig { format: LogFormat::Text, level: "info".to_owned() },
+        tls: None,
+        storage: StorageConfig {
+            // Pre-written once, then recycled: large enough that a roll is rare.
+            segment_size_bytes: 128 * MIB,
+            retention: secs(72 * 3600),
+            // The sync itself already groups what arrives while it runs.
+            min_sync_interval: Duration::ZERO,
+            checkpoint_interval: secs(60),
+            // Bounds what a restart reads: seconds, not minutes.
+            checkpoint_log_bytes: GIB,
+            unsynced_bytes_max: 32 * MIB,
+        },
+        limits: LimitsConfig {
+            connections_max: 10_000,
+            http_connections_max: 256,
+            in_flight_bytes_max: 256 * MIB,
+        },
+        shutdown: ShutdownConfig { grace: secs(10) },
+        topics: Vec::new(),
+        groups: Vec::new(),
+    };
+    Draft { config, tls_cert: None, tls_key: None }
+}
+
+/// Every setting, in the order in which it is printed; a section's settings stand together.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "data",
+        help: "the folder that keeps everything",
+        kind: Kind::Text,
+        set: |draft, text| path(text).map(|value| draft.config.data = value),
+        get: |config| Some(config.data.display().to_string()),
+    },
+    Setting {
+        key: "listen",
+        help: "gRPC, for the SDKs; 0.0.0.0:8081 opens it to the network",
+        kind: Kind::Text,
+        set: |draft, text| address(text).map(|value| draft.config.listen = value),
+        get: |config| Some(config.listen.to_string()),
+    },
+    Setting {
+        key: "http",
+        help: "HTTP, for administration and metrics",
+        kind: Kind::Text,
+        set: |draft, text| address(text).map(|value| draft.config.http = value),
+        get: |config| Some(config.http.to_string()),
+    },
+    Setting {
+        key: "http_hosts",
+        help: "host names that HTTP requests may name, besides localhost and the bound address",
+        kind: Kind::Texts,
+        set: |draft, text| hosts(text).map(|value| draft.config.http_hosts = value),
+        get: |config| Some(config.http_hosts.join(",")),
+    },
+    Setting {
+        key: "advertise",
+        help: "HOST:PORT that clients are told; otherwise the address they connected to",
+        kind: Kind::Text,
+        set: |draft, text| host_port(text).map(|value| draft.config.advertise = Some(value)),
+        get: |config| config.advertise.as_ref().map(ToString::to_string),
+    },
+    Setting {
+        key: "shards",
+        help: "1 to 64; fixed at the first start of a data folder",
+        kind: Kind::Integer,
+        set: |draft, text| number(text, &SHARDS).map(|value| draft.config.shards = value),
+        get: |config| Some(config.shards.to_string()),
+    },
+    Setting {
+        key: "log.format",
+        help: "text or json",
+        kind: Kind::Text,
+        set: |draft, text| log_format(text).map(|value| draft.config.log.format = value),
+        get: |config| Some(config.log.format.to_string()),
+    },
+    Setting {
+        key: "log.level",
+        help: "off, error, warn, info, debug, trace, or directives: info,litemq_server=debug",
+        kind: Kind::Text,
+        set: |draft, text| log_level(text).map(|value| draft.config.log.level = value),
+        get: |config| Some(config.log.level.clone()),
+    },
+    Setting {
+        key: "tls.cert",
+        help: "certificate chain, PEM; otherwise a self-signed one is made",
+        kind: Kind::Text,
+        set: |draft, text| path(text).map(|value| draft.tls_cert = Some(value)),
+        get: |config| config.tls.as_ref().map(|tls| tls.cert.display().to_string()),
+    },
+    Setting {
+        key: "tls.key",
+        help: "private key of tls.cert, PEM",
+        kind: Kind::Text,
+        set: |draft, text| path(text).map(|value| draft.tls_key = Some(value)),
+        get: |config| config.tls.as_ref().map(|tls| tls.key.display().to_string()),
+    },
+    Setting {
+        key: "storage.segment_size",
+        help: "one log file, 1MiB to 1GiB",
+        kind: Kind::Text,
+        set: |draft, text| {
+            size(text, &SEGMENT_SIZE_BYTES)
+                .map(|value| draft.config.storage.segment_size_bytes = value)
+        },
+        get: |config| Some(format_bytes(config.storage.segment_size_bytes)),
+    },
+    Setting {
+        key: "storage.retention",
+        help: "how long messages stay stored",
+        kind: Kind::Text,
+        set: |draft, text| {
+            span(text, &RETENTION).map(|value| draft.config.storage.retention = value)
+        },
+        get: |config| Some(format_duration(config.storage.retention)),
+    },
+    Setting {
+        key: "storage.min_sync_interval",
+        help: "least time between two syncs; 0ms syncs as fast as the disk allows",
+        kind: Kind::Text,
+        set: |draft, text| {
+            span(text, &MIN_SYNC_INTERVAL)
+                .map(|value| draft.config.storage.min_sync_interval = value)
+        },
+        get: |config| Some(format_duration(config.storage.min_sync_interval)),
+    },
+    Setting {
+        key: "storage.checkpoint_interval",
+        help: "most time between two checkpoints",
+        kind: Kind::Text,
+        set: |draft, text| {
+            span(text, &CHECKPOINT_INTERVAL)
+                .map(|value| draft.config.storage.checkpoint_interval = value)
+        },
+        get: |config| Some(format_duration(config.storage.checkpoint_interval)),
+    },
+    Setting {
+        key: "storage.checkpoint_log_bytes",
+        help: "most log written between two checkpoints",
+        kind: Kind::Text,
+        set: |draft, text| {
+            size(text, &CHECKPOINT_LOG_BYTES)
+                .map(|value| draft.config.storage.checkpoint_log_bytes = value)
+        },
+        get: |config| Some(format_bytes(config.storage.checkpoint_log_bytes)),
+    },
+    Setting {
+        key: "storage.unsynced_bytes_max",
+        help: "most bytes that wait for a sync before senders wait",
+        kind: Kind::Text,
+        set: |draft, text| {
+            size(text, &UNSYNCED_BYTES_MAX)
+                .map(|value| draft.config.storage.unsynced_bytes_max = value)
+        },
+        get: |config| Some(format_bytes(config.storage.unsynced_bytes_max)),
+    },
+    Setting {
+        key: "limits.connections_max",
+        help: "connections of the gRPC door",
+        kind: Kind::Integer,
+        set: |draft, text| {
+            number(text, &CONNECTIONS_MAX).map(|value| draft.config.limits.connections_max = value)
+        },
+        get: |config| Some(config.limits.connections_max.to_string()),
+    },
+    Setting {
+        key: "limits.http_connections_max",
+        help: "connections of the HTTP door",
+        kind: Kind::Integer,
+        set: |draft, text| {
+            number(text, &CONNECTIONS_MAX)
+                .map(|value| draft.config.limits.http_connections_max = value)
+        },
+        get: |config| Some(config.limits.http_connections_max.to_string()),
+    },
+    Setting {
+        key: "limits.in_flight_bytes_max",
+        help: "request bytes in memory, all clients together",
+        kind: Kind::Text,
+        set: |draft, text| {
+            size(text, &IN_FLIGHT_BYTES_MAX)
+                .map(|value| draft.config.limits.in_flight_bytes_max = value)
+        },
+        get: |config| Some(format_bytes(config.limits.in_flight_bytes_max)),
+    },
+    Setting {
+        key: "shutdown.grace",
+        help: "how long running requests may take at a stop",
+        kind: Kind::Text,
+        set: |draft, text| {
+            span(text, &SHUTDOWN_GRACE).map(|value| draft.config.shutdown.grace = value)
+        },
+        get: |config| Some(format_duration(config.shutdown.grace)),
+    },
+];
+
+impl Setting {
+    /// The environment variable that sets it.
+    pub(super) fn variable(&self) -> String {
+        format!("LITEMQ_{}", self.key.replace('.', "_").to_ascii_uppercase())
+    }
+}
+
+impl Draft {
+    /// The finished configuration; the error is about settings that only fit together.
+    pub(super) fn finish(mut self) -> Result<Config, (&'static str, String)> {
+        self.config.tls = match (self.tls_cert, self.tls_key) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            (Some(_), None) => return Err(("tls.key", "is missing beside tls.cert".to_owned())),
+            (None, Some(_)) => return Err(("tls.cert", "is missing beside tls.key".to_owned())),
+        };
+        Ok(self.config)
+    }
+}
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.trim().is_empty() {
+        return Err("the path is empty".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let localhost = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    localhost.as_deref().unwrap_or(text).parse().map_err(|_| {
+        format!("'{}' is no address; write IP:PORT, such as 0.0.0.0:8081", text.escape_debug())
+    })
+}
+
+fn host_port(text: &str) -> Result<HostPort, String> {
+    let problem =
+        || format!("'{}' is no HOST:PORT, such as broker.example.org:8081", text.escape_debug());
+    let (host, port) = text.rsplit_once(':').ok_or_else(problem)?;
+    let port: u16 = port.parse().map_err(|_| problem())?;
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let valid = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => is_host_name(host),
+    };
+    if !valid || port == 0 {
+        return Err(problem());
+    }
+    Ok(HostPort { host: bracketed.unwrap_or(host).to_owned(), port })
+}
+
+fn hosts(text: &str) -> Result<Vec<String>, String> {
+    let hosts = text.split(',').map(str::trim).filter(|host| !host.is_empty());
+    hosts
+        .map(|host| match is_host_name(host) {
+            true => Ok(host.to_ascii_lowercase()),
+            false => Err(format!("'{}' is no host name without port", host.escape_debug())),
+        })
+        .collect()
+}
+
+fn is_host_name(host: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !host.is_empty() && host.len() <= 253 && host.chars().all(allowed)
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("'{}' is no log format; give text or json", text.escape_debug())),
+    }
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    crate::observe::check_log_level(text)?;
+    Ok(text.to_owned())
+}
+
+fn number<N>(text: &str, range: &RangeInclusive<N>) -> Result<N, String>
+where
+    N: std::str::FromStr + PartialOrd + Display,
+{
+    match text.trim().parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!(
+            "is '{}'; give a number from {} to {}",
+            text.escape_debug(),
+            range.start(),
+            range.end()
+        )),
+    }
+}
+
+fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
+    let bytes = parse_bytes(text)?;
+    if range.contains(&bytes) {
+        return Ok(bytes);
+    }
+    let (least, most) = (format_bytes(*range.start()), format_bytes(*range.end()));
+    Err(format!("is {}; give {least} to {most}", format_bytes(bytes)))
+}
+
+fn span(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if range.contains(&duration) {
+        return Ok(duration);
+    }
+    let (least, most) = (format_duration(*range.start()), format_duration(*range.end()));
+    Err(format!("is {}; give {least} to {most}", format_duration(duration)))
+}

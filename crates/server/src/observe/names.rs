@@ -1,0 +1,65 @@
+//! Every metric's name and help text. Names that RocketMQ has mean what they mean there; our own
+//! start with `litemq_`. Counters get the suffix `_total` when written.
+
+/// A metric's name and help text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+}
+
+const fn name(name: &'static str, help: &'static str) -> Name {
+    Name { name, help }
+}
+
+// Counted as it happens.
+pub(super) const MESSAGES_IN: Name =
+    name("rocketmq_messages_in", "Messages stored durably, by topic");
+pub(super) const THROUGHPUT_IN: Name =
+    name("rocketmq_throughput_in", "Body bytes stored durably, by topic");
+pub(super) const MESSAGE_SIZE: Name =
+    name("rocketmq_message_size", "Body bytes of a stored message, by topic");
+pub(super) const MESSAGES_OUT: Name =
+    name("rocketmq_messages_out", "Messages handed to consumers, by topic and group");
+pub(super) const THROUGHPUT_OUT: Name =
+    name("rocketmq_throughput_out", "Body bytes handed to consumers, by topic and group");
+pub(super) const SEND_TO_DLQ: Name =
+    name("rocketmq_send_to_dlq_messages", "Messages that became dead letters, by topic and group");
+pub(super) const ACKED: Name =
+    name("litemq_acked_messages", "Messages settled by an ack, by topic and group");
+pub(super) const REDELIVERED: Name =
+    name("litemq_redelivered_messages", "Hand-outs after the first, by topic and group");
+pub(super) const LITE_CREATED: Name =
+    name("litemq_lite_topics_created", "Lite topics made by a first send, by topic");
+pub(super) const LITE_REMOVED: Name =
+    name("litemq_lite_topics_removed", "Lite topics that expired or were deleted, by topic");
+pub(super) const ERRORS: Name = name("litemq_errors", "Refused and failed requests, by error code");
+pub(super) const SYNCS: Name = name("litemq_storage_syncs", "Syncs of the log to the disk");
+pub(super) const SYNC_SECONDS: Name =
+    name("litemq_storage_sync_seconds", "Time that one sync of the log took, seconds");
+pub(super) const SYNCED_BYTES: Name =
+    name("litemq_storage_synced_bytes", "Log bytes made durable by syncs");
+pub(super) const BUILD: Name = name("litemq_build", "The running version");
+
+// Read when asked.
+pub(super) const UP: Name = name("rocketmq_proxy_up", "1 while requests can be served");
+pub(super) const TOPICS: Name = name("rocketmq_topic_number", "Topics");
+pub(super) const GROUPS: Name = name("rocketmq_consumer_group_number", "Consumer groups");
+pub(super) const PRODUCERS: Name =
+    name("rocketmq_producer_connections", "Producers that are connected");
+pub(super) const CONSUMERS: Name =
+    name("rocketmq_consumer_connections", "Consumers that are connected, by topic and group");
+pub(super) const IN_FLIGHT: Name = name(
+    "rocketmq_consumer_inflight_messages",
+    "Messages handed out and not settled, by topic and group",
+);
+pub(super) const READY: Name =
+    name("rocketmq_consumer_ready_messages", "Messages not handed out yet, by topic and group");
+pub(super) const STORAGE_SIZE: Name = name("rocketmq_storage_size", "Bytes on the disk");
+pub(super) const FLUSH_BEHIND: Name =
+    name("rocketmq_storage_flush_behind_bytes", "Bytes that wait for a sync");
+pub(super) const LITE_LIVE: Name = name("litemq_lite_topics", "Lite topics alive, by topic");
+pub(super) const SUBSCRIPTIONS: Name =
+    name("litemq_subscriptions", "Lite topics subscribed to, summed over clients, by group");
+pub(super) const CONNECTIONS: Name = name("litemq_connections", "Open gRPC connections");
+pub(super) const PARKED: Name = name("litemq_parked_receives", "Receives that wait for a message");
