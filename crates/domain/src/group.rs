@@ -31,6 +31,8 @@ pub struct Group {
     pub name: GroupName,
     /// The parent topic that it consumes.
     pub topic: TopicId,
+    /// The parent topic of its dead letters.
+    pub dead_letter_topic: TopicId,
     /// Whether messages of one lite topic are handed out strictly one after another.
     pub ordered: bool,
     /// How clients share lite topics.

@@ -4,17 +4,35 @@
 //! Never does IO, never reads a clock, never draws a random number: `now`, ids and keys are
 //! arguments, and what must become durable is returned as records.
 
+mod arena;
+mod client;
+mod delivery;
+mod effects;
 mod error;
 mod filter;
 mod group;
+mod handle;
 pub mod limits;
+mod lite;
 mod names;
+pub mod persisted;
+mod resend;
+mod shard;
+mod subscription;
+mod table;
 mod time;
 mod topic;
 
+pub use client::ClientKey;
+pub use effects::{Burial, Effects, Place, Record, Wake};
 pub use error::{Error, ErrorCode, Result};
 pub use filter::TagFilter;
 pub use group::{Group, GroupId, SubscriptionMode, check_max_attempts};
+pub use handle::Handle;
 pub use names::{ClientId, DEAD_LETTER_PREFIX, GroupName, LiteTopicName, TopicName};
+pub use shard::{
+    Claim, ClaimOutcome, Claimed, GroupView, LiteView, Send, SendOutcome, Shard, ShardConfig,
+    ShardCounts, ShardRecovery, SyncOutcome,
+};
 pub use time::{DurationMs, Timestamp};
 pub use topic::{Topic, TopicId, TopicType, check_ttl};

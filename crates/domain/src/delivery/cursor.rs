@@ -1,0 +1,117 @@
+//! Positions of groups in lite topics.
+
+use crate::arena::Arena;
+use crate::delivery::run::Run;
+use crate::group::GroupId;
+use crate::lite::NONE;
+
+/// A group's position in one life of one lite topic; 32 bytes. Cursors of a lite topic are chained
+/// from its slot.
+#[derive(Debug, Clone)]
+pub(crate) struct Cursor {
+    /// Everything below is settled.
+    pub(crate) committed: u64,
+    pub(crate) group: GroupId,
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+    /// Hand-outs so far.
+    pub(crate) epoch: u32,
+    /// Number of the in-flight run, or `NONE`.
+    pub(crate) run: u32,
+    /// The next cursor of the slot, or `NONE`.
+    pub(crate) next: u32,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self {
+            committed: 0,
+            group: GroupId(u32::MAX),
+            slot: NONE,
+            generation: 0,
+            epoch: 0,
+            run: NONE,
+            next: NONE,
+        }
+    }
+}
+
+/// All cursors of a shard and their runs. Idle cursors have no run.
+#[derive(Debug, Default)]
+pub(crate) struct Cursors {
+    cursors: Arena<Cursor>,
+    runs: Arena<Run>,
+}
+
+impl Cursors {
+    pub(crate) fn get(&self, cursor: u32) -> Option<&Cursor> {
+        self.cursors.get(cursor)
+    }
+
+    pub(crate) fn get_mut(&mut self, cursor: u32) -> Option<&mut Cursor> {
+        self.cursors.get_mut(cursor)
+    }
+
+    /// The cursor of `group` in the chain that starts at `first`.
+    pub(crate) fn find(&self, first: u32, group: GroupId) -> Option<u32> {
+        self.chain(first).find(|(_, cursor)| cursor.group == group).map(|(index, _)| index)
+    }
+
+    pub(crate) fn chain(&self, first: u32) -> impl Iterator<Item = (u32, &Cursor)> {
+        let mut next = first;
+        std::iter::from_fn(move || {
+            let cursor = self.cursors.get(next)?;
+            let index = std::mem::replace(&mut next, cursor.next);
+            Some((index, cursor))
+        })
+    }
+
+    pub(crate) fn insert(&mut self, cursor: Cursor) -> u32 {
+        self.cursors.insert(cursor)
+    }
+
+    /// Forgets the cursor and its run. The caller unlinks it.
+    pub(crate) fn remove(&mut self, cursor: u32) -> Option<(Cursor, Option<Run>)> {
+        let removed = self.cursors.remove(cursor)?;
+        let run = if removed.run == NONE { None } else { self.runs.remove(removed.run) };
+        Some((removed, run))
+    }
+
+    pub(crate) fn run(&self, cursor: u32) -> Option<&Run> {
+        self.runs.get(self.cursors.get(cursor)?.run)
+    }
+
+    pub(crate) fn run_mut(&mut self, cursor: u32) -> Option<&mut Run> {
+        self.runs.get_mut(self.cursors.get(cursor)?.run)
+    }
+
+    /// The cursor's run, started if there is none.
+    pub(crate) fn run_or_start(&mut self, cursor: u32) -> Option<&mut Run> {
+        let cursor = self.cursors.get_mut(cursor)?;
+        if cursor.run == NONE {
+            cursor.run = self.runs.insert(Run::default());
+        }
+        self.runs.get_mut(cursor.run)
+    }
+
+    /// Moves the cursor over what is settled, and ends the run when nothing is left of it.
+    pub(crate) fn advance(&mut self, index: u32) {
+        let Some(cursor) = self.cursors.get_mut(index) else { return };
+        let Some(run) = self.runs.get_mut(cursor.run) else { return };
+        cursor.committed += run.advance();
+        if run.entries.is_empty() {
+            self.runs.remove(cursor.run);
+            cursor.run = NONE;
+        }
+    }
+
+    /// Drops a cursor's run, as if nothing were in flight.
+    pub(crate) fn end_run(&mut self, index: u32) {
+        if let Some(cursor) = self.cursors.get_mut(index) {
+            let run = std::mem::replace(&mut cursor.run, NONE);
+            if run != NONE {
+                self.runs.remove(run);
+            }
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The in-flight run of one (group, lite topic): what was handed out and is not settled.
+//!
+//! The rules of delivery are here and nowhere else. Entry `i` of a run is the message at the
+//! cursor's committed offset plus `i`.
+
+use std::collections::VecDeque;
+
+use crate::client::ClientKey;
+use crate::time::{DurationMs, Timestamp};
+
+/// How a message of a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EntryState {
+    /// Handed out; visible again from `visible_at` on.
+    Leased,
+    /// Settled; never handed out again.
+    Acked,
+    /// Being copied to the dead letters; held back until that is done.
+    DeadLettering,
+}
+
+/// One message of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) state: EntryState,
+    /// The next hand-out does not count as another attempt.
+    pub(crate) keep_attempt: bool,
+    /// Hand-outs so far, from 1.
+    pub(crate) attempt: u16,
+    /// Which hand-out of the cursor it was given in; older handles are stale.
+    pub(crate) epoch: u32,
+    pub(crate) client: ClientKey,
+    pub(crate) visible_at: Timestamp,
+    /// Until when the lease is renewed while its client is connected; 0 is never.
+    pub(crate) renew_until: Timestamp,
+}
+
+impl Entry {
+    fn is_visible(&self, now: Timestamp) -> bool {
+        self.state == EntryState::Leased && self.visible_at <= now
+    }
+}
+
+/// Who gets messages, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lease {
+    pub(crate) client: ClientKey,
+    pub(crate) epoch: u32,
+    pub(crate) visible_at: Timestamp,
+    pub(crate) renew_until: Timestamp,
+}
+
+/// The bounds of one hand-out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HandOutLimits {
+    pub(crate) ordered: bool,
+    pub(crate) messages_max: usize,
+    pub(crate) run_max: usize,
+    pub(crate) max_attempts: u16,
+    /// Messages stored from the committed offset on.
+    pub(crate) stored: u64,
+}
+
+/// What a hand-out gave, as places in the run.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct HandOut {
+    /// Place and attempt of each message given.
+    pub(crate) given: Vec<(usize, u16)>,
+    /// Places of messages whose attempts are used up; they are now being dead-lettered.
+    pub(crate) exhausted: Vec<usize>,
+}
+
+/// What was handed out and is not settled. Never empty while it exists, and its first entry is
+/// never acked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Run {
+    pub(crate) entries: VecDeque<Entry>,
+    /// Everybody who was given something of it.
+    pub(crate) clients: Vec<ClientKey>,
+    /// The moment this run is registered for in the shard's timer; 0 is none.
+    pub(crate) timer: Timestamp,
+}
+
+impl Run {
+    /// Gives messages to a client: first what became visible again, then new ones.
+    ///
+    /// Ordered: nothing passes a message that is leased, so a message is only given when all
+    /// before it are settled or given with it.
+    pub(crate) fn hand_out(
+        &mut self,
+        now: Timestamp,
+        lease: Lease,
+        limits: HandOutLimits,
+    ) -> HandOut {
+        let mut out = HandOut::default();
+        for (place, entry) in self.entries.iter_mut().enumerate() {
+            if entry.state == EntryState::Acked {
+                continue;
+            }
+            if out.given.len() == limits.messages_max {
+                return out;
+            }
+            if entry.is_visible(now) {
+                let attempt = entry.attempt.saturating_add(u16::from(!entry.keep_attempt));
+                if attempt <= limits.max_attempts {
+                    *entry = given(lease, attempt);
+                    out.given.push((place, attempt));
+                    continue;
+                }
+                entry.state = EntryState::DeadLettering;
+                out.exhausted.push(place);
+            }
+            if limits.ordered {
+                return out;
+            }
+        }
+        while out.given.len() < limits.messages_max
+            && self.entries.len() < limits.run_max
+            && (self.entries.len() as u64) < limits.stored
+        {
+            out.given.push((self.entries.len(), 1));
+            self.entries.push_back(given(lease, 1));
+        }
+        out
+    }
+
+    /// Whether a hand-out would give something or find used-up attempts.
+    pub(crate) fn is_deliverable(
+        &self,
+        now: Timestamp,
+        ordered: bool,
+        run_max: usize,
+        stored: u64,
+    ) -> bool {
+        let more = (self.entries.len() as u64) < stored && self.entries.len() < run_max;
+        let mut open = self.entries.iter().filter(|entry| entry.state != EntryState::Acked);
+        if ordered {
+            return open.next().map_or(more, |first| first.is_visible(now));
+        }
+        more || open.any(|entry| entry.is_visible(now))
+    }
+
+    /// When something becomes visible that would make the run deliverable.
+    pub(crate) fn next_visible_at(&self, now: Timestamp, ordered: bool) -> Option<Timestamp> {
+        let mut open = self.entries.iter().filter(|entry| entry.state != EntryState::Acked);
+        let waits = |entry: &Entry| {
+            (entry.state == EntryState::Leased && entry.visible_at > now)
+                .then_some(entry.visible_at)
+        };
+        if ordered { open.next().and_then(waits) } else { open.filter_map(waits).min() }
+    }
+
+    /// The entry at `place`, if it was given in this epoch and is not settled.
+    pub(crate) fn held(&mut self, place: usize, epoch: u32) -> Option<&mut Entry> {
+        self.entries
+            .get_mut(place)
+            .filter(|entry| entry.state == EntryState::Leased && entry.epoch == epoch)
+    }
+
+    /// Makes everything given in this epoch visible at one moment, attempts unchanged.
+    pub(crate) fn suspend(&mut self, epoch: u32, visible_at: Timestamp) {
+        for entry in &mut self.entries {
+            if entry.state == EntryState::Leased && entry.epoch == epoch {
+                entry.visible_at = visible_at;
+                entry.renew_until = Timestamp(0);
+                entry.keep_attempt = true;
+            }
+        }
+    }
+
+    /// Drops settled entries from the front; how many.
+    pub(crate) fn advance(&mut self) -> u64 {
+        let mut settled = 0;
+        while self.entries.front().is_some_and(|entry| entry.state == EntryState::Acked) {
+            self.entries.pop_front();
+            settled += 1;
+        }
+        settled
+    }
+
+    /// Extends leases that have run out and whose clients are connected, within their bound.
+    pub(crate) fn renew(
+        &mut self,
+        now: Timestamp,
+        step: DurationMs,
+        is_connected: &dyn Fn(ClientKey) -> bool,
+    ) {
+        for entry in &mut self.entries {
+            if entry.is_visible(now) && entry.renew_until > now && is_connected(entry.client) {
+                entry.visible_at = (now + step).min(entry.renew_until);
+            }
+        }
+    }
+
+    /// Makes this client's leases visible now; whether there were any. `renewed_only` leaves leases
+    /// that the client asked for with a duration of its own.
+    pub(crate) fn release_client(
+        &mut self,
+        client: ClientKey,
+        now: Timestamp,
+        renewed_only: bool,
+    ) -> bool {
+        let mut released = false;
+        for entry in &mut self.entries {
+            if entry.state == EntryState::Leased
+                && entry.client == client
+                && entry.visible_at > now
+                && (!renewed_only || entry.renew_until > Timestamp(0))
+            {
+                entry.visible_at = now;
+                entry.renew_until = Timestamp(0);
+                released = true;
+            }
+        }
+        released
+    }
+
+    /// After a restart: leases that are renewed last at least until `grace`, so that their clients
+    /// can come back.
+    pub(crate) fn resume(&mut self, now: Timestamp, grace: Timestamp) {
+        for entry in &mut self.entries {
+            if entry.state == EntryState::Leased && entry.renew_until > now {
+                entry.visible_at = entry.visible_at.max(grace).min(entry.renew_until);
+            }
+        }
+    }
+
+    /// Clients that hold something here, without repeats.
+    pub(crate) fn holders(&self) -> Vec<ClientKey> {
+        let mut holders: Vec<ClientKey> = self
+            .entries
+            .iter()
+            .filter(|entry| entry.state == EntryState::Leased)
+            .map(|entry| entry.client)
+            .collect();
+        holders.sort_unstable();
+        holders.dedup();
+        holders
+    }
+
+    /// Messages handed out, not settled and not visible.
+    pub(crate) fn in_flight(&self, now: Timestamp) -> u64 {
+        self.entries
+            .iter()
+            .filter(|entry| entry.state != EntryState::Acked && !entry.is_visible(now))
+            .count() as u64
+    }
+
+    /// Messages settled behind the first unsettled one.
+    pub(crate) fn settled(&self) -> u64 {
+        self.entries.iter().filter(|entry| entry.state == EntryState::Acked).count() as u64
+    }
+}
+
+fn given(lease: Lease, attempt: u16) -> Entry {
+    Entry {
+        state: EntryState::Leased,
+        keep_attempt: false,
+        attempt,
+        epoch: lease.epoch,
+        client: lease.client,
+        visible_at: lease.visible_at,
+        renew_until: lease.renew_until,
+    }
+}

@@ -1,0 +1,89 @@
+//! What a change asks of the world around the shard.
+
+use bytes::Bytes;
+
+use crate::client::ClientKey;
+use crate::group::GroupId;
+use crate::persisted::Key;
+use crate::time::Timestamp;
+
+/// Something to make durable. All records of one command belong into one atomic batch, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A message of a lite topic.
+    Append {
+        /// The slot.
+        slot: u32,
+        /// Its life.
+        generation: u32,
+        /// The message's offset.
+        offset: u64,
+        /// When it was accepted.
+        at: Timestamp,
+        /// Keyed hash of the client's message id, or 0.
+        tag: u64,
+        /// The message, opaque here.
+        payload: Bytes,
+    },
+    /// A life of a slot ends.
+    Drop {
+        /// The slot.
+        slot: u32,
+        /// The life that ended.
+        generation: u32,
+    },
+    /// A record has a new value.
+    Put {
+        /// Which.
+        key: Key,
+        /// Its value.
+        value: Vec<u8>,
+    },
+    /// A record is gone.
+    Delete {
+        /// Which.
+        key: Key,
+    },
+}
+
+/// A client of a group has something ready where there was nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wake {
+    /// The client.
+    pub client: ClientKey,
+    /// The group.
+    pub group: GroupId,
+}
+
+/// A message to copy to its group's dead letters: read it, then call `Shard::bury`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Burial {
+    /// Where it is.
+    pub place: Place,
+    /// For which group.
+    pub group: GroupId,
+    /// How often it was handed out.
+    pub attempts: u16,
+}
+
+/// One message of one life of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The slot.
+    pub slot: u32,
+    /// Its life.
+    pub generation: u32,
+    /// The message's offset.
+    pub offset: u64,
+}
+
+/// Effects of one or more commands, in order.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// To make durable before any reply.
+    pub records: Vec<Record>,
+    /// To wake.
+    pub wakes: Vec<Wake>,
+    /// To dead-letter.
+    pub burials: Vec<Burial>,
+}

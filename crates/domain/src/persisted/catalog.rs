@@ -1,0 +1,159 @@
+//! Topics and groups.
+
+use super::codec::{Malformed, Reader, Writer};
+use super::{VERSION, check_version};
+use crate::group::{Group, GroupId, SubscriptionMode};
+use crate::names::{GroupName, TopicName};
+use crate::time::{DurationMs, Timestamp};
+use crate::topic::{Topic, TopicId, TopicType};
+
+/// First byte of a topic's key.
+pub const TOPIC: u8 = 16;
+/// First byte of a group's key.
+pub const GROUP: u8 = 17;
+
+/// One record of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogRecord {
+    /// A topic.
+    Topic(Topic),
+    /// A group.
+    Group(Group),
+}
+
+impl CatalogRecord {
+    /// Reads a record back from its key and value.
+    pub fn decode(key: &[u8], value: &[u8]) -> Result<Self, Malformed> {
+        let mut key = Reader::new(key);
+        let kind = key.u8()?;
+        let id = key.be32()?;
+        let mut input = Reader::new(value);
+        check_version(&mut input)?;
+        match kind {
+            TOPIC => read_topic(TopicId(id), &mut input).map(Self::Topic),
+            GROUP => read_group(GroupId(id), &mut input).map(Self::Group),
+            _ => Err(Malformed("a catalog record of an unknown kind")),
+        }
+    }
+}
+
+/// The key of a topic.
+pub fn topic_key(id: TopicId) -> Vec<u8> {
+    key(TOPIC, id.0)
+}
+
+/// The key of a group.
+pub fn group_key(id: GroupId) -> Vec<u8> {
+    key(GROUP, id.0)
+}
+
+/// The value of a topic.
+pub fn topic_value(topic: &Topic) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.u8(VERSION)
+        .text(topic.name.as_str().as_bytes())
+        .u8(match topic.topic_type {
+            TopicType::Lite => 0,
+            TopicType::DeadLetter => 1,
+        })
+        .var(topic.ttl.map_or(0, |ttl| ttl.0))
+        .var(topic.created_at.0);
+    out.finish()
+}
+
+/// The value of a group.
+pub fn group_value(group: &Group) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.u8(VERSION)
+        .text(group.name.as_str().as_bytes())
+        .var(u64::from(group.topic.0))
+        .var(u64::from(group.dead_letter_topic.0))
+        .u8(u8::from(group.ordered))
+        .u8(match group.mode {
+            SubscriptionMode::Shared => 0,
+            SubscriptionMode::Exclusive => 1,
+            SubscriptionMode::Wildcard => 2,
+        })
+        .var(group.client_quota.map_or(0, |quota| u64::from(quota) + 1))
+        .var(u64::from(group.max_attempts))
+        .var(group.created_at.0);
+    out.finish()
+}
+
+fn key(kind: u8, id: u32) -> Vec<u8> {
+    let mut out = Writer::with_capacity(5);
+    out.u8(kind).be32(id);
+    out.finish()
+}
+
+fn read_topic(id: TopicId, input: &mut Reader<'_>) -> Result<Topic, Malformed> {
+    Ok(Topic {
+        id,
+        name: TopicName::any(input.str()?).map_err(|_| Malformed("a topic name that is none"))?,
+        topic_type: match input.u8()? {
+            0 => TopicType::Lite,
+            1 => TopicType::DeadLetter,
+            _ => return Err(Malformed("an unknown type of topic")),
+        },
+        ttl: Some(input.var()?).filter(|ttl| *ttl > 0).map(DurationMs),
+        created_at: Timestamp(input.var()?),
+    })
+}
+
+fn read_group(id: GroupId, input: &mut Reader<'_>) -> Result<Group, Malformed> {
+    Ok(Group {
+        id,
+        name: GroupName::new(input.str()?).map_err(|_| Malformed("a group name that is none"))?,
+        topic: TopicId(input.var32()?),
+        dead_letter_topic: TopicId(input.var32()?),
+        ordered: input.u8()? != 0,
+        mode: match input.u8()? {
+            0 => SubscriptionMode::Shared,
+            1 => SubscriptionMode::Exclusive,
+            2 => SubscriptionMode::Wildcard,
+            _ => return Err(Malformed("an unknown subscription mode")),
+        },
+        client_quota: match input.var()? {
+            0 => None,
+            quota => Some(u32::try_from(quota - 1).map_err(|_| Malformed("a quota is too large"))?),
+        },
+        max_attempts: u16::try_from(input.var()?)
+            .map_err(|_| Malformed("an attempt is too large"))?,
+        created_at: Timestamp(input.var()?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_and_groups_round_trip() {
+        for ttl in [None, Some(DurationMs::from_secs(1800))] {
+            let topic = Topic {
+                id: TopicId(3),
+                name: TopicName::any("%DLQ%g").unwrap(),
+                topic_type: TopicType::DeadLetter,
+                ttl,
+                created_at: Timestamp(5),
+            };
+            let back = CatalogRecord::decode(&topic_key(topic.id), &topic_value(&topic));
+            assert_eq!(back, Ok(CatalogRecord::Topic(topic)));
+        }
+        for client_quota in [None, Some(0), Some(u32::MAX - 1)] {
+            let group = Group {
+                id: GroupId(8),
+                name: GroupName::new("g").unwrap(),
+                topic: TopicId(3),
+                dead_letter_topic: TopicId(4),
+                ordered: true,
+                mode: SubscriptionMode::Wildcard,
+                client_quota,
+                max_attempts: 17,
+                created_at: Timestamp(6),
+            };
+            let back = CatalogRecord::decode(&group_key(group.id), &group_value(&group));
+            assert_eq!(back, Ok(CatalogRecord::Group(group)));
+        }
+    }
+}

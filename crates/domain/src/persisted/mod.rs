@@ -1,0 +1,113 @@
+//! What is kept of a shard and of the catalog: each kind of record with its key and its value.
+//!
+//! | kind | key | value | life |
+//! |---|---|---|---|
+//! | 1 channel | slot | state, generation, offsets, times, topic, name | as long as the slot: a free slot keeps its generation |
+//! | 2 cursor | slot, group | generation, position, epoch, in-flight run | until its lite topic or group is gone |
+//! | 3 subscription | slot, group, client key | client id | until unsubscribed or the client is gone |
+//! | 16 topic | topic id | name, type, ttl, time | until deleted |
+//! | 17 group | group id | name, topics, rules, time | until deleted |
+//!
+//! Each value starts with the version of its layout.
+
+pub(crate) mod catalog;
+pub(crate) mod channel;
+pub(crate) mod codec;
+pub(crate) mod cursor;
+pub(crate) mod subscription;
+
+pub use catalog::{CatalogRecord, GROUP, TOPIC, group_key, group_value, topic_key, topic_value};
+pub use codec::Malformed;
+
+use codec::{Reader, Writer};
+
+use crate::client::ClientKey;
+use crate::group::GroupId;
+
+/// Version of every value layout below.
+const VERSION: u8 = 1;
+
+const CHANNEL: u8 = 1;
+const CURSOR: u8 = 2;
+const SUBSCRIPTION: u8 = 3;
+
+/// The key of a shard's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// A slot.
+    Channel {
+        /// Its number.
+        slot: u32,
+    },
+    /// A group's position in a slot.
+    Cursor {
+        /// The slot.
+        slot: u32,
+        /// The group.
+        group: GroupId,
+    },
+    /// A client's subscription to a slot.
+    Subscription {
+        /// The slot.
+        slot: u32,
+        /// The group.
+        group: GroupId,
+        /// The client.
+        client: ClientKey,
+    },
+}
+
+impl Key {
+    /// The key as bytes; at most 17.
+    pub fn encode(self) -> Vec<u8> {
+        let mut out = Writer::with_capacity(17);
+        match self {
+            Self::Channel { slot } => out.u8(CHANNEL).be32(slot),
+            Self::Cursor { slot, group } => out.u8(CURSOR).be32(slot).be32(group.0),
+            Self::Subscription { slot, group, client } => {
+                out.u8(SUBSCRIPTION).be32(slot).be32(group.0).be64(client.0)
+            }
+        };
+        out.finish()
+    }
+
+    /// Reads a key back.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut input = Reader::new(bytes);
+        let key = match input.u8()? {
+            CHANNEL => Self::Channel { slot: input.be32()? },
+            CURSOR => Self::Cursor { slot: input.be32()?, group: GroupId(input.be32()?) },
+            SUBSCRIPTION => Self::Subscription {
+                slot: input.be32()?,
+                group: GroupId(input.be32()?),
+                client: ClientKey(input.be64()?),
+            },
+            _ => return Err(Malformed("a key of an unknown kind")),
+        };
+        if input.is_empty() { Ok(key) } else { Err(Malformed("a key is too long")) }
+    }
+}
+
+fn check_version(input: &mut Reader<'_>) -> Result<(), Malformed> {
+    if input.u8()? == VERSION { Ok(()) } else { Err(Malformed("an unknown version of a value")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_round_trip() {
+        let (slot, group) = (7, GroupId(9));
+        for key in [
+            Key::Channel { slot },
+            Key::Cursor { slot, group },
+            Key::Subscription { slot, group, client: ClientKey(u64::MAX) },
+        ] {
+            assert_eq!(Key::decode(&key.encode()), Ok(key));
+        }
+        assert!(Key::decode(&[]).is_err());
+        assert!(Key::decode(&[9, 0, 0, 0, 0]).is_err());
+        assert!(Key::decode(&[1, 0, 0, 0, 0, 0]).is_err());
+    }
+}

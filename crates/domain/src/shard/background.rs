@@ -1,0 +1,162 @@
+//! Removing lite topics, topics and groups; what is large goes piece by piece.
+
+use super::Shard;
+use crate::effects::{Effects, Record};
+use crate::error::{Error, ErrorCode, Result};
+use crate::group::GroupId;
+use crate::limits::SWEEP_SLOTS_PER_STEP;
+use crate::lite::NONE;
+use crate::names::LiteTopicName;
+use crate::time::Timestamp;
+use crate::topic::TopicId;
+
+/// Work on many slots, done [`SWEEP_SLOTS_PER_STEP`] at a time.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Remove all lite topics and names of a topic.
+    RemoveTopic { topic: TopicId },
+    /// Remove all positions and subscriptions of a group, from this slot on.
+    RemoveGroup { group: GroupId, slot: u32 },
+    /// Offer what a changed rule has made deliverable, from this slot on.
+    RefreshGroup { group: GroupId, slot: u32 },
+}
+
+impl Shard {
+    /// Removes a lite topic with its messages and positions. Who is subscribed to the name stays
+    /// so, for its next life.
+    pub fn remove_lite(
+        &mut self,
+        topic: TopicId,
+        name: &LiteTopicName,
+        fx: &mut Effects,
+    ) -> Result<()> {
+        let Some((index, _)) = self.find_lite(topic, name) else {
+            return Err(Error::new(
+                ErrorCode::LiteTopicNotFound,
+                format!("there is no lite topic '{name}'; it is created by the first message"),
+            ));
+        };
+        self.end_life(index, fx);
+        Ok(())
+    }
+
+    /// The topic was deleted: its lite topics go, over the next [`Self::step`]s.
+    pub fn remove_topic(&mut self, topic: TopicId) {
+        self.topics.remove(&topic);
+        self.work.push_back(Work::RemoveTopic { topic });
+    }
+
+    /// The group was deleted: its positions and subscriptions go, over the next [`Self::step`]s.
+    pub fn remove_group(&mut self, group: GroupId) {
+        self.groups.remove(&group);
+        self.work.push_back(Work::RemoveGroup { group, slot: 0 });
+    }
+
+    /// Whether [`Self::step`] has something to do.
+    pub fn has_work(&self) -> bool {
+        !self.work.is_empty()
+    }
+
+    /// Does a bounded piece of the work that is left.
+    pub fn step(&mut self, now: Timestamp, fx: &mut Effects) {
+        match self.work.pop_front() {
+            None => {}
+            Some(Work::RemoveTopic { topic }) => {
+                for slot in self.lites.some_of(topic, SWEEP_SLOTS_PER_STEP) {
+                    self.remove_slot(slot, fx);
+                }
+                if self.lites.named_of(topic) > 0 {
+                    self.work.push_front(Work::RemoveTopic { topic });
+                }
+            }
+            Some(Work::RemoveGroup { group, slot }) => {
+                let next =
+                    self.each_slot(slot, |shard, slot| shard.remove_group_of(slot, group, fx));
+                if let Some(slot) = next {
+                    self.work.push_front(Work::RemoveGroup { group, slot });
+                }
+            }
+            Some(Work::RefreshGroup { group, slot }) => {
+                let next = self.each_slot(slot, |shard, slot| {
+                    shard.refresh_group_of(now, slot, group, fx);
+                });
+                if let Some(slot) = next {
+                    self.work.push_front(Work::RefreshGroup { group, slot });
+                }
+            }
+        }
+    }
+
+    /// One step over the slots from `first` on; where the next step starts.
+    fn each_slot(&mut self, first: u32, mut visit: impl FnMut(&mut Self, u32)) -> Option<u32> {
+        let end = first.saturating_add(SWEEP_SLOTS_PER_STEP as u32).min(self.lites.slots_len());
+        for slot in first..end {
+            visit(self, slot);
+        }
+        (end < self.lites.slots_len()).then_some(end)
+    }
+
+    fn refresh_group_of(&mut self, now: Timestamp, slot: u32, group: GroupId, fx: &mut Effects) {
+        let Some(first) = self.lites.get(slot).map(|slot| slot.first_cursor) else { return };
+        if let Some(cursor) = self.cursors.find(first, group) {
+            self.refresh(now, cursor, fx);
+        }
+    }
+
+    fn remove_group_of(&mut self, slot_index: u32, group: GroupId, fx: &mut Effects) {
+        let Some(slot) = self.lites.get(slot_index) else { return };
+        let (first_cursor, first_link) = (slot.first_cursor, slot.first_link);
+        if let Some(cursor) = self.cursors.find(first_cursor, group) {
+            self.remove_cursor(cursor, fx);
+        }
+        self.remove_links(slot_index, first_link, Some(group), fx);
+    }
+
+    fn remove_links(
+        &mut self,
+        slot: u32,
+        first_link: u32,
+        group: Option<GroupId>,
+        fx: &mut Effects,
+    ) {
+        let subscribers: Vec<u32> = self
+            .subscriptions
+            .chain(first_link)
+            .filter(|subscriber| {
+                let found = self.subscriptions.get(*subscriber);
+                found.is_some_and(|found| group.is_none_or(|group| found.group == group))
+            })
+            .collect();
+        for subscriber in subscribers {
+            self.remove_pair(subscriber, slot, fx);
+            self.subscriptions.remove_if_empty(subscriber);
+        }
+    }
+
+    /// Removes everything of a slot, subscriptions too.
+    fn remove_slot(&mut self, index: u32, fx: &mut Effects) {
+        let Some(first_link) = self.lites.get(index).map(|slot| slot.first_link) else { return };
+        self.remove_links(index, first_link, None, fx);
+        if self.lites.get(index).is_some() {
+            self.end_life(index, fx);
+        }
+    }
+
+    /// Ends the present life of a slot. While somebody is subscribed, the name stays.
+    pub(super) fn end_life(&mut self, index: u32, fx: &mut Effects) {
+        let Some(slot) = self.lites.get(index) else { return };
+        let (generation, first_cursor, first_link) =
+            (slot.generation, slot.first_cursor, slot.first_link);
+        let cursors: Vec<u32> = self.cursors.chain(first_cursor).map(|(index, _)| index).collect();
+        for cursor in cursors {
+            self.remove_cursor(cursor, fx);
+        }
+        if first_link == NONE {
+            self.lites.remove(index);
+        } else {
+            self.lites.renew(index);
+        }
+        fx.records.push(Record::Drop { slot: index, generation });
+        self.save_slot(index, fx);
+    }
+}

@@ -1,0 +1,175 @@
+//! Handing messages out.
+
+use super::Shard;
+use crate::client::ClientKey;
+use crate::delivery::run::{HandOut, HandOutLimits, Lease};
+use crate::effects::{Burial, Effects, Place};
+use crate::error::Result;
+use crate::group::{Group, GroupId};
+use crate::limits::{AUTO_RENEW_MAX, AUTO_RENEW_STEP};
+use crate::names::LiteTopicName;
+use crate::subscription::Subscriber;
+use crate::time::{DurationMs, Timestamp};
+
+/// A client asks for messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// Who.
+    pub client: ClientKey,
+    /// For which group.
+    pub group: GroupId,
+    /// At most so many messages.
+    pub messages_max: usize,
+    /// At most so many of one lite topic.
+    pub per_lite_topic_max: usize,
+    /// How long nobody else gets them; ignored with `auto_renew`.
+    pub invisible: DurationMs,
+    /// The lease is renewed while the client is connected.
+    pub auto_renew: bool,
+}
+
+/// A message handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// Where it is stored.
+    pub place: Place,
+    /// The lite topic's name.
+    pub lite_topic: LiteTopicName,
+    /// Which hand-out, for its handle.
+    pub epoch: u32,
+    /// How often it was handed out, from 1.
+    pub attempt: u16,
+    /// When others may get it.
+    pub visible_at: Timestamp,
+}
+
+/// What a claim gave.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ClaimOutcome {
+    /// The messages, in order for each lite topic.
+    pub messages: Vec<Claimed>,
+    /// Whether there may be more for this client now.
+    pub more: bool,
+}
+
+impl Shard {
+    /// Hands out what is ready for a client, oldest ready lite topic first.
+    pub fn claim(
+        &mut self,
+        now: Timestamp,
+        claim: Claim,
+        fx: &mut Effects,
+    ) -> Result<ClaimOutcome> {
+        let group = std::sync::Arc::clone(self.group(claim.group)?);
+        let mut outcome = ClaimOutcome::default();
+        let Some(subscriber) = self.subscriptions.find(claim.client, claim.group) else {
+            return Ok(outcome);
+        };
+        while outcome.messages.len() < claim.messages_max
+            && let Some(slot) = self.subscriptions.take_ready(subscriber)
+        {
+            self.claim_slot(now, slot, claim, &group, &mut outcome.messages, fx);
+        }
+        outcome.more = self.subscriptions.get(subscriber).is_some_and(Subscriber::has_ready);
+        Ok(outcome)
+    }
+
+    /// Takes back messages that did not reach the client; their attempts do not count.
+    pub fn give_back(
+        &mut self,
+        now: Timestamp,
+        group: GroupId,
+        messages: &[(Place, u32)],
+        fx: &mut Effects,
+    ) {
+        for (place, epoch) in messages {
+            let Some((cursor, at)) = self.open_entry(group, *place) else { continue };
+            let Some(run) = self.cursors.run_mut(cursor) else { continue };
+            let Some(entry) = run.held(at, *epoch) else { continue };
+            entry.visible_at = now;
+            entry.renew_until = Timestamp(0);
+            entry.keep_attempt = true;
+            self.save_cursor(cursor, fx);
+            self.refresh(now, cursor, fx);
+        }
+    }
+
+    fn claim_slot(
+        &mut self,
+        now: Timestamp,
+        slot_index: u32,
+        claim: Claim,
+        group: &Group,
+        messages: &mut Vec<Claimed>,
+        fx: &mut Effects,
+    ) {
+        let Some(slot) = self.lites.get(slot_index) else { return };
+        if !self.is_deliverable(now, slot, group) {
+            return;
+        }
+        let (generation, next_offset) = (slot.generation, slot.next_offset);
+        let Some(lite_topic) = self.lites.name(slot_index) else { return };
+        let Some(index) = self.cursor_or_start(slot_index, group.id) else { return };
+        let Some(cursor) = self.cursors.get_mut(index) else { return };
+        let (committed, epoch) = (cursor.committed, cursor.epoch.wrapping_add(1));
+        let lease = lease(now, claim, epoch);
+        let limits = HandOutLimits {
+            ordered: group.ordered,
+            messages_max: claim
+                .per_lite_topic_max
+                .min(claim.messages_max.saturating_sub(messages.len())),
+            run_max: group.run_max(),
+            max_attempts: group.max_attempts,
+            stored: next_offset.saturating_sub(committed),
+        };
+        let Some(run) = self.cursors.run_or_start(index) else { return };
+        let out = run.hand_out(now, lease, limits);
+        if !out.given.is_empty() && !run.clients.contains(&claim.client) {
+            run.clients.push(claim.client);
+        }
+        let place =
+            |at: usize| Place { slot: slot_index, generation, offset: committed + at as u64 };
+        for (at, attempt) in &out.given {
+            messages.push(Claimed {
+                place: place(*at),
+                lite_topic: lite_topic.clone(),
+                epoch,
+                attempt: *attempt,
+                visible_at: lease.visible_at,
+            });
+        }
+        for at in &out.exhausted {
+            let place = place(*at);
+            fx.burials.push(Burial { place, group: group.id, attempts: group.max_attempts });
+        }
+        self.after_hand_out(now, index, claim.client, epoch, &out, fx);
+    }
+
+    fn after_hand_out(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        client: ClientKey,
+        epoch: u32,
+        out: &HandOut,
+        fx: &mut Effects,
+    ) {
+        if !out.given.is_empty() {
+            if let Some(cursor) = self.cursors.get_mut(index) {
+                cursor.epoch = epoch;
+            }
+            self.held_by.entry(client).or_default().insert(index);
+            self.save_cursor(index, fx);
+        }
+        self.refresh(now, index, fx);
+    }
+}
+
+fn lease(now: Timestamp, claim: Claim, epoch: u32) -> Lease {
+    let (invisible, renew_until) = if claim.auto_renew {
+        (AUTO_RENEW_STEP, now + AUTO_RENEW_MAX)
+    } else {
+        (claim.invisible, Timestamp(0))
+    };
+    Lease { client: claim.client, epoch, visible_at: now + invisible, renew_until }
+}

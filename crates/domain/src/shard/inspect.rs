@@ -1,0 +1,156 @@
+//! Looking at a shard without changing it.
+
+use super::Shard;
+use crate::client::ClientKey;
+use crate::group::GroupId;
+use crate::limits::LIST_NAMES_MAX;
+use crate::lite::Slot;
+use crate::names::{ClientId, LiteTopicName};
+use crate::time::Timestamp;
+use crate::topic::TopicId;
+
+/// A lite topic as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiteView {
+    /// Its name.
+    pub name: LiteTopicName,
+    /// Its slot.
+    pub slot: u32,
+    /// Its life.
+    pub generation: u32,
+    /// Oldest offset known to be stored.
+    pub first_offset: u64,
+    /// Offset of the next message.
+    pub next_offset: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When the last message was stored.
+    pub last_send_at: Timestamp,
+    /// Each group with a position or a subscriber.
+    pub groups: Vec<GroupView>,
+}
+
+/// A group's view of a lite topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupView {
+    /// The group.
+    pub group: GroupId,
+    /// Everything below is settled.
+    pub committed: u64,
+    /// Handed out, not settled, not visible.
+    pub in_flight: u64,
+    /// Not settled and not in flight.
+    pub ready: u64,
+    /// Who is subscribed.
+    pub subscribers: Vec<ClientId>,
+}
+
+/// How much is in a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ShardCounts {
+    /// Lite topics of each topic.
+    pub lite_topics: Vec<(TopicId, u64)>,
+    /// Pairs of client and lite topic.
+    pub subscriptions: u64,
+    /// Messages handed out and not settled, by group.
+    pub in_flight: Vec<(GroupId, u64)>,
+}
+
+impl Shard {
+    /// A lite topic.
+    pub fn describe(
+        &self,
+        now: Timestamp,
+        topic: TopicId,
+        name: &LiteTopicName,
+    ) -> Option<LiteView> {
+        let (index, slot) = self.find_lite(topic, name)?;
+        self.view(now, index, slot)
+    }
+
+    /// Lite topics of a topic by name: after `after`, with this prefix, at most `max` (bounded by
+    /// [`LIST_NAMES_MAX`]).
+    pub fn list(
+        &self,
+        now: Timestamp,
+        topic: TopicId,
+        prefix: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> Vec<LiteView> {
+        self.lites
+            .list(topic, prefix, after, max.min(LIST_NAMES_MAX))
+            .into_iter()
+            .filter_map(|index| self.view(now, index, self.lites.get(index)?))
+            .collect()
+    }
+
+    /// How much is here. Cost follows what is in flight and the number of topics.
+    pub fn counts(&self, now: Timestamp) -> ShardCounts {
+        let mut in_flight = std::collections::BTreeMap::<GroupId, u64>::new();
+        for held in self.held_by.values().flatten().collect::<std::collections::BTreeSet<_>>() {
+            if let (Some(cursor), Some(run)) = (self.cursors.get(*held), self.cursors.run(*held)) {
+                *in_flight.entry(cursor.group).or_default() += run.in_flight(now);
+            }
+        }
+        ShardCounts {
+            lite_topics: self
+                .lites
+                .topics()
+                .map(|topic| (topic, self.lites.live_of(topic)))
+                .collect(),
+            subscriptions: self.subscriptions.pairs(),
+            in_flight: in_flight.into_iter().collect(),
+        }
+    }
+
+    /// Who is subscribed for which group, with how many lite topics.
+    pub fn subscribers(&self) -> Vec<(ClientId, ClientKey, GroupId, u64)> {
+        self.subscriptions
+            .all()
+            .map(|(_, found)| {
+                (found.client.clone(), found.key, found.group, found.slots.len() as u64)
+            })
+            .collect()
+    }
+
+    fn view(&self, now: Timestamp, index: u32, slot: &Slot) -> Option<LiteView> {
+        Some(LiteView {
+            name: self.lites.name(index)?,
+            slot: index,
+            generation: slot.generation,
+            first_offset: slot.first_offset,
+            next_offset: slot.next_offset,
+            created_at: slot.created_at,
+            last_send_at: slot.last_send_at,
+            groups: self.group_views(now, slot),
+        })
+    }
+
+    fn group_views(&self, now: Timestamp, slot: &Slot) -> Vec<GroupView> {
+        let mut views = std::collections::BTreeMap::<GroupId, GroupView>::new();
+        let fresh = |group| GroupView {
+            group,
+            committed: slot.first_offset,
+            in_flight: 0,
+            ready: slot.next_offset - slot.first_offset,
+            subscribers: Vec::new(),
+        };
+        for (index, cursor) in self.cursors.chain(slot.first_cursor) {
+            let view = views.entry(cursor.group).or_insert_with(|| fresh(cursor.group));
+            let (in_flight, settled) =
+                self.cursors.run(index).map_or((0, 0), |run| (run.in_flight(now), run.settled()));
+            view.committed = cursor.committed;
+            view.in_flight = in_flight;
+            let open = slot.next_offset.saturating_sub(cursor.committed);
+            view.ready = open.saturating_sub(in_flight + settled);
+        }
+        for subscriber in self.subscriptions.chain(slot.first_link) {
+            if let Some(found) = self.subscriptions.get(subscriber) {
+                let view = views.entry(found.group).or_insert_with(|| fresh(found.group));
+                view.subscribers.push(found.client.clone());
+            }
+        }
+        views.into_values().collect()
+    }
+}

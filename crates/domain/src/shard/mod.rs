@@ -1,0 +1,310 @@
+//! A shard: the lite topics that hash to it, with their positions, leases and subscriptions.
+//!
+//! Every method that changes something takes `now` and adds what must become durable, and who must
+//! be woken, to the caller's [`Effects`]. A reply may leave only when those records are durable;
+//! because records are durable in order, a message is never handed out before it is durable.
+
+mod background;
+mod claim;
+mod inspect;
+mod recovery;
+mod send;
+mod settle;
+mod snapshot;
+mod sync;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::client::ClientKey;
+use crate::delivery::cursor::{Cursor, Cursors};
+use crate::delivery::run::Run;
+use crate::effects::{Effects, Record, Wake};
+use crate::error::{Error, ErrorCode, Result};
+use crate::group::{Group, GroupId};
+use crate::limits::AUTO_RENEW_STEP;
+use crate::lite::{LiteTable, NONE, Slot};
+use crate::names::LiteTopicName;
+use crate::persisted::{self, Key};
+use crate::resend::ResendWindow;
+use crate::subscription::Subscriptions;
+use crate::table::NumberMap;
+use crate::time::Timestamp;
+use crate::topic::{Topic, TopicId};
+
+pub use claim::{Claim, ClaimOutcome, Claimed};
+pub use inspect::{GroupView, LiteView, ShardCounts};
+pub use recovery::ShardRecovery;
+pub use send::{Send, SendOutcome};
+pub use sync::SyncOutcome;
+
+use background::Work;
+
+/// What a shard must know of its surroundings.
+#[derive(Debug, Clone, Copy)]
+pub struct ShardConfig {
+    /// The shard's number, for receipt handles.
+    pub number: u16,
+    /// Key of the hashes of names.
+    pub hash_key: [u8; 16],
+}
+
+/// One shard. The only writer of everything in it.
+#[derive(Debug)]
+pub struct Shard {
+    number: u16,
+    lites: LiteTable,
+    cursors: Cursors,
+    subscriptions: Subscriptions,
+    resends: ResendWindow,
+    /// Cursors by the moment at which something of theirs becomes visible.
+    timers: BTreeSet<(Timestamp, u32)>,
+    /// Cursors with a run that this client was given something of.
+    held_by: NumberMap<ClientKey, BTreeSet<u32>>,
+    topics: BTreeMap<TopicId, Arc<Topic>>,
+    groups: BTreeMap<GroupId, Arc<Group>>,
+    work: VecDeque<Work>,
+}
+
+impl Shard {
+    /// An empty shard.
+    pub fn new(config: ShardConfig) -> Self {
+        Self {
+            number: config.number,
+            lites: LiteTable::new(config.hash_key),
+            cursors: Cursors::default(),
+            subscriptions: Subscriptions::default(),
+            resends: ResendWindow::default(),
+            timers: BTreeSet::new(),
+            held_by: NumberMap::default(),
+            topics: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            work: VecDeque::new(),
+        }
+    }
+
+    /// The shard's number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// A topic was created or changed.
+    pub fn set_topic(&mut self, topic: Arc<Topic>) {
+        self.topics.insert(topic.id, topic);
+    }
+
+    /// A group was created or changed.
+    pub fn set_group(&mut self, group: Arc<Group>) {
+        let before = self.groups.insert(group.id, Arc::clone(&group));
+        if before.is_some_and(|before| before.ordered != group.ordered) {
+            self.work.push_back(Work::RefreshGroup { group: group.id, slot: 0 });
+        }
+    }
+
+    /// When [`Self::tick`] has something to do; `None` while nothing is leased.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Handles what has become due: leases of connected clients are renewed within their bound,
+    /// others end and their messages are ready again.
+    pub fn tick(
+        &mut self,
+        now: Timestamp,
+        is_connected: &dyn Fn(ClientKey) -> bool,
+        fx: &mut Effects,
+    ) {
+        while let Some((at, cursor)) = self.timers.first().copied() {
+            if at > now {
+                return;
+            }
+            self.timers.pop_first();
+            if let Some(run) = self.cursors.run_mut(cursor) {
+                run.timer = Timestamp(0);
+                run.renew(now, AUTO_RENEW_STEP, is_connected);
+            }
+            self.refresh(now, cursor, fx);
+        }
+    }
+
+    /// A client is gone or says goodbye: what it holds is visible now. `renewed_only` leaves leases
+    /// whose duration the client chose itself.
+    pub fn release_client(
+        &mut self,
+        now: Timestamp,
+        client: ClientKey,
+        renewed_only: bool,
+        fx: &mut Effects,
+    ) {
+        let held: Vec<u32> = self.held_by.get(&client).into_iter().flatten().copied().collect();
+        for cursor in held {
+            let released = self
+                .cursors
+                .run_mut(cursor)
+                .is_some_and(|run| run.release_client(client, now, renewed_only));
+            if released {
+                self.save_cursor(cursor, fx);
+                self.refresh(now, cursor, fx);
+            }
+        }
+    }
+
+    fn group(&self, id: GroupId) -> Result<&Arc<Group>> {
+        self.groups.get(&id).ok_or_else(|| {
+            Error::new(ErrorCode::ConsumerGroupNotFound, "the consumer group was deleted")
+        })
+    }
+
+    fn topic(&self, id: TopicId) -> Result<&Arc<Topic>> {
+        self.topics
+            .get(&id)
+            .ok_or_else(|| Error::new(ErrorCode::TopicNotFound, "the topic was deleted"))
+    }
+
+    /// Whether a group could be handed something of this slot now.
+    fn is_deliverable(&self, now: Timestamp, slot: &Slot, group: &Group) -> bool {
+        let Some(index) = self.cursors.find(slot.first_cursor, group.id) else {
+            return slot.next_offset > slot.first_offset;
+        };
+        let Some(cursor) = self.cursors.get(index) else { return false };
+        let stored = slot.next_offset.saturating_sub(cursor.committed);
+        match self.cursors.run(index) {
+            Some(run) => run.is_deliverable(now, group.ordered, group.run_max(), stored),
+            None => stored > 0,
+        }
+    }
+
+    /// Puts the slot on the ready lists of the group's subscribers if it is deliverable.
+    fn offer(&mut self, now: Timestamp, slot_index: u32, group: GroupId, fx: &mut Effects) {
+        let Some(slot) = self.lites.get(slot_index) else { return };
+        let Some(rules) = self.groups.get(&group) else { return };
+        if !self.is_deliverable(now, slot, rules) {
+            return;
+        }
+        let subscribers: Vec<u32> = self.subscriptions.chain(slot.first_link).collect();
+        for subscriber in subscribers {
+            let Some(client) = self
+                .subscriptions
+                .get(subscriber)
+                .filter(|found| found.group == group)
+                .map(|found| found.key)
+            else {
+                continue;
+            };
+            if self.subscriptions.mark_ready(subscriber, slot_index) {
+                fx.wakes.push(Wake { client, group });
+            }
+        }
+    }
+
+    /// After any change of a cursor: sets its timer and offers its lite topic.
+    fn refresh(&mut self, now: Timestamp, index: u32, fx: &mut Effects) {
+        let Some(cursor) = self.cursors.get(index) else { return };
+        let (slot, group) = (cursor.slot, cursor.group);
+        let ordered = self.groups.get(&group).is_none_or(|group| group.ordered);
+        if let Some(run) = self.cursors.run_mut(index) {
+            let next = run.next_visible_at(now, ordered).unwrap_or(Timestamp(0));
+            let before = std::mem::replace(&mut run.timer, next);
+            if before != next {
+                self.timers.remove(&(before, index));
+                if next > Timestamp(0) {
+                    self.timers.insert((next, index));
+                }
+            }
+        }
+        self.offer(now, slot, group, fx);
+    }
+
+    /// Moves a cursor over what is settled; an ended run leaves no trace.
+    fn advance(&mut self, index: u32) {
+        let Some(run) = self.cursors.run(index) else { return };
+        let (timer, clients) = (run.timer, run.clients.clone());
+        self.cursors.advance(index);
+        if self.cursors.run(index).is_none() {
+            self.forget_run(index, timer, &clients);
+        }
+    }
+
+    fn forget_run(&mut self, index: u32, timer: Timestamp, clients: &[ClientKey]) {
+        self.timers.remove(&(timer, index));
+        for client in clients {
+            if let Some(held) = self.held_by.get_mut(client) {
+                held.remove(&index);
+                if held.is_empty() {
+                    self.held_by.remove(client);
+                }
+            }
+        }
+    }
+
+    fn save_cursor(&self, index: u32, fx: &mut Effects) {
+        let Some(cursor) = self.cursors.get(index) else { return };
+        fx.records.push(Record::Put {
+            key: Key::Cursor { slot: cursor.slot, group: cursor.group },
+            value: persisted::cursor::encode(cursor, self.cursors.run(index)),
+        });
+    }
+
+    fn save_slot(&self, index: u32, fx: &mut Effects) {
+        let Some(slot) = self.lites.get_any(index) else { return };
+        fx.records.push(Record::Put {
+            key: Key::Channel { slot: index },
+            value: persisted::channel::encode(slot, self.lites.name_bytes(slot)),
+        });
+    }
+
+    /// The cursor of a group in a slot, started at the oldest message if there is none.
+    fn cursor_or_start(&mut self, slot_index: u32, group: GroupId) -> Option<u32> {
+        let slot = self.lites.get_mut(slot_index)?;
+        if let Some(found) = self.cursors.find(slot.first_cursor, group) {
+            return Some(found);
+        }
+        let index = self.cursors.insert(Cursor {
+            committed: slot.first_offset,
+            group,
+            slot: slot_index,
+            generation: slot.generation,
+            epoch: 0,
+            run: NONE,
+            next: slot.first_cursor,
+        });
+        slot.first_cursor = index;
+        Some(index)
+    }
+
+    /// Forgets a cursor, its run and its record.
+    fn remove_cursor(&mut self, index: u32, fx: &mut Effects) {
+        let Some(slot) = self.cursors.get(index).map(|cursor| cursor.slot) else { return };
+        self.unlink_cursor(slot, index);
+        let Some((cursor, run)) = self.cursors.remove(index) else { return };
+        if let Some(Run { timer, clients, .. }) = run {
+            self.forget_run(index, timer, &clients);
+        }
+        fx.records
+            .push(Record::Delete { key: Key::Cursor { slot: cursor.slot, group: cursor.group } });
+    }
+
+    /// Takes a cursor out of its slot's chain, whatever the state of the slot.
+    fn unlink_cursor(&mut self, slot: u32, index: u32) {
+        let Some(next) = self.cursors.get(index).map(|cursor| cursor.next) else { return };
+        let Some(slot) = self.lites.place_mut(slot) else { return };
+        if slot.first_cursor == index {
+            slot.first_cursor = next;
+            return;
+        }
+        let before = self
+            .cursors
+            .chain(slot.first_cursor)
+            .find(|(_, other)| other.next == index)
+            .map(|(before, _)| before);
+        if let Some(before) = before.and_then(|before| self.cursors.get_mut(before)) {
+            before.next = next;
+        }
+    }
+
+    fn find_lite(&self, topic: TopicId, name: &LiteTopicName) -> Option<(u32, &Slot)> {
+        let index = self.lites.find(topic, name)?;
+        let slot = self.lites.get(index)?;
+        (slot.state == crate::lite::SlotState::Live).then_some((index, slot))
+    }
+}

@@ -1,0 +1,198 @@
+//! A shard from its records.
+
+use std::sync::Arc;
+
+use super::background::Work;
+use super::{Shard, ShardConfig};
+use crate::client::ClientKey;
+use crate::delivery::cursor::Cursor;
+use crate::delivery::run::Run;
+use crate::effects::Effects;
+use crate::group::{Group, GroupId};
+use crate::limits::RESTART_GRACE;
+use crate::lite::SlotState;
+use crate::names::ClientId;
+use crate::persisted::{self, Key, Malformed};
+use crate::table::NumberMap;
+use crate::time::Timestamp;
+use crate::topic::Topic;
+
+/// A shard being recovered. Records come in the order in which they became durable, possibly on
+/// top of a snapshot that contains some of them already; the last record of a key decides.
+#[derive(Debug)]
+pub struct ShardRecovery {
+    shard: Shard,
+    subscriptions: NumberMap<(u32, GroupId, ClientKey), ClientId>,
+}
+
+impl ShardRecovery {
+    /// Starts from nothing.
+    pub fn new(config: ShardConfig) -> Self {
+        Self { shard: Shard::new(config), subscriptions: NumberMap::default() }
+    }
+
+    /// A record has this value.
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Malformed> {
+        match Key::decode(key)? {
+            Key::Channel { slot } => {
+                let (found, name) = persisted::channel::decode(value)?;
+                self.shard.lites.recover(slot, found, name);
+            }
+            Key::Cursor { slot, group } => {
+                let (cursor, run) = persisted::cursor::decode(value)?;
+                self.put_cursor(Cursor { slot, group, ..cursor }, run);
+            }
+            Key::Subscription { slot, group, client } => {
+                let id = persisted::subscription::decode(value)?;
+                self.subscriptions.insert((slot, group, client), id);
+            }
+        }
+        Ok(())
+    }
+
+    /// A record is gone.
+    pub fn delete(&mut self, key: &[u8]) -> Result<(), Malformed> {
+        match Key::decode(key)? {
+            // A slot's record is never deleted.
+            Key::Channel { .. } => {}
+            Key::Cursor { slot, group } => {
+                let first = self.shard.lites.get_any(slot).map(|slot| slot.first_cursor);
+                if let Some(cursor) = first.and_then(|first| self.shard.cursors.find(first, group))
+                {
+                    // Left in the chain with a generation that no slot has; `finish` drops it.
+                    if let Some(cursor) = self.shard.cursors.get_mut(cursor) {
+                        cursor.generation = u32::MAX;
+                    }
+                }
+            }
+            Key::Subscription { slot, group, client } => {
+                self.subscriptions.remove(&(slot, group, client));
+            }
+        }
+        Ok(())
+    }
+
+    /// A message is stored.
+    pub fn appended(&mut self, slot: u32, generation: u32, offset: u64, at: Timestamp, tag: u64) {
+        let Some(found) = self.shard.lites.get_mut(slot) else { return };
+        if found.generation != generation {
+            return;
+        }
+        found.next_offset = found.next_offset.max(offset + 1);
+        found.last_send_at = found.last_send_at.max(at);
+        if tag != 0 {
+            self.shard.resends.remember((slot, generation, tag), offset);
+        }
+    }
+
+    /// The shard, with the topics and groups that exist. Leases go on: those that are renewed get
+    /// at least [`RESTART_GRACE`] for their clients to come back.
+    pub fn finish(
+        mut self,
+        now: Timestamp,
+        topics: impl IntoIterator<Item = Arc<Topic>>,
+        groups: impl IntoIterator<Item = Arc<Group>>,
+    ) -> Shard {
+        self.shard.topics = topics.into_iter().map(|topic| (topic.id, topic)).collect();
+        self.shard.groups = groups.into_iter().map(|group| (group.id, group)).collect();
+        self.shard.lites.finish_recovery();
+        self.drop_stale_cursors();
+        self.link_subscriptions();
+        let mut shard = self.shard;
+        let gone: Vec<_> =
+            shard.lites.topics().filter(|topic| !shard.topics.contains_key(topic)).collect();
+        shard.work.extend(gone.into_iter().map(|topic| Work::RemoveTopic { topic }));
+        shard.resume(now);
+        shard
+    }
+
+    fn put_cursor(&mut self, cursor: Cursor, run: Option<Run>) {
+        let cursors = &mut self.shard.cursors;
+        let Some(slot) = self.shard.lites.place_mut(cursor.slot) else { return };
+        let index = match cursors.find(slot.first_cursor, cursor.group) {
+            Some(index) => {
+                cursors.end_run(index);
+                index
+            }
+            None => {
+                let index = cursors.insert(Cursor { next: slot.first_cursor, ..cursor });
+                slot.first_cursor = index;
+                index
+            }
+        };
+        if let Some(place) = cursors.get_mut(index) {
+            *place = Cursor { next: place.next, ..cursor };
+        }
+        if let Some(run) = run
+            && let Some(place) = cursors.run_or_start(index)
+        {
+            *place = run;
+        }
+    }
+
+    fn drop_stale_cursors(&mut self) {
+        let shard = &mut self.shard;
+        for slot_index in 0..shard.lites.slots_len() {
+            let Some(slot) = shard.lites.get_any(slot_index) else { continue };
+            let (first, generation, state) = (slot.first_cursor, slot.generation, slot.state);
+            let chain: Vec<u32> = shard.cursors.chain(first).map(|(index, _)| index).collect();
+            for index in chain {
+                let Some(cursor) = shard.cursors.get(index) else { continue };
+                let stale = cursor.generation != generation
+                    || state == SlotState::Free
+                    || !shard.groups.contains_key(&cursor.group);
+                if stale {
+                    shard.forget_recovered(index);
+                }
+            }
+        }
+    }
+
+    fn link_subscriptions(&mut self) {
+        let mut pairs: Vec<_> = std::mem::take(&mut self.subscriptions).into_iter().collect();
+        pairs.sort_unstable_by_key(|(key, _)| *key);
+        let shard = &mut self.shard;
+        for ((slot_index, group, key), client) in pairs {
+            if !shard.groups.contains_key(&group) {
+                continue;
+            }
+            let Some(slot) = shard.lites.get_mut(slot_index) else { continue };
+            let subscriber = shard.subscriptions.find_or_add(&client, key, group);
+            if let Some(first) = shard.subscriptions.add(subscriber, slot_index, slot.first_link) {
+                slot.first_link = first;
+            }
+        }
+    }
+}
+
+impl Shard {
+    fn forget_recovered(&mut self, cursor: u32) {
+        // Only memory: the record is stale by its generation or group and goes with the next
+        // checkpoint.
+        let mut unused = Effects::default();
+        self.remove_cursor(cursor, &mut unused);
+    }
+
+    /// Takes up leases and readiness where the records left them.
+    fn resume(&mut self, now: Timestamp) {
+        let mut fx = Effects::default();
+        let grace = now + RESTART_GRACE;
+        for slot_index in 0..self.lites.slots_len() {
+            let Some(slot) = self.lites.get(slot_index) else { continue };
+            let first_link = slot.first_link;
+            let chain: Vec<u32> =
+                self.cursors.chain(slot.first_cursor).map(|(index, _)| index).collect();
+            for index in chain {
+                if let Some(run) = self.cursors.run_mut(index) {
+                    run.resume(now, grace);
+                    for client in run.holders() {
+                        run.clients.push(client);
+                        self.held_by.entry(client).or_default().insert(index);
+                    }
+                    self.refresh(now, index, &mut fx);
+                }
+            }
+            self.offer_to_all(now, slot_index, first_link, &mut fx);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Sending: the first message makes the lite topic.
+
+use bytes::Bytes;
+
+use super::Shard;
+use crate::effects::{Effects, Record};
+use crate::error::{Error, ErrorCode, Result};
+use crate::group::GroupId;
+use crate::lite::SlotState;
+use crate::names::LiteTopicName;
+use crate::time::Timestamp;
+use crate::topic::TopicId;
+
+/// A message to store.
+#[derive(Debug, Clone)]
+pub struct Send {
+    /// The parent topic.
+    pub topic: TopicId,
+    /// The lite topic.
+    pub lite_topic: LiteTopicName,
+    /// Keyed hash of the client's message id; 0 is none, and never a repeat.
+    pub tag: u64,
+    /// The message, opaque here.
+    pub payload: Bytes,
+}
+
+/// Where a message is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendOutcome {
+    /// Its offset in the lite topic.
+    pub offset: u64,
+    /// Whether a message with the same id was stored before; this is its offset, and nothing was
+    /// stored now.
+    pub repeated: bool,
+}
+
+impl Shard {
+    /// Stores a message at the end of its lite topic, which is created if there is none.
+    pub fn send(&mut self, now: Timestamp, send: Send, fx: &mut Effects) -> Result<SendOutcome> {
+        self.topic(send.topic)?;
+        self.append(now, send, fx)
+    }
+
+    /// [`Self::send`] without the check of the topic.
+    pub(super) fn append(
+        &mut self,
+        now: Timestamp,
+        send: Send,
+        fx: &mut Effects,
+    ) -> Result<SendOutcome> {
+        let index = self.live_slot(now, &send, fx)?;
+        let Some(slot) = self.lites.get_mut(index) else { return Err(too_many()) };
+        let identity = (index, slot.generation, send.tag);
+        if send.tag != 0
+            && let Some(offset) = self.resends.find(identity)
+        {
+            return Ok(SendOutcome { offset, repeated: true });
+        }
+        let offset = slot.next_offset;
+        slot.next_offset += 1;
+        slot.last_send_at = slot.last_send_at.max(now);
+        let (generation, first_link) = (slot.generation, slot.first_link);
+        fx.records.push(Record::Append {
+            slot: index,
+            generation,
+            offset,
+            at: now,
+            tag: send.tag,
+            payload: send.payload,
+        });
+        if send.tag != 0 {
+            self.resends.remember(identity, offset);
+        }
+        self.offer_to_all(now, index, first_link, fx);
+        Ok(SendOutcome { offset, repeated: false })
+    }
+
+    fn live_slot(&mut self, now: Timestamp, send: &Send, fx: &mut Effects) -> Result<u32> {
+        let index = match self.lites.find(send.topic, &send.lite_topic) {
+            Some(index) => {
+                if self.lites.get(index).is_some_and(|slot| slot.state == SlotState::Live) {
+                    return Ok(index);
+                }
+                self.lites.make_live(index, now);
+                index
+            }
+            None => self
+                .lites
+                .insert(send.topic, &send.lite_topic, SlotState::Live, now)
+                .ok_or_else(too_many)?,
+        };
+        self.save_slot(index, fx);
+        Ok(index)
+    }
+
+    /// Offers a slot to each group that somebody is subscribed for.
+    pub(super) fn offer_to_all(
+        &mut self,
+        now: Timestamp,
+        slot: u32,
+        first_link: u32,
+        fx: &mut Effects,
+    ) {
+        let mut groups: Vec<GroupId> = self
+            .subscriptions
+            .chain(first_link)
+            .filter_map(|subscriber| self.subscriptions.get(subscriber))
+            .map(|subscriber| subscriber.group)
+            .collect();
+        groups.sort_unstable();
+        groups.dedup();
+        for group in groups {
+            self.offer(now, slot, group, fx);
+        }
+    }
+}
+
+fn too_many() -> Error {
+    Error::new(
+        ErrorCode::LiteTopicQuotaExceeded,
+        "this shard has no number left for another lite topic",
+    )
+}
