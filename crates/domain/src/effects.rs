@@ -6,6 +6,7 @@ use crate::client::ClientKey;
 use crate::group::GroupId;
 use crate::persisted::Key;
 use crate::time::Timestamp;
+use crate::topic::TopicId;
 
 /// Something to make durable. All records of one command belong into one atomic batch, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,15 @@ pub struct Place {
     pub offset: u64,
 }
 
+/// Something worth counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A first message made a lite topic.
+    LiteTopicCreated(TopicId),
+    /// A lite topic was removed.
+    LiteTopicRemoved(TopicId),
+}
+
 /// Effects of one or more commands, in order.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -86,4 +96,6 @@ pub struct Effects {
     pub wakes: Vec<Wake>,
     /// To dead-letter.
     pub burials: Vec<Burial>,
+    /// To count.
+    pub events: Vec<Event>,
 }

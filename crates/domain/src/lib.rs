@@ -24,7 +24,7 @@ mod time;
 mod topic;
 
 pub use client::ClientKey;
-pub use effects::{Burial, Effects, Place, Record, Wake};
+pub use effects::{Burial, Effects, Event, Place, Record, Wake};
 pub use error::{Error, ErrorCode, Result};
 pub use filter::TagFilter;
 pub use group::{Group, GroupId, SubscriptionMode, check_max_attempts};

@@ -8,9 +8,32 @@ use crate::time::{DurationMs, Timestamp};
 use crate::topic::{Topic, TopicId, TopicType};
 
 /// First byte of a topic's key.
-pub const TOPIC: u8 = 16;
+const TOPIC: u8 = 16;
 /// First byte of a group's key.
-pub const GROUP: u8 = 17;
+const GROUP: u8 = 17;
+
+/// The key of the numbers that were handed out.
+const COUNTERS: u8 = 18;
+/// The key of what was drawn or fixed at the first start.
+const IDENTITY: u8 = 19;
+
+/// Numbers handed out so far; they are never handed out again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// The next topic's number.
+    pub next_topic: u32,
+    /// The next group's number.
+    pub next_group: u32,
+}
+
+/// What was drawn or fixed at the first start of a data folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Key of all keyed hashes: names, client ids, message ids, receipt handles.
+    pub hash_key: [u8; 16],
+    /// Number of shards; a lite topic's place depends on it.
+    pub shards: u16,
+}
 
 /// One record of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +42,10 @@ pub enum CatalogRecord {
     Topic(Topic),
     /// A group.
     Group(Group),
+    /// Numbers handed out.
+    Counters(Counters),
+    /// What was fixed at the first start.
+    Identity(Identity),
 }
 
 impl CatalogRecord {
@@ -32,6 +59,11 @@ impl CatalogRecord {
         match kind {
             TOPIC => read_topic(TopicId(id), &mut input).map(Self::Topic),
             GROUP => read_group(GroupId(id), &mut input).map(Self::Group),
+            COUNTERS => Ok(Self::Counters(Counters {
+                next_topic: input.var32()?,
+                next_group: input.var32()?,
+            })),
+            IDENTITY => read_identity(&mut input).map(Self::Identity),
             _ => Err(Malformed("a catalog record of an unknown kind")),
         }
     }
@@ -78,6 +110,36 @@ pub fn group_value(group: &Group) -> Vec<u8> {
         .var(u64::from(group.max_attempts))
         .var(group.created_at.0);
     out.finish()
+}
+
+/// The key of the counters.
+pub fn counters_key() -> Vec<u8> {
+    key(COUNTERS, 0)
+}
+
+/// The value of the counters.
+pub fn counters_value(counters: Counters) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.u8(VERSION).var(u64::from(counters.next_topic)).var(u64::from(counters.next_group));
+    out.finish()
+}
+
+/// The key of the identity.
+pub fn identity_key() -> Vec<u8> {
+    key(IDENTITY, 0)
+}
+
+/// The value of the identity.
+pub fn identity_value(identity: Identity) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.u8(VERSION).text(&identity.hash_key).var(u64::from(identity.shards));
+    out.finish()
+}
+
+fn read_identity(input: &mut Reader<'_>) -> Result<Identity, Malformed> {
+    let hash_key = input.text()?.try_into().map_err(|_| Malformed("a hash key of another size"))?;
+    let shards = u16::try_from(input.var()?).map_err(|_| Malformed("too many shards"))?;
+    Ok(Identity { hash_key, shards })
 }
 
 fn key(kind: u8, id: u32) -> Vec<u8> {

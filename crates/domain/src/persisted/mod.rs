@@ -7,6 +7,8 @@
 //! | 3 subscription | slot, group, client key | client id | until unsubscribed or the client is gone |
 //! | 16 topic | topic id | name, type, ttl, time | until deleted |
 //! | 17 group | group id | name, topics, rules, time | until deleted |
+//! | 18 counters | 0 | next topic and group number | for ever |
+//! | 19 identity | 0 | hash key, number of shards | for ever |
 //!
 //! Each value starts with the version of its layout.
 
@@ -16,7 +18,10 @@ pub(crate) mod codec;
 pub(crate) mod cursor;
 pub(crate) mod subscription;
 
-pub use catalog::{CatalogRecord, GROUP, TOPIC, group_key, group_value, topic_key, topic_value};
+pub use catalog::{
+    CatalogRecord, Counters, Identity, counters_key, counters_value, group_key, group_value,
+    identity_key, identity_value, topic_key, topic_value,
+};
 pub use codec::Malformed;
 
 use codec::{Reader, Writer};

@@ -1,11 +1,11 @@
 //! Removing lite topics, topics and groups; what is large goes piece by piece.
 
 use super::Shard;
-use crate::effects::{Effects, Record};
+use crate::effects::{Effects, Event, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::GroupId;
 use crate::limits::SWEEP_SLOTS_PER_STEP;
-use crate::lite::NONE;
+use crate::lite::{NONE, SlotState};
 use crate::names::LiteTopicName;
 use crate::time::Timestamp;
 use crate::topic::TopicId;
@@ -147,6 +147,9 @@ impl Shard {
         let Some(slot) = self.lites.get(index) else { return };
         let (generation, first_cursor, first_link) =
             (slot.generation, slot.first_cursor, slot.first_link);
+        if slot.state == SlotState::Live {
+            fx.events.push(Event::LiteTopicRemoved(slot.topic));
+        }
         let cursors: Vec<u32> = self.cursors.chain(first_cursor).map(|(index, _)| index).collect();
         for cursor in cursors {
             self.remove_cursor(cursor, fx);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Shard;
-use crate::effects::{Effects, Record};
+use crate::effects::{Effects, Event, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::GroupId;
 use crate::lite::SlotState;
@@ -90,6 +90,7 @@ impl Shard {
                 .ok_or_else(too_many)?,
         };
         self.save_slot(index, fx);
+        fx.events.push(Event::LiteTopicCreated(send.topic));
         Ok(index)
     }
 
