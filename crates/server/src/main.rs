@@ -1,2 +1,7 @@
 //! The litemq binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    litemq_server::cli::run(std::env::args_os())
+}

@@ -9,14 +9,14 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::declared::{GroupDeclaration, TopicDeclaration};
-use super::problems::Problem;
+use super::problems::{Place, Problem};
 use super::settings::{Kind, SETTINGS, Setting};
 
 /// What a file says.
 #[derive(Default)]
 pub(super) struct FileContent {
     /// Each setting it names, with where, as text.
-    pub(super) values: Vec<(&'static Setting, String, String)>,
+    pub(super) values: Vec<(&'static Setting, Place, String)>,
     /// Its `[[topics]]`.
     pub(super) topics: Vec<TopicDeclaration>,
     /// Its `[[groups]]`.
@@ -93,8 +93,8 @@ impl Source<'_> {
         1 + self.text.bytes().take(start).filter(|byte| *byte == b'\n').count()
     }
 
-    fn place(self, start: usize) -> String {
-        format!("{}:{}", self.name, self.line(start))
+    fn place(self, start: usize) -> Place {
+        Place { source: self.name.to_owned(), line: Some(self.line(start)) }
     }
 
     fn problem(self, start: usize, key: &str, message: String) -> Problem {
@@ -252,7 +252,7 @@ fn repeated_names<'n>(
     names
         .filter(|(_, name)| !seen.insert(*name))
         .map(|(line, name)| Problem {
-            place: format!("{}:{line}", source.name),
+            place: Place { source: source.name.to_owned(), line: Some(line) },
             key: format!("{what}.name"),
             message: format!("'{name}' is declared twice"),
         })

@@ -1,12 +1,11 @@
 //! Layer over layer: defaults, file, environment, flags.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
 use super::Config;
 use super::file;
-use super::problems::{Problem, Problems};
+use super::problems::{Place, Problem, Problems};
 use super::settings::{SETTINGS, default_draft};
 
 /// Variables that start like settings and belong to the command line.
@@ -42,20 +41,10 @@ pub struct Loaded {
     /// The configuration.
     pub config: Config,
     /// Where each setting that is not a default is from, by key.
-    pub origins: BTreeMap<&'static str, Origin>,
+    pub origins: BTreeMap<&'static str, Place>,
     /// Variables that start with `LITEMQ_` and mean nothing. Not refused, because container
     /// platforms set such names by themselves; worth a line in the log.
     pub unknown_variables: Vec<String>,
-}
-
-/// Where a value is from: `litemq.toml:12`, `LITEMQ_SHARDS`, `--listen`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin(pub String);
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.escape_debug())
-    }
 }
 
 impl Sources {
@@ -71,7 +60,8 @@ impl Sources {
                 Ok(text) => Some((name, text)),
                 Err(error) => {
                     let message = format!("cannot be read: {error}");
-                    problems.push(Problem { place: name, key: String::new(), message });
+                    let place = Place::without_line(name);
+                    problems.push(Problem { place, key: String::new(), message });
                     None
                 }
             }
@@ -83,7 +73,8 @@ impl Sources {
                 Ok(value) => variables.push((name, value)),
                 Err(_) if is_setting_variable(&name) => {
                     let message = "is not UTF-8".to_owned();
-                    problems.push(Problem { place: name, key: String::new(), message });
+                    let place = Place::without_line(name);
+                    problems.push(Problem { place, key: String::new(), message });
                 }
                 Err(_) => {}
             }
@@ -101,13 +92,13 @@ impl Sources {
 /// Every problem of every source.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let mut draft = default_draft();
-    let mut origins: BTreeMap<&'static str, Origin> = BTreeMap::new();
+    let mut origins: BTreeMap<&'static str, Place> = BTreeMap::new();
     let mut unknown_variables = Vec::new();
     let mut problems = Vec::new();
     let mut values = Vec::new();
 
     if let Some((name, text)) = &sources.file {
-        let content = file::read(&name.escape_debug().to_string(), text);
+        let content = file::read(name, text);
         draft.config.topics = content.topics;
         draft.config.groups = content.groups;
         problems.extend(content.problems);
@@ -115,14 +106,15 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     }
     for (name, value) in &sources.variables {
         match SETTINGS.iter().find(|setting| setting.variable() == *name) {
-            Some(setting) => values.push((setting, name.clone(), value.clone())),
+            Some(setting) => values.push((setting, Place::without_line(name), value.clone())),
             None if is_setting_variable(name) => unknown_variables.push(name.clone()),
             None => {}
         }
     }
     for (key, flag) in sources.flags.given() {
         let setting = SETTINGS.iter().find(|setting| setting.key == key);
-        values.extend(setting.map(|setting| (setting, format!("--{key}"), flag.to_owned())));
+        let place = Place::without_line(format!("--{key}"));
+        values.extend(setting.map(|setting| (setting, place, flag.to_owned())));
     }
 
     for (setting, place, text) in values {
@@ -130,15 +122,18 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
             let (place, key) = (place.clone(), setting.key.to_owned());
             problems.push(Problem { place, key, message });
         }
-        origins.insert(setting.key, Origin(place));
+        origins.insert(setting.key, place);
     }
-    let tls_place = origins.get("tls.cert").or_else(|| origins.get("tls.key"));
-    let tls_place = tls_place.map_or_else(String::new, |origin| origin.0.clone());
-    match draft.finish() {
+    let tls_place = origins.get("tls.cert").or_else(|| origins.get("tls.key")).cloned();
+    let config = draft.finish().map_err(|(key, message)| {
+        let place = tls_place.unwrap_or_else(|| Place::without_line("tls"));
+        problems.push(Problem { place, key: key.to_owned(), message });
+    });
+    match config {
         Ok(config) if problems.is_empty() => Ok(Loaded { config, origins, unknown_variables }),
-        Ok(_) => Err(Problems(problems)),
-        Err((key, message)) => {
-            problems.push(Problem { place: tls_place, key: key.to_owned(), message });
+        _ => {
+            // The file from its first line to its last, then the rest.
+            problems.sort_by_key(|problem| problem.place.line.unwrap_or(usize::MAX));
             Err(Problems(problems))
         }
     }

@@ -18,8 +18,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use declared::{GroupDeclaration, ORDERED_DEFAULT, TopicDeclaration, create_declared};
-pub use load::{Flags, Loaded, Origin, Sources, load};
-pub use problems::{Problem, Problems};
+pub use load::{Flags, Loaded, Sources, load};
+pub use problems::{Place, Problem, Problems};
 
 /// Every setting of a node, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

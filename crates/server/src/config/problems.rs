@@ -2,11 +2,20 @@
 
 use std::fmt;
 
+/// Where a value is from: `litemq.toml:12`, `LITEMQ_SHARDS`, `--listen`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, the variable or the flag.
+    pub source: String,
+    /// The line of the file, from 1.
+    pub line: Option<usize>,
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where: `litemq.toml:12`, `LITEMQ_SHARDS`, `--listen`.
-    pub place: String,
+    /// Where.
+    pub place: Place,
     /// Which setting, such as `storage.retention`; empty when it is the file itself.
     pub key: String,
     /// What was wrong and what is allowed. Input is escaped in it.
@@ -16,6 +25,20 @@ pub struct Problem {
 /// Everything that is wrong; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
+
+impl Place {
+    /// A place that is no file.
+    pub(super) fn without_line(source: impl Into<String>) -> Self {
+        Self { source: source.into(), line: None }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.source.escape_debug())?;
+        self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
+    }
+}
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

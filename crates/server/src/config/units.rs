@@ -49,7 +49,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
 pub fn format_bytes(bytes: u64) -> String {
     let (unit, unit_bytes) = BYTE_UNITS
         .into_iter()
-        .find(|(_, unit_bytes)| bytes > 0 && bytes % unit_bytes == 0)
+        .find(|(_, unit_bytes)| bytes > 0 && bytes.is_multiple_of(*unit_bytes))
         .unwrap_or(("B", 1));
     format!("{}{unit}", bytes / unit_bytes)
 }

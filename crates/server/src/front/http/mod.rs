@@ -1,1 +1,91 @@
-//! Placeholder.
+//! The HTTP door: administration, messages by hand, health and metrics.
+//!
+//! It asks for no password, so it listens on loopback unless told otherwise, and it keeps browsers
+//! out: see `guard`. The JSON forms stand in [`model`]; the command line is a client of them.
+
+mod groups;
+mod guard;
+pub mod limits;
+mod lite;
+mod messages;
+pub mod model;
+mod openapi;
+mod operations;
+mod reply;
+mod rules;
+mod server;
+mod topics;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+use tokio::sync::Semaphore;
+
+pub use guard::AllowedHosts;
+pub use server::{HttpOptions, serve};
+
+use crate::broker::Broker;
+use crate::observe::Metrics;
+use messages::MessageIds;
+
+/// What the handlers work with.
+#[derive(Debug, Clone)]
+struct App {
+    broker: Arc<Broker>,
+    metrics: Arc<Metrics>,
+    hosts: Arc<AllowedHosts>,
+    message_ids: Arc<MessageIds>,
+    /// Requests and answers with message bodies in memory at a time.
+    bodies: Arc<Semaphore>,
+}
+
+/// The door without its socket.
+pub fn router(broker: Arc<Broker>, metrics: Arc<Metrics>, hosts: AllowedHosts) -> Router {
+    let app = App {
+        broker,
+        metrics,
+        hosts: Arc::new(hosts),
+        message_ids: Arc::new(MessageIds::new()),
+        bodies: Arc::new(Semaphore::new(limits::BODIES_MAX)),
+    };
+    let routes = routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+    routes
+        .fallback(reply::unknown_route)
+        .method_not_allowed_fallback(reply::unknown_method)
+        .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
+        .layer(from_fn_with_state(app.clone(), guard::watch))
+        .with_state(app)
+}
+
+/// Every path that is served. The OpenAPI document has the same; a test compares them.
+fn routes() -> [(&'static str, MethodRouter<App>); 12] {
+    let message_body = DefaultBodyLimit::max(limits::MESSAGE_BODY_BYTES_MAX);
+    [
+        ("/api/v1/topics", get(topics::list).post(topics::create)),
+        (
+            "/api/v1/topics/{topic}",
+            get(topics::describe).patch(topics::update).delete(topics::delete),
+        ),
+        ("/api/v1/groups", get(groups::list).post(groups::create)),
+        (
+            "/api/v1/groups/{group}",
+            get(groups::describe).patch(groups::update).delete(groups::delete),
+        ),
+        ("/api/v1/topics/{topic}/lite", get(lite::list)),
+        ("/api/v1/topics/{topic}/lite/{name}", get(lite::describe).delete(lite::delete)),
+        (
+            "/api/v1/topics/{topic}/lite/{name}/messages",
+            post(messages::send).layer(message_body).get(messages::peek),
+        ),
+        ("/api/v1/openapi.json", get(openapi::document)),
+        ("/healthz", get(operations::healthz)),
+        ("/readyz", get(operations::readyz)),
+        ("/metrics", get(operations::metrics)),
+        ("/", get(operations::index)),
+    ]
+}

@@ -1,0 +1,241 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::units::{parse_quota, quota_number};
+
+/// LiteMQ: ordered, durable lite topics for RocketMQ 5 clients.
+#[derive(Debug, Parser)]
+#[command(name = "litemq", version)]
+pub(super) struct Cli {
+    /// The HTTP door of the server
+    #[arg(
+        long,
+        global = true,
+        env = "LITEMQ_SERVER",
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
+    pub(super) server: String,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the server
+    Serve(ServeArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ClientCommand {
+    /// Topics: parents of lite topics
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// Consumer groups, each bound to one topic
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// Lite topics below a topic
+    #[command(subcommand)]
+    Lite(LiteCommand),
+    /// Send one message to a lite topic
+    Send(SendArgs),
+    /// Look at messages of a lite topic without consuming them
+    Peek(PeekArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The configuration file
+    #[arg(long, env = "LITEMQ_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The folder that keeps everything [default: ./litemq-data]
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<String>,
+    /// Where SDKs connect [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<String>,
+    /// Where administration and metrics are [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub(super) http: Option<String>,
+    /// Where SDKs are told to connect [default: where they did]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) advertise: Option<String>,
+    /// Print the configuration in effect as TOML and exit
+    #[arg(long)]
+    pub(super) print_config: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TopicCommand {
+    /// Create a topic
+    Create {
+        /// Its name
+        name: String,
+        /// What it takes
+        #[arg(long = "type", value_enum, default_value_t = TopicTypeArg::Lite)]
+        topic_type: TopicTypeArg,
+        /// How long a lite topic lives after its last send, such as 30m, or never
+        #[arg(long, default_value = "never")]
+        ttl: String,
+    },
+    /// Change a topic
+    Update {
+        /// Its name
+        name: String,
+        /// How long a lite topic lives after its last send, such as 30m, or never
+        #[arg(long)]
+        ttl: String,
+    },
+    /// List all topics
+    List,
+    /// Describe a topic
+    Describe {
+        /// Its name
+        name: String,
+    },
+    /// Delete a topic with all its lite topics
+    Delete {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum TopicTypeArg {
+    /// The parent of lite topics
+    Lite,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GroupCommand {
+    /// Create a group
+    Create {
+        /// Its name
+        name: String,
+        /// The topic that it consumes
+        #[arg(long, value_name = "TOPIC")]
+        bind: String,
+        #[command(flatten)]
+        settings: GroupSettings,
+    },
+    /// Change a group
+    Update {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        settings: GroupSettings,
+    },
+    /// List all groups
+    List,
+    /// Describe a group
+    Describe {
+        /// Its name
+        name: String,
+    },
+    /// Delete a group with its positions
+    Delete {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GroupSettings {
+    /// Whether messages of one lite topic are handed out strictly one after another
+    #[arg(long, value_name = "true|false")]
+    pub(super) ordered: Option<bool>,
+    /// Lite topics that one client may subscribe to; -1 or unlimited is no limit
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = quota)]
+    pub(super) client_quota: Option<i64>,
+    /// Delivery attempts before a message is a dead letter
+    #[arg(long, value_name = "N")]
+    pub(super) max_attempts: Option<u16>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LiteCommand {
+    /// List lite topics by name
+    List {
+        /// The parent topic
+        topic: String,
+        /// Only names that start so
+        #[arg(long, default_value = "")]
+        prefix: String,
+        /// At most so many
+        #[arg(long)]
+        limit: Option<usize>,
+        /// Only names after this one
+        #[arg(long, value_name = "NAME")]
+        after: Option<String>,
+    },
+    /// Describe a lite topic and where its groups are
+    Describe {
+        /// The parent topic
+        topic: String,
+        /// Its name
+        name: String,
+    },
+    /// Delete a lite topic with its messages
+    Delete {
+        /// The parent topic
+        topic: String,
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SendArgs {
+    /// The parent topic
+    pub(super) topic: String,
+    /// The lite topic
+    #[arg(long, value_name = "NAME")]
+    pub(super) lite: String,
+    /// A key of the message; can be repeated
+    #[arg(long = "key", value_name = "K")]
+    pub(super) keys: Vec<String>,
+    /// The tag of the message
+    #[arg(long)]
+    pub(super) tag: Option<String>,
+    #[command(flatten)]
+    pub(super) body: BodyArgs,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct BodyArgs {
+    /// The body
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(super) body: Option<String>,
+    /// A file with the body; - is the standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) body_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PeekArgs {
+    /// The parent topic
+    pub(super) topic: String,
+    /// The lite topic
+    #[arg(long, value_name = "NAME")]
+    pub(super) lite: String,
+    /// The first offset; the oldest stored by default
+    #[arg(long, value_name = "OFFSET")]
+    pub(super) from: Option<u64>,
+    /// At most so many
+    #[arg(long)]
+    pub(super) limit: Option<usize>,
+}
+
+fn quota(text: &str) -> Result<i64, String> {
+    parse_quota(text).map(quota_number)
+}

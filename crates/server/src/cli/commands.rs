@@ -1,0 +1,345 @@
+//! What each command asks and prints.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use litemq_domain::limits::BODY_BYTES_MAX;
+use serde::Serialize;
+
+use super::CliError;
+use super::args::{
+    BodyArgs, ClientCommand, GroupCommand, LiteCommand, PeekArgs, SendArgs, TopicCommand,
+    TopicTypeArg,
+};
+use super::client::{Client, segment, visible};
+use super::table::{write_properties, write_table};
+use crate::config::units::{UNLIMITED, UNLIMITED_NUMBER};
+use crate::front::http::model::{
+    BodyFormat, GroupChangeForm, GroupList, GroupView, LitePage, LiteView, MessagePage,
+    NewGroupForm, NewMessageForm, NewTopicForm, SentView, TopicChangeForm, TopicKind, TopicList,
+    TopicView,
+};
+
+/// Where answers go and how they look.
+pub(super) struct Output<'a> {
+    pub(super) out: &'a mut dyn Write,
+    pub(super) json: bool,
+}
+
+/// Runs one command against a server.
+pub(super) fn run(
+    command: ClientCommand,
+    client: &Client,
+    output: &mut Output<'_>,
+) -> Result<(), CliError> {
+    match command {
+        ClientCommand::Topic(command) => topic(command, client, output),
+        ClientCommand::Group(command) => group(command, client, output),
+        ClientCommand::Lite(command) => lite(command, client, output),
+        ClientCommand::Send(args) => send(args, client, output),
+        ClientCommand::Peek(args) => peek(args, client, output),
+    }
+}
+
+impl Output<'_> {
+    /// Prints an answer as JSON, or as `people` writes it.
+    fn print<T: Serialize>(
+        &mut self,
+        answer: &T,
+        people: impl FnOnce(&mut dyn Write, &T) -> io::Result<()>,
+    ) -> Result<(), CliError> {
+        if !self.json {
+            return Ok(people(self.out, answer)?);
+        }
+        let text = serde_json::to_string_pretty(answer)
+            .map_err(|error| CliError::Failed(format!("cannot write JSON: {error}")))?;
+        Ok(writeln!(self.out, "{text}")?)
+    }
+
+    fn deleted(&mut self, what: &str, name: &str) -> Result<(), CliError> {
+        let answer = serde_json::json!({ "deleted": name });
+        self.print(&answer, |out, _| writeln!(out, "{what} {} deleted", visible(name)))
+    }
+}
+
+fn topic(command: TopicCommand, client: &Client, output: &mut Output<'_>) -> Result<(), CliError> {
+    match command {
+        TopicCommand::Create { name, topic_type, ttl } => {
+            let TopicTypeArg::Lite = topic_type;
+            let form = NewTopicForm { name, kind: TopicKind::Lite, ttl: Some(ttl) };
+            let view: TopicView = client.post("topics", &form)?;
+            output.print(&view, describe_topic)
+        }
+        TopicCommand::Update { name, ttl } => {
+            let path = format!("topics/{}", segment(&name));
+            let view: TopicView = client.patch(&path, &TopicChangeForm { ttl })?;
+            output.print(&view, describe_topic)
+        }
+        TopicCommand::List => {
+            let list: TopicList = client.get("topics", &[])?;
+            output.print(&list, |out, list| {
+                let header = ["NAME", "TYPE", "TTL", "LITE TOPICS", "GROUPS", "CREATED"];
+                let rows = list.topics.iter().map(|view| {
+                    [
+                        view.name.clone(),
+                        kind_name(view.kind),
+                        view.ttl.clone(),
+                        view.lite_topics.to_string(),
+                        view.groups.join(", "),
+                        view.created_at.clone(),
+                    ]
+                });
+                write_table(out, header, rows.collect())
+            })
+        }
+        TopicCommand::Describe { name } => {
+            let view: TopicView = client.get(&format!("topics/{}", segment(&name)), &[])?;
+            output.print(&view, describe_topic)
+        }
+        TopicCommand::Delete { name } => {
+            client.delete(&format!("topics/{}", segment(&name)))?;
+            output.deleted("topic", &name)
+        }
+    }
+}
+
+fn group(command: GroupCommand, client: &Client, output: &mut Output<'_>) -> Result<(), CliError> {
+    match command {
+        GroupCommand::Create { name, bind, settings } => {
+            let form = NewGroupForm {
+                name,
+                bind,
+                ordered: settings.ordered,
+                client_quota: settings.client_quota,
+                max_attempts: settings.max_attempts,
+            };
+            let view: GroupView = client.post("groups", &form)?;
+            output.print(&view, describe_group)
+        }
+        GroupCommand::Update { name, settings } => {
+            let form = GroupChangeForm {
+                ordered: settings.ordered,
+                client_quota: settings.client_quota,
+                max_attempts: settings.max_attempts,
+            };
+            if form == GroupChangeForm::default() {
+                return Err(CliError::Usage("nothing to change; see --help".to_owned()));
+            }
+            let path = format!("groups/{}", segment(&name));
+            let view: GroupView = client.patch(&path, &form)?;
+            output.print(&view, describe_group)
+        }
+        GroupCommand::List => {
+            let list: GroupList = client.get("groups", &[])?;
+            output.print(&list, |out, list| {
+                let header =
+                    ["NAME", "TOPIC", "ORDERED", "MODE", "CLIENT QUOTA", "MAX ATTEMPTS", "CREATED"];
+                let rows = list.groups.iter().map(|view| {
+                    [
+                        view.name.clone(),
+                        view.bind.clone(),
+                        view.ordered.to_string(),
+                        view.mode.to_lowercase(),
+                        quota_text(view.client_quota),
+                        view.max_attempts.to_string(),
+                        view.created_at.clone(),
+                    ]
+                });
+                write_table(out, header, rows.collect())
+            })
+        }
+        GroupCommand::Describe { name } => {
+            let view: GroupView = client.get(&format!("groups/{}", segment(&name)), &[])?;
+            output.print(&view, describe_group)
+        }
+        GroupCommand::Delete { name } => {
+            client.delete(&format!("groups/{}", segment(&name)))?;
+            output.deleted("group", &name)
+        }
+    }
+}
+
+fn lite(command: LiteCommand, client: &Client, output: &mut Output<'_>) -> Result<(), CliError> {
+    match command {
+        LiteCommand::List { topic, prefix, limit, after } => {
+            let query = [
+                ("prefix", Some(prefix).filter(|prefix| !prefix.is_empty())),
+                ("after", after),
+                ("limit", limit.map(|limit| limit.to_string())),
+            ];
+            let page: LitePage = client.get(&format!("topics/{}/lite", segment(&topic)), &query)?;
+            output.print(&page, write_lite_page)
+        }
+        LiteCommand::Describe { topic, name } => {
+            let view: LiteView = client.get(&lite_path(&topic, &name), &[])?;
+            output.print(&view, describe_lite)
+        }
+        LiteCommand::Delete { topic, name } => {
+            client.delete(&lite_path(&topic, &name))?;
+            output.deleted("lite topic", &name)
+        }
+    }
+}
+
+fn send(args: SendArgs, client: &Client, output: &mut Output<'_>) -> Result<(), CliError> {
+    let path = format!("{}/messages", lite_path(&args.topic, &args.lite));
+    let (body_format, body) = body(args.body)?;
+    let form = NewMessageForm {
+        body,
+        body_format,
+        keys: args.keys,
+        tag: args.tag,
+        ..NewMessageForm::default()
+    };
+    let sent: SentView = client.post(&path, &form)?;
+    output.print(&sent, |out, sent| {
+        writeln!(out, "sent {} at offset {}", visible(&sent.message_id), sent.offset)
+    })
+}
+
+fn peek(args: PeekArgs, client: &Client, output: &mut Output<'_>) -> Result<(), CliError> {
+    let path = format!("{}/messages", lite_path(&args.topic, &args.lite));
+    let query = [
+        ("from", args.from.map(|from| from.to_string())),
+        ("limit", args.limit.map(|limit| limit.to_string())),
+    ];
+    let page: MessagePage = client.get(&path, &query)?;
+    output.print(&page, |out, page| {
+        let header = ["OFFSET", "STORED", "MESSAGE ID", "TAG", "KEYS", "BODY"];
+        let rows = page.messages.iter().map(|view| {
+            [
+                view.offset.to_string(),
+                view.stored_at.clone(),
+                view.message_id.clone(),
+                view.tag.clone().unwrap_or_default(),
+                view.keys.join(", "),
+                match view.body_format {
+                    BodyFormat::Text => view.body.clone(),
+                    BodyFormat::Base64 => format!("base64:{}", view.body),
+                },
+            ]
+        });
+        write_table(out, header, rows.collect())
+    })
+}
+
+fn body(args: BodyArgs) -> Result<(BodyFormat, String), CliError> {
+    let Some(path) = args.body_file else {
+        return Ok((BodyFormat::Text, args.body.unwrap_or_default()));
+    };
+    let bytes = read_body(&path).map_err(|error| {
+        CliError::Failed(format!("cannot read {}: {error}", visible(&path.to_string_lossy())))
+    })?;
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => (BodyFormat::Text, text),
+        Err(binary) => (BodyFormat::Base64, STANDARD.encode(binary.as_bytes())),
+    })
+}
+
+/// Reads a body, and one byte more than allowed at most: the server says what is wrong with that.
+fn read_body(path: &Path) -> io::Result<Vec<u8>> {
+    let bytes_max = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    if path.as_os_str() == "-" {
+        io::stdin().lock().take(bytes_max).read_to_end(&mut bytes)?;
+    } else {
+        File::open(path)?.take(bytes_max).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+fn lite_path(topic: &str, name: &str) -> String {
+    format!("topics/{}/lite/{}", segment(topic), segment(name))
+}
+
+fn describe_topic(out: &mut dyn Write, view: &TopicView) -> io::Result<()> {
+    write_properties(
+        out,
+        &[
+            ("name", view.name.clone()),
+            ("type", kind_name(view.kind)),
+            ("ttl", view.ttl.clone()),
+            ("lite topics", view.lite_topics.to_string()),
+            ("groups", view.groups.join(", ")),
+            ("created", view.created_at.clone()),
+        ],
+    )
+}
+
+fn describe_group(out: &mut dyn Write, view: &GroupView) -> io::Result<()> {
+    write_properties(
+        out,
+        &[
+            ("name", view.name.clone()),
+            ("topic", view.bind.clone()),
+            ("ordered", view.ordered.to_string()),
+            ("mode", view.mode.to_lowercase()),
+            ("client quota", quota_text(view.client_quota)),
+            ("max attempts", view.max_attempts.to_string()),
+            ("dead letters", view.dead_letter_topic.clone()),
+            ("created", view.created_at.clone()),
+        ],
+    )
+}
+
+fn write_lite_page(out: &mut dyn Write, page: &LitePage) -> io::Result<()> {
+    let header = ["NAME", "FIRST", "NEXT", "CREATED", "LAST SEND", "EXPIRES"];
+    let rows = page.lite_topics.iter().map(|view| {
+        [
+            view.name.clone(),
+            view.first_offset.to_string(),
+            view.next_offset.to_string(),
+            view.created_at.clone(),
+            view.last_send_at.clone(),
+            view.expires_at.clone().unwrap_or_else(|| "never".to_owned()),
+        ]
+    });
+    write_table(out, header, rows.collect())?;
+    match &page.next {
+        Some(next) => writeln!(out, "more: --after {}", visible(next)),
+        None => Ok(()),
+    }
+}
+
+fn describe_lite(out: &mut dyn Write, view: &LiteView) -> io::Result<()> {
+    write_properties(
+        out,
+        &[
+            ("name", view.name.clone()),
+            ("first offset", view.first_offset.to_string()),
+            ("next offset", view.next_offset.to_string()),
+            ("created", view.created_at.clone()),
+            ("last send", view.last_send_at.clone()),
+            ("expires", view.expires_at.clone().unwrap_or_else(|| "never".to_owned())),
+        ],
+    )?;
+    if view.groups.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let header = ["GROUP", "COMMITTED", "IN FLIGHT", "READY", "SUBSCRIBERS"];
+    let rows = view.groups.iter().map(|group| {
+        [
+            group.group.clone(),
+            group.committed_offset.to_string(),
+            group.in_flight.to_string(),
+            group.ready.to_string(),
+            group.subscribers.join(", "),
+        ]
+    });
+    write_table(out, header, rows.collect())
+}
+
+fn kind_name(kind: TopicKind) -> String {
+    match kind {
+        TopicKind::Lite => "lite".to_owned(),
+        TopicKind::DeadLetter => "dead letter".to_owned(),
+    }
+}
+
+fn quota_text(quota: i64) -> String {
+    if quota == UNLIMITED_NUMBER { UNLIMITED.to_owned() } else { quota.to_string() }
+}

@@ -1,0 +1,162 @@
+//! `/api/v1/topics/{topic}/lite/{name}/messages`: sending by hand and looking without consuming.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use litemq_domain::{Error, ErrorCode, LiteTopicName, Timestamp, TopicName};
+use litemq_protocol::v2::Encoding;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::App;
+use super::limits::{PEEK_MESSAGES_DEFAULT, PEEK_MESSAGES_MAX};
+use super::lite::check_limit;
+use super::model::{
+    BodyFormat, DeadLetterView, ErrorView, MessagePage, MessageView, NewMessageForm, PeekQuery,
+    SentView,
+};
+use super::reply::{Form, Params, Refusal, Reply, Segments};
+use super::rules::check_message;
+use crate::broker::{NewMessage, Peeked, StoredMessage};
+use crate::config::units::format_time;
+
+/// Sends one message; the answer comes when it is durable.
+#[utoipa::path(post, path = "/api/v1/topics/{topic}/lite/{name}/messages", tag = "messages",
+    params(("topic", description = "the parent topic"), ("name", description = "the lite topic")),
+    request_body = NewMessageForm,
+    responses((status = 201, body = SentView), (status = "default", body = ErrorView)))]
+pub(super) async fn send(
+    State(app): State<App>,
+    Segments((topic, name)): Segments<(String, String)>,
+    _permit: BodyPermit,
+    Form(form): Form<NewMessageForm>,
+) -> Reply<(StatusCode, Json<SentView>)> {
+    let topic = TopicName::new(&topic)?;
+    let lite_topic = LiteTopicName::new(&name)?;
+    let message = stored_message(&app, form)?;
+    check_message(&message)?;
+    let topic = app.broker.topic(topic.as_str())?;
+    let message_id = message.message_id.clone();
+    let messages = vec![NewMessage { lite_topic, message }];
+    let sent = app.broker.send(&topic, messages).await.pop().unwrap_or_else(|| {
+        Err(Error::new(ErrorCode::Internal, "the broker gave no result for the message"))
+    })?;
+    let view = SentView { message_id, offset: sent.offset, repeated: sent.repeated };
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// Looks at messages without consuming them.
+#[utoipa::path(get, path = "/api/v1/topics/{topic}/lite/{name}/messages", tag = "messages",
+    params(("topic", description = "the parent topic"), ("name", description = "the lite topic"),
+        PeekQuery),
+    responses((status = 200, body = MessagePage), (status = "default", body = ErrorView)))]
+pub(super) async fn peek(
+    State(app): State<App>,
+    Segments((topic, name)): Segments<(String, String)>,
+    Params(query): Params<PeekQuery>,
+    _permit: BodyPermit,
+) -> Reply<Json<MessagePage>> {
+    let limit = query.limit.unwrap_or(PEEK_MESSAGES_DEFAULT);
+    check_limit(limit, PEEK_MESSAGES_MAX)?;
+    let messages = app.broker.peek(&topic, &name, query.from, limit).await?;
+    let next = messages.last().map(|last| last.offset.saturating_add(1));
+    Ok(Json(MessagePage { messages: messages.into_iter().map(view).collect(), next }))
+}
+
+/// The right to have message bodies in memory, taken before the first byte is read.
+pub(super) struct BodyPermit {
+    _held: OwnedSemaphorePermit,
+}
+
+impl FromRequestParts<App> for BodyPermit {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let permit = Arc::clone(&app.bodies).try_acquire_owned();
+        permit.map(|permit| Self { _held: permit }).map_err(|_| {
+            Error::new(ErrorCode::Overloaded, "too many messages at a time; try again").into()
+        })
+    }
+}
+
+/// Makes ids for messages that come without one: version 1 of RocketMQ's form, `01`, 6 random bytes
+/// of this process, 2 bytes process id, 4 bytes seconds since 2021, 4 bytes counter, in hex.
+#[derive(Debug)]
+pub(super) struct MessageIds {
+    process: u64,
+    next: AtomicU32,
+}
+
+impl MessageIds {
+    pub(super) fn new() -> Self {
+        // Each `RandomState` has fresh keys from the operating system.
+        let random = RandomState::new().hash_one(std::process::id());
+        let process = (random & 0xffff_ffff_ffff) << 16 | u64::from(std::process::id() & 0xffff);
+        Self { process, next: AtomicU32::new(0) }
+    }
+
+    fn next(&self, now: Timestamp) -> String {
+        const EPOCH_2021_SECS: u64 = 1_609_459_200;
+        let secs = (now.0 / 1000).saturating_sub(EPOCH_2021_SECS) & 0xffff_ffff;
+        let count = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("01{:016X}{secs:08X}{count:08X}", self.process)
+    }
+}
+
+fn stored_message(app: &App, form: NewMessageForm) -> Reply<StoredMessage> {
+    let body = match form.body_format {
+        BodyFormat::Text => form.body.into_bytes(),
+        BodyFormat::Base64 => STANDARD
+            .decode(&form.body)
+            .map_err(|problem| Refusal::bad_request(format!("body is no base64: {problem}")))?,
+    };
+    let now = app.broker.now();
+    Ok(StoredMessage {
+        message_id: form.message_id.unwrap_or_else(|| app.message_ids.next(now)),
+        tag: form.tag,
+        keys: form.keys,
+        user_properties: form.properties,
+        body_encoding: Encoding::Identity.into(),
+        born_at_ms: now.0,
+        born_host: "http".to_owned(),
+        trace_context: None,
+        body: Bytes::from(body),
+        dead_letter: None,
+    })
+}
+
+fn view(peeked: Peeked) -> MessageView {
+    let message = peeked.message;
+    let (body_format, body) = match std::str::from_utf8(&message.body) {
+        Ok(text) => (BodyFormat::Text, text.to_owned()),
+        Err(_) => (BodyFormat::Base64, STANDARD.encode(&message.body)),
+    };
+    let dead_letter = message.dead_letter.map(|origin| DeadLetterView {
+        topic: origin.topic,
+        lite_topic: origin.lite_topic,
+        message_id: origin.message_id,
+        offset: origin.offset,
+        attempts: origin.attempts,
+    });
+    MessageView {
+        offset: peeked.offset,
+        message_id: message.message_id,
+        stored_at: format_time(peeked.stored_at),
+        born_at: format_time(Timestamp(message.born_at_ms)),
+        born_host: message.born_host,
+        keys: message.keys,
+        tag: message.tag,
+        properties: message.user_properties,
+        dead_letter,
+        gzip: message.body_encoding == i32::from(Encoding::Gzip),
+        body_format,
+        body,
+    }
+}

@@ -1,0 +1,330 @@
+//! The JSON forms of the HTTP door, written by the server and read by the command line.
+//!
+//! Moments are RFC 3339 in UTC with milliseconds. A time to live is text, `30m` or `never`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// What kind of messages a topic takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TopicKind {
+    /// The parent of lite topics.
+    #[default]
+    Lite,
+    /// The dead letters of a group; made by the server only.
+    DeadLetter,
+}
+
+/// A topic to create.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTopicForm {
+    /// 1 to 127 letters, digits, `_`, `-`, `%`, `|`.
+    pub name: String,
+    /// `LITE`.
+    #[serde(default, rename = "type")]
+    pub kind: TopicKind,
+    /// How long a lite topic lives after its last send: `1m` to `720h`, or `never` (the default).
+    #[serde(default)]
+    pub ttl: Option<String>,
+}
+
+/// What to change of a topic.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TopicChangeForm {
+    /// `1m` to `720h`, or `never`.
+    pub ttl: String,
+}
+
+/// A topic.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TopicView {
+    /// Its name.
+    pub name: String,
+    /// What it takes.
+    #[serde(rename = "type")]
+    pub kind: TopicKind,
+    /// How long a lite topic lives after its last send.
+    pub ttl: String,
+    /// The same in milliseconds; absent is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
+    /// Lite topics alive.
+    pub lite_topics: u64,
+    /// Groups that are bound to it.
+    pub groups: Vec<String>,
+    /// When it was created.
+    pub created_at: String,
+}
+
+/// All topics, by name.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TopicList {
+    /// The topics.
+    pub topics: Vec<TopicView>,
+}
+
+/// A group to create.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewGroupForm {
+    /// 1 to 120 letters, digits, `_`, `-`, `%`, `|`.
+    pub name: String,
+    /// The parent topic that it consumes.
+    pub bind: String,
+    /// Whether messages of one lite topic are handed out strictly one after another; the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<bool>,
+    /// Lite topics that one client may subscribe to; -1 is no limit. 2000 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_quota: Option<i64>,
+    /// Delivery attempts before a message is a dead letter, 1 to 1000. 17 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u16>,
+}
+
+/// What to change of a group; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupChangeForm {
+    /// See the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<bool>,
+    /// See the group; -1 is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_quota: Option<i64>,
+    /// See the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u16>,
+}
+
+/// A group.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct GroupView {
+    /// Its name.
+    pub name: String,
+    /// The parent topic that it consumes.
+    pub bind: String,
+    /// Whether messages of one lite topic are handed out strictly one after another.
+    pub ordered: bool,
+    /// How clients share lite topics: `SHARED`, `EXCLUSIVE` or `WILDCARD`.
+    pub mode: String,
+    /// Lite topics that one client may subscribe to; -1 is no limit.
+    pub client_quota: i64,
+    /// Delivery attempts before a message is a dead letter.
+    pub max_attempts: u16,
+    /// The topic that keeps its dead letters.
+    pub dead_letter_topic: String,
+    /// When it was created.
+    pub created_at: String,
+}
+
+/// All groups, by name.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct GroupList {
+    /// The groups.
+    pub groups: Vec<GroupView>,
+}
+
+/// Which lite topics to list.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LiteQuery {
+    /// Only names that start so.
+    #[serde(default)]
+    pub prefix: String,
+    /// Only names after this one; `next` of the page before.
+    pub after: Option<String>,
+    /// At most so many, 1 to 1000; 100 by default.
+    pub limit: Option<usize>,
+}
+
+/// One group's view of a lite topic.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LiteGroupView {
+    /// The group.
+    pub group: String,
+    /// Everything below this offset is settled.
+    pub committed_offset: u64,
+    /// Messages handed out and not settled.
+    pub in_flight: u64,
+    /// Messages not handed out.
+    pub ready: u64,
+    /// The ids of the clients that are subscribed.
+    pub subscribers: Vec<String>,
+}
+
+/// A lite topic.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LiteView {
+    /// Its name.
+    pub name: String,
+    /// Oldest offset still stored, as far as known.
+    pub first_offset: u64,
+    /// Offset of the next message.
+    pub next_offset: u64,
+    /// When it was created.
+    pub created_at: String,
+    /// When the last message was stored.
+    pub last_send_at: String,
+    /// When it will be removed if nothing is sent; absent is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// Groups that have subscribers or a position.
+    pub groups: Vec<LiteGroupView>,
+}
+
+/// A page of lite topics, by name.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LitePage {
+    /// The lite topics.
+    pub lite_topics: Vec<LiteView>,
+    /// `after` of the next page; absent when this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// How a message body stands in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BodyFormat {
+    /// As it is; it is UTF-8.
+    #[default]
+    Text,
+    /// As base64 with padding.
+    Base64,
+}
+
+/// A message to send.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMessageForm {
+    /// The body, 1 byte to 4 MiB.
+    pub body: String,
+    /// How it stands here.
+    #[serde(default)]
+    pub body_format: BodyFormat,
+    /// Its keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// Its tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// The user's properties.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, String>,
+    /// Its id; made when absent. Repeat a send with the same id and the message is not stored twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+}
+
+/// A message that is stored durably.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SentView {
+    /// Its id.
+    pub message_id: String,
+    /// Its offset in the lite topic.
+    pub offset: u64,
+    /// Whether a message with this id was stored before; the offset is the earlier one's.
+    pub repeated: bool,
+}
+
+/// Which messages to look at.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PeekQuery {
+    /// The first offset; the oldest stored by default.
+    pub from: Option<u64>,
+    /// At most so many, 1 to 32; 10 by default. Large messages make it fewer.
+    pub limit: Option<usize>,
+}
+
+/// A stored message.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct MessageView {
+    /// Its offset in the lite topic.
+    pub offset: u64,
+    /// Its id.
+    pub message_id: String,
+    /// When it was stored.
+    pub stored_at: String,
+    /// When the client made it, by the client's clock.
+    pub born_at: String,
+    /// Where the client made it.
+    pub born_host: String,
+    /// Its keys.
+    pub keys: Vec<String>,
+    /// Its tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// The user's properties.
+    pub properties: BTreeMap<String, String>,
+    /// Where a dead letter came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<DeadLetterView>,
+    /// Whether the client packed the body with gzip; it is shown as it is stored.
+    pub gzip: bool,
+    /// How the body stands here.
+    pub body_format: BodyFormat,
+    /// The body.
+    pub body: String,
+}
+
+/// Where a dead letter came from.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetterView {
+    /// The parent topic.
+    pub topic: String,
+    /// The lite topic.
+    pub lite_topic: String,
+    /// The message id there.
+    pub message_id: String,
+    /// The offset there.
+    pub offset: u64,
+    /// Delivery attempts that were made.
+    pub attempts: u32,
+}
+
+/// Some messages of a lite topic, by offset.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct MessagePage {
+    /// The messages.
+    pub messages: Vec<MessageView>,
+    /// `from` of the next page; absent when there is nothing after these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// The state of the server.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct HealthView {
+    /// `ok`, `ready` or `not ready`.
+    pub status: String,
+    /// Why it is not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A refused or failed request.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ErrorView {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ErrorDetail {
+    /// A fixed word for programs, such as `LITE_TOPIC_ILLEGAL`.
+    pub code: String,
+    /// The number that RocketMQ has for it.
+    pub rocketmq_code: i32,
+    /// A text for people.
+    pub message: String,
+}

@@ -1,0 +1,41 @@
+//! The OpenAPI document, made from the handlers.
+
+use axum::Json;
+use utoipa::OpenApi;
+
+use super::{groups, lite, messages, operations, topics};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "LiteMQ administration", description = "Topics, groups, lite topics, messages."),
+    paths(
+        topics::list,
+        topics::create,
+        topics::describe,
+        topics::update,
+        topics::delete,
+        groups::list,
+        groups::create,
+        groups::describe,
+        groups::update,
+        groups::delete,
+        lite::list,
+        lite::describe,
+        lite::delete,
+        messages::send,
+        messages::peek,
+        document,
+        operations::healthz,
+        operations::readyz,
+        operations::metrics,
+        operations::index,
+    )
+)]
+pub(super) struct Document;
+
+/// This document.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "operations",
+    responses((status = 200, description = "the document", body = serde_json::Value)))]
+pub(super) async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}

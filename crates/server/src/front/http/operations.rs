@@ -1,0 +1,85 @@
+//! Health, readiness and metrics.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use litemq_domain::{Error, ErrorCode};
+
+use super::App;
+use super::model::HealthView;
+use super::reply::Reply;
+use crate::broker::Broker;
+use crate::observe::{GroupGauges, Snapshot, TopicGauges};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Says that the process is alive.
+#[utoipa::path(get, path = "/healthz", tag = "operations",
+    responses((status = 200, body = HealthView)))]
+pub(super) async fn healthz() -> Json<HealthView> {
+    Json(HealthView { status: "ok".to_owned(), reason: None })
+}
+
+/// Says whether requests can be served, and why not.
+#[utoipa::path(get, path = "/readyz", tag = "operations",
+    responses((status = 200, body = HealthView), (status = 503, body = HealthView)))]
+pub(super) async fn readyz(State(app): State<App>) -> (StatusCode, Json<HealthView>) {
+    match app.broker.readiness() {
+        Ok(()) => (StatusCode::OK, Json(HealthView { status: "ready".to_owned(), reason: None })),
+        Err(reason) => {
+            let health = HealthView { status: "not ready".to_owned(), reason: Some(reason) };
+            (StatusCode::SERVICE_UNAVAILABLE, Json(health))
+        }
+    }
+}
+
+/// Metrics in the OpenMetrics text format.
+#[utoipa::path(get, path = "/metrics", tag = "operations",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+pub(super) async fn metrics(State(app): State<App>) -> Reply<Response> {
+    let text = app
+        .metrics
+        .render(&snapshot(&app.broker))
+        .map_err(|_| Error::new(ErrorCode::Internal, "the metrics could not be written"))?;
+    Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}
+
+/// Says where to look.
+#[utoipa::path(get, path = "/", tag = "operations", responses((status = 200, body = String)))]
+pub(super) async fn index() -> &'static str {
+    "LiteMQ. The API is described at /api/v1/openapi.json; see also /readyz and /metrics.\n"
+}
+
+fn snapshot(broker: &Broker) -> Snapshot {
+    let topics = broker.topics();
+    let groups = broker.groups();
+    let bound = |group: &litemq_domain::Group| {
+        topics.iter().find(|topic| topic.id == group.topic).map(|topic| topic.name.clone())
+    };
+    Snapshot {
+        up: broker.readiness().is_ok(),
+        groups: groups
+            .iter()
+            .filter_map(|group| {
+                Some(GroupGauges {
+                    topic: bound(group)?,
+                    group: group.name.clone(),
+                    consumers: None,
+                    subscriptions: None,
+                    in_flight: None,
+                    ready: None,
+                })
+            })
+            .collect(),
+        topics: topics
+            .iter()
+            .map(|topic| TopicGauges {
+                topic: topic.name.clone(),
+                lite_topics: broker.lite_count(topic),
+            })
+            .collect(),
+        ..Snapshot::default()
+    }
+}

@@ -1,0 +1,96 @@
+//! `/api/v1/topics`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use litemq_domain::{DurationMs, Topic, TopicName, TopicType, check_ttl};
+
+use super::App;
+use super::model::{ErrorView, NewTopicForm, TopicChangeForm, TopicKind, TopicList, TopicView};
+use super::reply::{Form, Refusal, Reply, Segments};
+use crate::broker::NewTopic;
+use crate::config::units::{format_time, format_ttl, parse_ttl};
+
+/// Lists all topics by name.
+#[utoipa::path(get, path = "/api/v1/topics", tag = "topics",
+    responses((status = 200, body = TopicList)))]
+pub(super) async fn list(State(app): State<App>) -> Json<TopicList> {
+    let topics = app.broker.topics();
+    Json(TopicList { topics: topics.iter().map(|topic| view(&app, topic)).collect() })
+}
+
+/// Creates a topic. Creating it again with the same settings is fine.
+#[utoipa::path(post, path = "/api/v1/topics", tag = "topics", request_body = NewTopicForm,
+    responses((status = 201, body = TopicView), (status = "default", body = ErrorView)))]
+pub(super) async fn create(
+    State(app): State<App>,
+    Form(form): Form<NewTopicForm>,
+) -> Reply<(StatusCode, Json<TopicView>)> {
+    if form.kind != TopicKind::Lite {
+        return Err(Refusal::bad_request("dead letter topics are made by the server; give LITE"));
+    }
+    let name = TopicName::new(&form.name)?;
+    let ttl = form.ttl.as_deref().map_or(Ok(None), checked_ttl)?;
+    let topic = app.broker.create_topic(NewTopic { name, ttl }).await?;
+    Ok((StatusCode::CREATED, Json(view(&app, &topic))))
+}
+
+/// Describes a topic.
+#[utoipa::path(get, path = "/api/v1/topics/{topic}", tag = "topics",
+    params(("topic", description = "its name")),
+    responses((status = 200, body = TopicView), (status = "default", body = ErrorView)))]
+pub(super) async fn describe(
+    State(app): State<App>,
+    Segments(name): Segments<String>,
+) -> Reply<Json<TopicView>> {
+    let topic = app.broker.topic(&name)?;
+    Ok(Json(view(&app, &topic)))
+}
+
+/// Changes how long lite topics live.
+#[utoipa::path(patch, path = "/api/v1/topics/{topic}", tag = "topics",
+    params(("topic", description = "its name")), request_body = TopicChangeForm,
+    responses((status = 200, body = TopicView), (status = "default", body = ErrorView)))]
+pub(super) async fn update(
+    State(app): State<App>,
+    Segments(name): Segments<String>,
+    Form(form): Form<TopicChangeForm>,
+) -> Reply<Json<TopicView>> {
+    let topic = app.broker.update_topic(&name, checked_ttl(&form.ttl)?).await?;
+    Ok(Json(view(&app, &topic)))
+}
+
+/// Deletes a topic with all its lite topics. Refused while a group is bound to it.
+#[utoipa::path(delete, path = "/api/v1/topics/{topic}", tag = "topics",
+    params(("topic", description = "its name")),
+    responses((status = 204), (status = "default", body = ErrorView)))]
+pub(super) async fn delete(
+    State(app): State<App>,
+    Segments(name): Segments<String>,
+) -> Reply<StatusCode> {
+    app.broker.delete_topic(&name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn checked_ttl(text: &str) -> Reply<Option<DurationMs>> {
+    let ttl = parse_ttl(text).map_err(|problem| Refusal::bad_request(format!("ttl: {problem}")))?;
+    check_ttl(ttl)?;
+    Ok(ttl)
+}
+
+fn view(app: &App, topic: &Topic) -> TopicView {
+    let groups = app.broker.groups();
+    let bound = groups.iter().filter(|group| group.topic == topic.id);
+    TopicView {
+        name: topic.name.as_str().to_owned(),
+        kind: match topic.topic_type {
+            TopicType::Lite => TopicKind::Lite,
+            TopicType::DeadLetter => TopicKind::DeadLetter,
+        },
+        ttl: format_ttl(topic.ttl),
+        ttl_ms: topic.ttl.map(|ttl| ttl.0),
+        lite_topics: app.broker.lite_count(topic),
+        groups: bound.map(|group| group.name.as_str().to_owned()).collect(),
+        created_at: format_time(topic.created_at),
+    }
+}

@@ -1,0 +1,226 @@
+//! The configuration as an operator meets it: files, variables, flags, and what is said about them.
+
+use std::time::Duration;
+
+use litemq_domain::DurationMs;
+use litemq_server::config::{Flags, Loaded, LogFormat, Problems, Sources, load};
+
+fn with_file(text: &str) -> Sources {
+    Sources { file: Some(("litemq.toml".to_owned(), text.to_owned())), ..Sources::default() }
+}
+
+fn problems(text: &str) -> String {
+    load(&with_file(text)).unwrap_err().to_string()
+}
+
+fn loaded(text: &str) -> Loaded {
+    load(&with_file(text)).unwrap()
+}
+
+#[test]
+fn nothing_said_listens_on_loopback_and_keeps_its_data_here() {
+    let config = load(&Sources::default()).unwrap().config;
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8081");
+    assert_eq!(config.http.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.data.to_str(), Some("./litemq-data"));
+    assert_eq!(config.shards, 2);
+    assert_eq!(config.storage.segment_size_bytes, 128 << 20);
+    assert_eq!(config.storage.retention, Duration::from_secs(72 * 3600));
+    assert!(config.tls.is_none());
+    assert!(config.notices().is_empty());
+}
+
+#[test]
+fn all_problems_are_told_at_once_with_their_lines() {
+    let text = problems(
+        r#"
+colour = "blue"
+shards = 65
+listen = 8081
+retention = "72h"
+[storage]
+segment_size = "128MB"
+retention = "10s"
+[log]
+level = "loud"
+[tls]
+cert = "server.pem"
+[wrong]
+key = 1
+[[topics]]
+name = "chat/1"
+ttl = "31d"
+[[groups]]
+name = "bots"
+client_quota = 0
+quota = 5
+[[groups]]
+name = "bots"
+bind = "chat"
+[[groups]]
+name = "bots"
+bind = "chat"
+"#,
+    );
+    let expected = [
+        "litemq.toml:2: colour: is unknown",
+        "litemq.toml:3: shards: is '65'; give a number from 1 to 64",
+        "litemq.toml:4: listen: must be a string, not of type integer",
+        "litemq.toml:5: retention: is unknown; did you mean storage.retention?",
+        "litemq.toml:7: storage.segment_size: '128MB' is no size; write for example 64KiB, 128MiB, \
+         1GiB",
+        "litemq.toml:8: storage.retention: is 10s; give 1m to",
+        "litemq.toml:10: log.level: 'loud' is no log level",
+        "litemq.toml:12: tls.key: is missing beside tls.cert",
+        "litemq.toml:13: wrong: is unknown",
+        "litemq.toml:16: topics.name: topic 'chat/1' contains '/'",
+        "litemq.toml:17: topics.ttl: the time to live is 744h; give 1m to 720h, or never",
+        "litemq.toml:18: groups.bind: is missing",
+        "litemq.toml:20: groups.client_quota: '0' is no quota",
+        "litemq.toml:21: groups.quota: is unknown; known are bind, client_quota",
+        "litemq.toml:25: groups.name: 'bots' is declared twice",
+    ];
+    let lines: Vec<_> = text.lines().skip(1).map(str::trim_start).collect();
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{expected}\nis expected, not\n{line}");
+    }
+    assert!(text.starts_with("the configuration has 15 problems\n"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_refused_with_its_line() {
+    let text = problems("shards = 2\nlisten = \n");
+    assert!(text.contains("litemq.toml:2: "), "{text}");
+}
+
+#[test]
+fn problems_of_file_variables_and_flags_are_told_together() {
+    let sources = Sources {
+        variables: vec![("LITEMQ_SHARDS".to_owned(), "many".to_owned())],
+        flags: Flags { listen: Some("8081".to_owned()), ..Flags::default() },
+        ..with_file("shards = 0")
+    };
+    let Problems(problems) = load(&sources).unwrap_err();
+    let places: Vec<_> = problems.iter().map(|problem| problem.place.to_string()).collect();
+    assert_eq!(places, ["litemq.toml:1", "LITEMQ_SHARDS", "--listen"]);
+}
+
+#[test]
+fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
+    let sources = Sources {
+        variables: vec![
+            ("LITEMQ_LISTEN".to_owned(), "127.0.0.1:2".to_owned()),
+            ("LITEMQ_HTTP".to_owned(), "127.0.0.1:2".to_owned()),
+            ("LITEMQ_STORAGE_RETENTION".to_owned(), "2h".to_owned()),
+            ("LITEMQ_PORT".to_owned(), "tcp://10.0.0.1:8081".to_owned()),
+            ("LITEMQ_SERVER".to_owned(), "http://127.0.0.1:1".to_owned()),
+            ("PATH".to_owned(), "/bin".to_owned()),
+        ],
+        flags: Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() },
+        ..with_file("listen = '127.0.0.1:1'\nhttp = '127.0.0.1:1'\nshards = 1")
+    };
+    let loaded = load(&sources).unwrap();
+    let config = &loaded.config;
+    assert_eq!(config.listen.port(), 3);
+    assert_eq!(config.http.port(), 2);
+    assert_eq!(config.storage.retention, Duration::from_secs(7200));
+    assert_eq!(config.shards, 1);
+    assert_eq!(config.log.format, LogFormat::Text);
+    let origin = |key| loaded.origins.get(key).map(ToString::to_string);
+    assert_eq!(origin("listen").as_deref(), Some("--listen"));
+    assert_eq!(origin("http").as_deref(), Some("LITEMQ_HTTP"));
+    assert_eq!(origin("shards").as_deref(), Some("litemq.toml:3"));
+    assert_eq!(origin("data"), None);
+    assert_eq!(loaded.unknown_variables, ["LITEMQ_PORT"]);
+}
+
+#[test]
+fn what_is_printed_gives_the_same_configuration_again() {
+    let first = loaded(
+        r#"
+data = "/var/lib/lite mq \"x\""
+listen = "[::]:9081"
+http_hosts = ["litemq.internal", "ADMIN"]
+advertise = "[2001:db8::1]:8081"
+shards = 0x10
+[log]
+format = "json"
+level = "info,litemq_server=debug"
+[tls]
+cert = "a.pem"
+key = "b.pem"
+[storage]
+segment_size = "3MiB"
+min_sync_interval = "2ms"
+[limits]
+connections_max = 7
+[shutdown]
+grace = "1m 30s"
+[[topics]]
+name = "chat"
+type = "lite"
+ttl = "30m"
+[[topics]]
+name = "jobs"
+ttl = "never"
+[[topics]]
+name = "plain"
+[[groups]]
+name = "bots"
+bind = "chat"
+ordered = false
+client_quota = "unlimited"
+max_attempts = 3
+[[groups]]
+name = "more"
+bind = "chat"
+client_quota = -1
+"#,
+    );
+    let config = &first.config;
+    assert_eq!(config.shards, 16);
+    assert_eq!(config.http_hosts, ["litemq.internal", "admin"]);
+    assert_eq!(config.advertise.as_ref().unwrap().to_string(), "[2001:db8::1]:8081");
+    assert_eq!(config.topics[0].ttl, Some(Some(DurationMs::from_secs(1800))));
+    assert_eq!(config.topics[1].ttl, Some(None));
+    assert_eq!(config.topics[2].ttl, None);
+    assert_eq!(config.groups[1].client_quota, Some(None));
+
+    let printed = first.to_toml().unwrap();
+    let mut again = loaded(&printed).config;
+    for (topic, original) in again.topics.iter_mut().zip(&config.topics) {
+        topic.line = original.line;
+    }
+    for (group, original) in again.groups.iter_mut().zip(&config.groups) {
+        group.line = original.line;
+    }
+    assert_eq!(&again, config, "{printed}");
+    assert!(printed.contains("segment_size = \"3MiB\" # litemq.toml:14"), "{printed}");
+    assert!(printed.contains("retention = \"3days\" # default"), "{printed}");
+}
+
+#[test]
+fn the_printed_defaults_are_the_defaults() {
+    let defaults = load(&Sources::default()).unwrap();
+    let printed = defaults.to_toml().unwrap();
+    assert!(printed.contains("# advertise is not set\n"), "{printed}");
+    assert_eq!(loaded(&printed).config, defaults.config);
+}
+
+#[test]
+fn an_address_open_to_the_network_is_worth_a_notice() {
+    let notices = loaded("listen = '0.0.0.0:8081'").config.notices();
+    assert!(notices[0].contains("gRPC door on 0.0.0.0:8081 is open"), "{notices:?}");
+    assert!(notices[1].contains("advertise"), "{notices:?}");
+}
+
+#[test]
+fn hosts_and_ports_to_advertise_are_checked() {
+    for good in ["broker.example.org:8081", "10.0.0.1:80", "[::1]:9"] {
+        let config = loaded(&format!("advertise = '{good}'")).config;
+        assert_eq!(config.advertise.unwrap().to_string(), good);
+    }
+    for bad in ["broker", ":8081", "broker:0", "broker:x", "::1:80", "a b:80", "[x]:80"] {
+        assert!(problems(&format!("advertise = '{bad}'")).contains("HOST:PORT"), "{bad}");
+    }
+}
