@@ -1,1 +1,233 @@
-//! Placeholder.
+//! The gRPC port: TLS and plaintext on one socket, HTTP/2 with every limit set.
+//!
+//! A client is served only after its first bytes, its TLS handshake and its HTTP/2 preface came in
+//! time; a silent one costs a socket for ten seconds.
+//!
+//! Known limit: an `:authority` that lists several addresses (`a:1,b:2`, sent by Python, Go and C++
+//! SDKs for an access point with several addresses) is refused by h2 0.4.20 with a stream reset
+//! before any handler runs, because it cannot be parsed into an `http::uri::Authority`. Nothing short
+//! of patching h2 changes that; such clients need one address or a DNS name in their access point.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tonic::body::Body;
+use tracing::{debug, warn};
+
+use super::preface::{Prefaced, expect_preface};
+use super::stop::Stopping;
+use crate::broker::ConnectionId;
+
+/// Connections at a time; one more is closed at once.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Time for the first byte, the TLS handshake and the HTTP/2 preface together.
+pub const OPENING_MAX: Duration = Duration::from_secs(10);
+/// Time that open calls get to end when the server stops.
+pub const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// Calls at a time on one connection. A Java process has all its clients on one: a Telemetry stream
+/// and a few polls each.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 1024;
+/// Bytes a client may send ahead on one call.
+pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// Bytes a client may send ahead on one connection.
+pub const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// Headers of one request, bytes.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 << 10;
+/// Streams that a peer may reset before we took them up.
+pub const PENDING_RESETS_MAX: usize = 20;
+/// Streams that we may have to reset for errors of the peer before the connection is closed.
+pub const ERROR_RESETS_MAX: usize = 100;
+/// How often a quiet peer is pinged; dead consumers free their messages this way.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long the answer to a ping may take.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const TLS_HANDSHAKE_RECORD: u8 = 0x16;
+
+/// The connection a request came on; found in the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Connection {
+    /// Its number.
+    pub id: ConnectionId,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The client's end.
+    pub remote: SocketAddr,
+}
+
+/// What answers the requests of all connections.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// Answers one request.
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Called once for each connection that made a request possible, when it is gone.
+    fn connection_closed(&self, connection: ConnectionId);
+}
+
+/// Serves until `stopping`, then lets open calls end for [`DRAIN_MAX`].
+pub async fn serve<H: Handler>(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    handler: H,
+    mut stopping: Stopping,
+) {
+    let tls = tls.map(TlsAcceptor::from);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    let mut last_id = 0;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stopping.wait() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, remote) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, or the client was gone before we looked.
+                warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            debug!(%remote, max = CONNECTIONS_MAX, "too many connections; closed a new one");
+            continue;
+        };
+        let local = match set_options(&stream) {
+            Ok(local) => local,
+            Err(error) => {
+                debug!(%remote, %error, "a connection was gone before it was served");
+                continue;
+            }
+        };
+        last_id += 1;
+        let connection = Connection { id: ConnectionId(last_id), local, remote };
+        let (tls, handler, stopping) = (tls.clone(), handler.clone(), stopping.clone());
+        connections.spawn(async move {
+            if let Err(error) = serve_connection(stream, connection, tls, handler, stopping).await {
+                debug!(remote = %connection.remote, %error, "a connection ended with an error");
+            }
+            drop(slot);
+        });
+    }
+    drop(listener);
+    let drained = timeout(DRAIN_MAX, async { while connections.join_next().await.is_some() {} });
+    if drained.await.is_err() {
+        warn!(connections = connections.len(), "open calls did not end in time; closed them");
+    }
+}
+
+type ConnectionResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+async fn serve_connection<H: Handler>(
+    stream: TcpStream,
+    connection: Connection,
+    tls: Option<TlsAcceptor>,
+    handler: H,
+    mut stopping: Stopping,
+) -> ConnectionResult {
+    let opened = tokio::select! {
+        biased;
+        () = stopping.wait() => return Ok(()),
+        opened = timeout(OPENING_MAX, open(stream, tls)) => opened??,
+    };
+    let guard = ClosedGuard { handler, id: connection.id };
+    match opened {
+        Opened::Plain(io) => serve_http2(io, connection, &guard.handler, stopping).await,
+        Opened::Tls(io) => serve_http2(*io, connection, &guard.handler, stopping).await,
+    }
+}
+
+/// Reports the end of a connection, however its task ends.
+struct ClosedGuard<H: Handler> {
+    handler: H,
+    id: ConnectionId,
+}
+
+impl<H: Handler> Drop for ClosedGuard<H> {
+    fn drop(&mut self) {
+        self.handler.connection_closed(self.id);
+    }
+}
+
+enum Opened {
+    Plain(Prefaced<TcpStream>),
+    Tls(Box<Prefaced<tokio_rustls::server::TlsStream<TcpStream>>>),
+}
+
+async fn open(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Opened> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if first != [TLS_HANDSHAKE_RECORD] {
+        return Ok(Opened::Plain(expect_preface(stream).await?));
+    }
+    let Some(tls) = tls else {
+        return Err(io::Error::other("the peer speaks TLS, which is turned off"));
+    };
+    let stream = tls.accept(stream).await?;
+    Ok(Opened::Tls(Box::new(expect_preface(stream).await?)))
+}
+
+async fn serve_http2<S, H>(
+    stream: S,
+    connection: Connection,
+    handler: &H,
+    mut stopping: Stopping,
+) -> ConnectionResult
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Handler,
+{
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(connection);
+        let handler = handler.clone();
+        async move { Ok::<_, Infallible>(handler.answer(request).await) }
+    });
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(ERROR_RESETS_MAX)
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    let mut serving = std::pin::pin!(http2.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        biased;
+        ended = serving.as_mut() => return Ok(ended?),
+        () = stopping.wait() => serving.as_mut().graceful_shutdown(),
+    }
+    Ok(serving.await?)
+}
+
+fn set_options(stream: &TcpStream) -> io::Result<SocketAddr> {
+    stream.set_nodelay(true)?;
+    let keepalive = socket2::TcpKeepalive::new().with_time(TCP_KEEPALIVE);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
+    stream.local_addr()
+}

@@ -3,5 +3,7 @@
 pub mod grpc;
 pub mod http;
 pub mod listen;
+mod preface;
 pub mod status;
+pub mod stop;
 pub mod tls;

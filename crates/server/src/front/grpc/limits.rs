@@ -1,0 +1,48 @@
+//! Every limit of the gRPC door that is not the domain's or the listener's.
+
+use std::time::Duration;
+
+use litemq_domain::limits::{BODY_BYTES_MAX, PROPERTIES_BYTES_MAX};
+
+/// Encoded request: the largest legal message and room for what surrounds it. A body that is
+/// slightly too large still gets a proper answer; what is declared larger is refused unread.
+pub(super) const REQUEST_BYTES_MAX: usize = BODY_BYTES_MAX + PROPERTIES_BYTES_MAX + (64 << 10);
+/// Encoded part of an answer: one message with all that we add to it.
+pub(super) const RESPONSE_BYTES_MAX: usize = REQUEST_BYTES_MAX + (64 << 10);
+/// One message of a client's Telemetry stream.
+pub(super) const TELEMETRY_REQUEST_BYTES_MAX: usize = 64 << 10;
+/// Bytes of all requests that are being read or worked on; beyond it they are refused.
+pub(super) const REQUEST_BYTES_IN_FLIGHT_MAX: usize = 512 << 20;
+
+/// Commands that wait for one client to read them.
+pub(super) const TELEMETRY_COMMANDS_MAX: usize = 64;
+/// Entries of one ack.
+pub(super) const ACK_ENTRIES_MAX: usize = 1024;
+/// A filter expression.
+pub(super) const FILTER_BYTES_MAX: usize = 4 << 10;
+/// A receipt handle that a client sends; ours are far shorter.
+pub(super) const RECEIPT_HANDLE_BYTES_MAX: usize = 1 << 10;
+/// A message id; those of the SDKs have 34 bytes.
+pub(super) const MESSAGE_ID_BYTES_MAX: usize = 255;
+/// A trace context.
+pub(super) const TRACE_CONTEXT_BYTES_MAX: usize = 4 << 10;
+/// The host name that a client gives itself; a longer one is dropped.
+pub(super) const BORN_HOST_BYTES_MAX: usize = 255;
+/// How far ahead a delivery time may lie.
+pub(super) const DELIVERY_DELAY_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How late an undecided transaction may be asked about.
+pub(super) const TRANSACTION_RECOVERY_MAX: Duration = Duration::from_secs(3600);
+
+/// Longest wait for a first message.
+pub(super) const POLL_MAX: Duration = Duration::from_secs(20);
+/// An answer leaves at least this long before the client's deadline.
+pub(super) const POLL_MARGIN: Duration = Duration::from_secs(1);
+
+/// Labels of a client.
+pub(super) const CLIENT_PROPERTIES_MAX: usize = 32;
+/// Key of a label, characters.
+pub(super) const CLIENT_PROPERTY_KEY_CHARS_MAX: usize = 64;
+/// Value of a label, bytes.
+pub(super) const CLIENT_PROPERTY_VALUE_BYTES_MAX: usize = 256;
+/// Keys and values of a client's labels together, bytes.
+pub(super) const CLIENT_PROPERTIES_BYTES_MAX: usize = 4 << 10;

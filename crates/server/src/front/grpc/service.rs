@@ -1,0 +1,207 @@
+//! The calls of the protocol: who calls is read here, and each call has a file of its own.
+
+use litemq_domain::{Error, Result};
+use litemq_protocol::v2;
+use tonic::{Request, Response, Status, Streaming};
+use v2::messaging_service_server::MessagingService;
+
+use super::call::{Call, client_id, connection};
+use super::deliver::Answer;
+use super::telemetry::Commands;
+use super::{Door, reply};
+
+type Served<T> = std::result::Result<Response<T>, Status>;
+
+/// A reply that can say why there is no other.
+trait Refusal {
+    fn refusal(error: &Error) -> Self;
+}
+
+macro_rules! refusals {
+    ($($response:ident)*) => {
+        $(impl Refusal for v2::$response {
+            #[allow(clippy::needless_update)] // some replies are a status and nothing else
+            fn refusal(error: &Error) -> Self {
+                Self { status: Some(reply::failed(error)), ..Self::default() }
+            }
+        })*
+    };
+}
+
+refusals! {
+    QueryRouteResponse SendMessageResponse QueryAssignmentResponse AckMessageResponse
+    ForwardMessageToDeadLetterQueueResponse ChangeInvisibleDurationResponse
+    SyncLiteSubscriptionResponse
+}
+
+fn refused<T: Refusal>(error: &Error) -> Served<T> {
+    Ok(Response::new(T::refusal(error)))
+}
+
+impl Door {
+    /// Reads who calls, and notes that the client lives.
+    fn admit<T>(&self, request: Request<T>) -> Result<(Call, T)> {
+        let call = Call::read(&request)?;
+        self.broker.sessions().seen(&call.client, call.connection.map(|c| c.id));
+        Ok((call, request.into_inner()))
+    }
+}
+
+#[tonic::async_trait]
+impl MessagingService for Door {
+    async fn query_route(
+        &self,
+        request: Request<v2::QueryRouteRequest>,
+    ) -> Served<v2::QueryRouteResponse> {
+        match self.admit(request) {
+            Ok((call, request)) => Ok(Response::new(self.route(&call, request))),
+            Err(error) => refused(&error),
+        }
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<v2::HeartbeatRequest>,
+    ) -> Served<v2::HeartbeatResponse> {
+        let client = client_id(&request).ok();
+        Ok(Response::new(self.beat(client.as_ref(), connection(&request))))
+    }
+
+    async fn send_message(
+        &self,
+        request: Request<v2::SendMessageRequest>,
+    ) -> Served<v2::SendMessageResponse> {
+        match self.admit(request) {
+            Ok((call, request)) => Ok(Response::new(self.send(&call, request).await)),
+            Err(error) => refused(&error),
+        }
+    }
+
+    async fn query_assignment(
+        &self,
+        request: Request<v2::QueryAssignmentRequest>,
+    ) -> Served<v2::QueryAssignmentResponse> {
+        match self.admit(request) {
+            Ok((call, request)) => Ok(Response::new(self.assignment(&call, request))),
+            Err(error) => refused(&error),
+        }
+    }
+
+    type ReceiveMessageStream = Answer;
+
+    async fn receive_message(&self, request: Request<v2::ReceiveMessageRequest>) -> Served<Answer> {
+        Ok(Response::new(match self.admit(request) {
+            Ok((call, request)) => self.receive(&call, request).await,
+            Err(error) => Answer::none(reply::failed(&error), self.broker.now()),
+        }))
+    }
+
+    async fn ack_message(
+        &self,
+        request: Request<v2::AckMessageRequest>,
+    ) -> Served<v2::AckMessageResponse> {
+        match self.admit(request) {
+            Ok((call, request)) => Ok(Response::new(self.ack(&call, request).await)),
+            Err(error) => refused(&error),
+        }
+    }
+
+    async fn forward_message_to_dead_letter_queue(
+        &self,
+        request: Request<v2::ForwardMessageToDeadLetterQueueRequest>,
+    ) -> Served<v2::ForwardMessageToDeadLetterQueueResponse> {
+        match self.admit(request) {
+            Ok((call, request)) => Ok(Response::new(self.dead_letter(&call, request).await)),
+            Err(error) => refused(&error),
+        }
+    }
+
+    async fn change_invisible_duration(
+        &self,
+        request: Request<v2::ChangeInvisibleDurationRequest>,
+    ) -> Served<v2::ChangeInvisibleDurationResponse> {
+        match self.admit(request) {
+            Ok((call, request)) => Ok(Response::new(self.change_invisible(&call, request).await)),
+            Err(error) => refused(&error),
+        }
+    }
+
+    async fn sync_lite_subscription(
+        &self,
+        request: Request<v2::SyncLiteSubscriptionRequest>,
+    ) -> Served<v2::SyncLiteSubscriptionResponse> {
+        match self.admit(request) {
+            Ok((call, request)) => Ok(Response::new(self.sync_subscription(&call, request).await)),
+            Err(error) => refused(&error),
+        }
+    }
+
+    type TelemetryStream = Commands;
+
+    async fn telemetry(
+        &self,
+        request: Request<Streaming<v2::TelemetryCommand>>,
+    ) -> Served<Commands> {
+        match self.admit(request) {
+            Ok((call, incoming)) => Ok(Response::new(self.open_telemetry(call, incoming))),
+            Err(error) => Err(reply::telemetry_end(&error)),
+        }
+    }
+
+    async fn notify_client_termination(
+        &self,
+        request: Request<v2::NotifyClientTerminationRequest>,
+    ) -> Served<v2::NotifyClientTerminationResponse> {
+        let client = client_id(&request).ok();
+        Ok(Response::new(self.terminate(client.as_ref()).await))
+    }
+
+    async fn end_transaction(
+        &self,
+        _: Request<v2::EndTransactionRequest>,
+    ) -> Served<v2::EndTransactionResponse> {
+        let status = Some(reply::not_implemented("EndTransaction"));
+        Ok(Response::new(v2::EndTransactionResponse { status }))
+    }
+
+    async fn recall_message(
+        &self,
+        _: Request<v2::RecallMessageRequest>,
+    ) -> Served<v2::RecallMessageResponse> {
+        let status = Some(reply::not_implemented("RecallMessage"));
+        Ok(Response::new(v2::RecallMessageResponse { status, ..Default::default() }))
+    }
+
+    type PullMessageStream =
+        tokio_stream::Once<std::result::Result<v2::PullMessageResponse, Status>>;
+
+    async fn pull_message(
+        &self,
+        _: Request<v2::PullMessageRequest>,
+    ) -> Served<Self::PullMessageStream> {
+        let status = reply::not_implemented("PullMessage");
+        let content = Some(v2::pull_message_response::Content::Status(status));
+        Ok(Response::new(tokio_stream::once(Ok(v2::PullMessageResponse { content }))))
+    }
+
+    async fn update_offset(
+        &self,
+        _: Request<v2::UpdateOffsetRequest>,
+    ) -> Served<v2::UpdateOffsetResponse> {
+        let status = Some(reply::not_implemented("UpdateOffset"));
+        Ok(Response::new(v2::UpdateOffsetResponse { status }))
+    }
+
+    async fn get_offset(&self, _: Request<v2::GetOffsetRequest>) -> Served<v2::GetOffsetResponse> {
+        let status = Some(reply::not_implemented("GetOffset"));
+        Ok(Response::new(v2::GetOffsetResponse { status, ..Default::default() }))
+    }
+
+    async fn query_offset(
+        &self,
+        _: Request<v2::QueryOffsetRequest>,
+    ) -> Served<v2::QueryOffsetResponse> {
+        let status = Some(reply::not_implemented("QueryOffset"));
+        Ok(Response::new(v2::QueryOffsetResponse { status, ..Default::default() }))
+    }
+}
