@@ -78,7 +78,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers one request.
     fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
 
-    /// Called once for each connection that made a request possible, when it is gone.
+    /// Called once for each connection that could make requests, when it and they are gone.
     fn connection_closed(&self, connection: ConnectionId);
 }
 
@@ -151,22 +151,23 @@ async fn serve_connection<H: Handler>(
         () = stopping.wait() => return Ok(()),
         opened = timeout(OPENING_MAX, open(stream, tls)) => opened??,
     };
-    let guard = ClosedGuard { handler, id: connection.id };
+    let served = Arc::new(Served { handler, connection });
     match opened {
-        Opened::Plain(io) => serve_http2(io, connection, &guard.handler, stopping).await,
-        Opened::Tls(io) => serve_http2(*io, connection, &guard.handler, stopping).await,
+        Opened::Plain(io) => serve_http2(io, &served, stopping).await,
+        Opened::Tls(io) => serve_http2(*io, &served, stopping).await,
     }
 }
 
-/// Reports the end of a connection, however its task ends.
-struct ClosedGuard<H: Handler> {
+/// Held by a connection and each of its open requests. The end of the connection is reported when
+/// the last holder is gone, so that nothing of it can happen afterwards.
+struct Served<H: Handler> {
     handler: H,
-    id: ConnectionId,
+    connection: Connection,
 }
 
-impl<H: Handler> Drop for ClosedGuard<H> {
+impl<H: Handler> Drop for Served<H> {
     fn drop(&mut self) {
-        self.handler.connection_closed(self.id);
+        self.handler.connection_closed(self.connection.id);
     }
 }
 
@@ -192,8 +193,7 @@ async fn open(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Opened>
 
 async fn serve_http2<S, H>(
     stream: S,
-    connection: Connection,
-    handler: &H,
+    served: &Arc<Served<H>>,
     mut stopping: Stopping,
 ) -> ConnectionResult
 where
@@ -201,9 +201,9 @@ where
     H: Handler,
 {
     let service = service_fn(|mut request: Request<Incoming>| {
-        request.extensions_mut().insert(connection);
-        let handler = handler.clone();
-        async move { Ok::<_, Infallible>(handler.answer(request).await) }
+        let served = Arc::clone(served);
+        request.extensions_mut().insert(served.connection);
+        async move { Ok::<_, Infallible>(served.handler.answer(request).await) }
     });
     let mut http2 = http2::Builder::new(TokioExecutor::new());
     http2

@@ -217,7 +217,6 @@ mod tests {
         let mut delivery = delivery();
         delivery.message.dead_letter = Some(DeadLetterOrigin {
             topic: "ns%orders".to_owned(),
-            lite_topic: "session-42".to_owned(),
             message_id: "01B".to_owned(),
             offset: 3,
             attempts: 17,

@@ -56,7 +56,8 @@ async fn converse(
         let answer = match received {
             Ok(None) => return,
             Ok(Some(TelemetryCommand { command: Some(Command::Settings(asked)), .. })) => {
-                broker.sessions().seen(&call.client, call.connection.map(|c| c.id));
+                // Without the connection, which may be gone before what it sent is read.
+                broker.sessions().seen(&call.client, None);
                 answer_settings(broker, call, asked)
             }
             // Answers to commands that this server never sends.
