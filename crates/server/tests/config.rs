@@ -196,7 +196,7 @@ client_quota = -1
     }
     assert_eq!(&again, config, "{printed}");
     assert!(printed.contains("segment_size = \"3MiB\" # litemq.toml:14"), "{printed}");
-    assert!(printed.contains("retention = \"3days\" # default"), "{printed}");
+    assert!(printed.contains("retention = \"72h\" # default"), "{printed}");
 }
 
 #[test]

@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::units::{parse_quota, quota_number};
 
+const CLIENT_OPTIONS: &str = "Options of every command but serve";
+
 /// LiteMQ: ordered, durable lite topics for RocketMQ 5 clients.
 #[derive(Debug, Parser)]
 #[command(name = "litemq", version)]
@@ -16,11 +18,12 @@ pub(super) struct Cli {
         global = true,
         env = "LITEMQ_SERVER",
         default_value = "http://127.0.0.1:8080",
-        value_name = "URL"
+        value_name = "URL",
+        help_heading = CLIENT_OPTIONS
     )]
     pub(super) server: String,
     /// Print JSON instead of tables
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = CLIENT_OPTIONS)]
     pub(super) json: bool,
     /// What to do.
     #[command(subcommand)]

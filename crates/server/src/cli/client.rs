@@ -109,7 +109,11 @@ impl Client {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> CliError {
-        let (server, error) = (&self.server, visible(&error.to_string()));
+        let error = match error {
+            ureq::Error::Io(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        let (server, error) = (&self.server, visible(&error));
         CliError::Failed(format!(
             "cannot reach {server}: {error}; is the server running, and --server right?"
         ))

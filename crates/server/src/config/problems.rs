@@ -42,9 +42,12 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A variable or a flag says by itself which setting it is.
         match self.key.as_str() {
-            "" => write!(f, "{}: {}", self.place, self.message),
-            key => write!(f, "{}: {key}: {}", self.place, self.message),
+            key if self.place.line.is_some() && !key.is_empty() => {
+                write!(f, "{}: {key}: {}", self.place, self.message)
+            }
+            _ => write!(f, "{}: {}", self.place, self.message),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use litemq_domain::limits::{BODY_BYTES_MAX, RECEIVE_MESSAGES_MAX};
+use litemq_domain::limits::BODY_BYTES_MAX;
 
 /// Body of an administrative request, bytes.
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
@@ -11,7 +11,7 @@ pub const MESSAGE_BODY_BYTES_MAX: usize = 2 * BODY_BYTES_MAX + (1 << 20);
 /// Requests with message bodies, sent or peeked, at a time; one more is told to try later.
 pub const BODIES_MAX: usize = 8;
 /// Messages of one peek.
-pub const PEEK_MESSAGES_MAX: usize = RECEIVE_MESSAGES_MAX;
+pub const PEEK_MESSAGES_MAX: usize = 1000;
 /// Messages of one peek when the request does not say.
 pub const PEEK_MESSAGES_DEFAULT: usize = 10;
 /// Lite topics of one page when the request does not say.

@@ -241,7 +241,7 @@ pub struct SentView {
 pub struct PeekQuery {
     /// The first offset; the oldest stored by default.
     pub from: Option<u64>,
-    /// At most so many, 1 to 32; 10 by default. Large messages make it fewer.
+    /// At most so many, 1 to 1000; 10 by default. Large messages make it fewer.
     pub limit: Option<usize>,
 }
 

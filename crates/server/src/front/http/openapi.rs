@@ -39,3 +39,18 @@ pub(super) struct Document;
 pub(super) async fn document() -> Json<utoipa::openapi::OpenApi> {
     Json(Document::openapi())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::front::http::routes;
+
+    #[test]
+    fn every_path_that_is_served_is_described_and_the_other_way_round() {
+        let described: BTreeSet<_> = Document::openapi().paths.paths.into_keys().collect();
+        let served: BTreeSet<_> = routes().into_iter().map(|(path, _)| path.to_owned()).collect();
+        assert_eq!(described, served);
+    }
+}

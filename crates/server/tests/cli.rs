@@ -1,0 +1,217 @@
+//! The real binary against a served HTTP door.
+
+mod http_support;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use http_support::Served;
+
+/// What a command line did.
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn litemq(arguments: &[&str]) -> Ran {
+    with_input(arguments, b"")
+}
+
+fn with_input(arguments: &[&str], input: &[u8]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_litemq"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LITEMQ_") {
+            command.env_remove(name);
+        }
+    }
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    Ran {
+        code: status.code().unwrap(),
+        out: String::from_utf8(stdout).unwrap(),
+        err: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+impl Ran {
+    fn done(self) -> String {
+        assert_eq!(self.code, 0, "{}", self.err);
+        assert_eq!(self.err, "");
+        self.out
+    }
+
+    /// It failed with one line, and printed nothing else.
+    fn failed(self, code: i32) -> String {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        assert_eq!(self.out, "");
+        assert_eq!(self.err.lines().count(), 1, "{}", self.err);
+        self.err
+    }
+}
+
+/// Command lines against one server.
+struct Tool {
+    server: String,
+    _served: Served,
+}
+
+impl Tool {
+    fn new() -> Self {
+        let served = Served::start();
+        Self { server: format!("http://{}", served.address), _served: served }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        litemq(&[&["--server", self.server.as_str()], arguments].concat())
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.run(&[arguments, &["--json"]].concat()).done()).unwrap()
+    }
+}
+
+#[test]
+fn topics_are_administered_with_tables_and_json() {
+    let tool = Tool::new();
+    let created = tool.run(&["topic", "create", "chat", "--type", "lite", "--ttl", "30m"]).done();
+    assert!(created.starts_with("name         chat\ntype         lite\nttl          30m\n"));
+    tool.run(&["topic", "create", "a"]).done();
+    let table = tool.run(&["topic", "list"]).done();
+    let lines: Vec<_> = table.lines().collect();
+    assert!(lines[0].starts_with("NAME  TYPE  TTL    LITE TOPICS  GROUPS  CREATED"), "{table}");
+    assert!(lines[1].starts_with("a     lite  never  0"), "{table}");
+    assert!(lines[2].starts_with("chat  lite  30m    0"), "{table}");
+    assert_eq!(tool.json(&["topic", "update", "chat", "--ttl", "never"])["ttl"], "never");
+    assert_eq!(tool.json(&["topic", "describe", "chat"])["ttl"], "never");
+    assert_eq!(tool.run(&["topic", "delete", "a"]).done(), "topic a deleted\n");
+    assert_eq!(tool.json(&["topic", "delete", "chat"]), json!({"deleted": "chat"}));
+    assert_eq!(tool.json(&["topic", "list"]), json!({"topics": []}));
+}
+
+#[test]
+fn groups_are_administered_and_a_quota_of_minus_one_is_unlimited() {
+    let tool = Tool::new();
+    tool.run(&["topic", "create", "chat"]).done();
+    let create = ["group", "create", "bots", "--bind", "chat", "--ordered", "false"];
+    let created = tool.json(&[&create[..], &["--client-quota", "-1"]].concat());
+    assert_eq!(created["client_quota"], -1);
+    assert_eq!(created["ordered"], false);
+    let described = tool.run(&["group", "describe", "bots"]).done();
+    assert!(described.contains("client quota  unlimited\n"), "{described}");
+    let updated = tool.json(&["group", "update", "bots", "--client-quota", "7"]);
+    assert_eq!(updated["client_quota"], 7);
+    let updated = tool.json(&["group", "update", "bots", "--client-quota", "unlimited"]);
+    assert_eq!(updated["client_quota"], -1);
+    let nothing = tool.run(&["group", "update", "bots"]).failed(2);
+    assert!(nothing.contains("nothing to change"), "{nothing}");
+    let table = tool.run(&["group", "list"]).done();
+    assert!(table.contains("bots  chat   false    shared  unlimited"), "{table}");
+    assert_eq!(tool.run(&["group", "delete", "bots"]).done(), "group bots deleted\n");
+}
+
+#[test]
+fn messages_are_sent_and_looked_at() {
+    let tool = Tool::new();
+    tool.run(&["topic", "create", "chat", "--ttl", "1h"]).done();
+    let send = ["send", "chat", "--lite", "s1", "--key", "k1", "--key", "k2", "--tag", "t"];
+    let sent = tool.run(&[&send[..], &["--body", "hello\u{1b}[2Jworld"]].concat()).done();
+    assert!(sent.starts_with("sent 01") && sent.ends_with(" at offset 0\n"), "{sent}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("body");
+    std::fs::write(&file, [0xff, 0xfe, 0x00]).unwrap();
+    let file = file.to_str().unwrap();
+    assert_eq!(tool.json(&["send", "chat", "--lite", "s1", "--body-file", file])["offset"], 1);
+    let from_input = ["--server", &tool.server, "send", "chat", "--lite", "s1", "--body-file", "-"];
+    with_input(&from_input, b"from input").done();
+
+    let table = tool.run(&["peek", "chat", "--lite", "s1"]).done();
+    assert!(table.contains("k1, k2  hello\\u{1b}[2Jworld\n"), "{table}");
+    assert!(table.contains("base64://4A\n"), "{table}");
+    let page = tool.json(&["peek", "chat", "--lite", "s1", "--from", "2", "--limit", "1"]);
+    assert_eq!(page["messages"][0]["body"], "from input");
+    assert_eq!(page["messages"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn lite_topics_are_listed_by_pages_described_and_deleted() {
+    let tool = Tool::new();
+    tool.run(&["topic", "create", "chat", "--ttl", "1h"]).done();
+    for name in ["s1", "s2", "s3", "x"] {
+        tool.run(&["send", "chat", "--lite", name, "--body", "hi"]).done();
+    }
+    let page = tool.run(&["lite", "list", "chat", "--prefix", "s", "--limit", "2"]).done();
+    assert!(page.ends_with("more: --after s2\n"), "{page}");
+    let list = ["lite", "list", "chat", "--prefix", "s", "--limit", "2", "--after", "s2"];
+    let rest = tool.run(&list).done();
+    assert!(rest.contains("\ns3 ") && !rest.contains("more"), "{rest}");
+    let described = tool.run(&["lite", "describe", "chat", "s1"]).done();
+    assert!(described.contains("next offset   1\n"), "{described}");
+    assert_eq!(tool.run(&["lite", "delete", "chat", "s1"]).done(), "lite topic s1 deleted\n");
+    let gone = tool.run(&["lite", "describe", "chat", "s1"]).failed(1);
+    assert!(gone.starts_with("error: LITE_TOPIC_NOT_FOUND: "), "{gone}");
+}
+
+#[test]
+fn a_refusal_is_one_line_with_its_code() {
+    let tool = Tool::new();
+    tool.run(&["topic", "create", "chat"]).done();
+    let error = tool.run(&["send", "chat", "--lite", "a/b", "--body", "x"]).failed(1);
+    assert!(error.starts_with("error: LITE_TOPIC_ILLEGAL: "), "{error}");
+    let error = tool.run(&["topic", "describe", "../x"]).failed(1);
+    assert!(error.starts_with("error: TOPIC_"), "{error}");
+    let error = tool.run(&["topic", "create", "t", "--ttl", "soon", "--json"]).failed(1);
+    assert!(error.starts_with("error: BAD_REQUEST: ttl: 'soon'"), "{error}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_one_line_too() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address: SocketAddr = free.local_addr().unwrap();
+    drop(free);
+    let error = litemq(&["--server", &format!("http://{address}"), "topic", "list"]).failed(1);
+    assert!(error.contains(&format!("cannot reach http://{address}")), "{error}");
+    assert!(error.contains("refused"), "{error}");
+    let error = litemq(&["topic", "list", "--server", "broker:8080"]).failed(2);
+    assert!(error.contains("http://HOST:PORT"), "{error}");
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_2_and_help_with_0() {
+    assert_eq!(litemq(&["topic", "creat"]).code, 2);
+    assert_eq!(litemq(&["send", "chat", "--lite", "s"]).code, 2);
+    assert_eq!(litemq(&["group", "create", "g", "--bind", "t", "--client-quota", "0"]).code, 2);
+    assert!(litemq(&["--help"]).done().contains("litemq"));
+    assert!(litemq(&["--version"]).done().starts_with("litemq "));
+}
+
+#[test]
+fn the_configuration_in_effect_is_printed_with_its_origins() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("litemq.toml");
+    std::fs::write(&file, "shards = 4\n").unwrap();
+    let file = file.to_str().unwrap();
+    let serve = ["serve", "--config", file, "--listen", "0.0.0.0:1", "--print-config"];
+    let printed = litemq(&serve).done();
+    assert!(printed.contains("listen = \"0.0.0.0:1\" # --listen\n"), "{printed}");
+    assert!(printed.contains(&format!("shards = 4 # {file}:1\n")), "{printed}");
+}
+
+#[test]
+fn a_wrong_configuration_is_told_in_full_and_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("litemq.toml");
+    std::fs::write(&file, "shards = 0\nshard = 1\n").unwrap();
+    let ran = litemq(&["serve", "--config", file.to_str().unwrap(), "--http", "x"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.starts_with("error: the configuration has 3 problems\n"), "{}", ran.err);
+    let missing = litemq(&["serve", "--config", "/nowhere/litemq.toml"]);
+    assert_eq!(missing.code, 2);
+    assert!(missing.err.contains("/nowhere/litemq.toml: cannot be read"), "{}", missing.err);
+}

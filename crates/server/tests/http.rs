@@ -1,0 +1,279 @@
+//! The HTTP door through its router, against a real broker in memory.
+
+mod http_support;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::{HeaderValue, Method, StatusCode};
+use serde_json::{Value, json};
+
+use http_support::{Door, MESSAGES, request};
+
+#[tokio::test]
+async fn a_topic_is_created_described_changed_and_deleted() {
+    let door = Door::open().await;
+    let created = door.post("/api/v1/topics", r#"{"name":"chat","ttl":"30m"}"#).await;
+    assert_eq!(created.status, StatusCode::CREATED);
+    let json = created.json();
+    assert_eq!(json["type"], "LITE");
+    assert_eq!(json["ttl"], "30m");
+    assert_eq!(json["ttl_ms"], 1_800_000);
+    assert_eq!(json["lite_topics"], 0);
+    assert!(json["created_at"].as_str().unwrap().ends_with('Z'), "{json}");
+
+    let again = door.post("/api/v1/topics", r#"{"name":"chat","ttl":"30m"}"#).await;
+    assert_eq!(again.json(), json);
+    let other = door.post("/api/v1/topics", r#"{"name":"chat","ttl":"never"}"#).await;
+    other.is_refused(409, "ALREADY_EXISTS", 42800);
+
+    let changed = door.patch("/api/v1/topics/chat", r#"{"ttl":"never"}"#).await;
+    assert_eq!(changed.json()["ttl"], "never");
+    assert_eq!(changed.json().get("ttl_ms"), None);
+    assert_eq!(door.get("/api/v1/topics/chat").await.json(), changed.json());
+    assert_eq!(door.get("/api/v1/topics").await.json()["topics"], json!([changed.json()]));
+
+    assert_eq!(door.delete("/api/v1/topics/chat").await.status, StatusCode::NO_CONTENT);
+    door.get("/api/v1/topics/chat").await.is_refused(404, "TOPIC_NOT_FOUND", 40402);
+}
+
+#[tokio::test]
+async fn a_group_is_created_described_changed_and_deleted() {
+    let door = Door::with_chat().await;
+    let json = door.get("/api/v1/groups/bots").await.json();
+    assert_eq!(json["bind"], "chat");
+    assert_eq!(json["ordered"], true);
+    assert_eq!(json["client_quota"], 2000);
+    assert_eq!(json["max_attempts"], 17);
+    assert_eq!(json["dead_letter_topic"], "%DLQ%bots");
+    assert_eq!(door.get("/api/v1/topics/chat").await.json()["groups"], json!(["bots"]));
+
+    let changed = door.patch("/api/v1/groups/bots", r#"{"client_quota":-1}"#).await.json();
+    assert_eq!(changed["client_quota"], -1);
+    assert_eq!(changed["max_attempts"], 17);
+    let zero = door.patch("/api/v1/groups/bots", r#"{"client_quota":0}"#).await;
+    assert!(zero.is_refused(400, "BAD_REQUEST", 40000).contains("client_quota"));
+
+    door.delete("/api/v1/topics/chat").await.is_refused(409, "IN_USE", 42800);
+    assert_eq!(door.delete("/api/v1/groups/bots").await.status, StatusCode::NO_CONTENT);
+    door.get("/api/v1/groups/bots").await.is_refused(404, "CONSUMER_GROUP_NOT_FOUND", 40403);
+    assert_eq!(door.delete("/api/v1/topics/chat").await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_sent_message_can_be_looked_at_without_consuming_it() {
+    let door = Door::with_chat().await;
+    let text = json!({
+        "body": "grüße",
+        "keys": ["k1", "k2"],
+        "tag": "t",
+        "properties": {"a": "b"},
+        "message_id": "id-1"
+    });
+    let sent = door.post(MESSAGES, &text.to_string()).await;
+    assert_eq!(sent.status, StatusCode::CREATED, "{sent:?}");
+    assert_eq!(sent.json(), json!({"message_id": "id-1", "offset": 0, "repeated": false}));
+    let again = door.post(MESSAGES, &text.to_string()).await.json();
+    assert_eq!(again, json!({"message_id": "id-1", "offset": 0, "repeated": true}));
+    let binary = door.post(MESSAGES, r#"{"body":"//4A","body_format":"base64"}"#).await.json();
+    assert_eq!(binary["offset"], 1);
+    assert_eq!(binary["message_id"].as_str().unwrap().len(), 34);
+
+    for _ in 0..2 {
+        let page = door.get(MESSAGES).await.json();
+        let messages = page["messages"].as_array().unwrap();
+        assert_eq!(messages.len(), 2, "{page}");
+        for (key, value) in text.as_object().unwrap() {
+            assert_eq!(&messages[0][key], value, "{key}");
+        }
+        assert_eq!(messages[0]["body_format"], "text");
+        assert_eq!(messages[1]["body"], "//4A");
+        assert_eq!(messages[1]["body_format"], "base64");
+        assert_eq!(page["next"], 2);
+    }
+    let second = door.get(&format!("{MESSAGES}?from=1&limit=1")).await.json();
+    assert_eq!(second["messages"][0]["offset"], 1);
+    let end = door.get(&format!("{MESSAGES}?from=2")).await.json();
+    assert_eq!(end, json!({"messages": []}));
+}
+
+#[tokio::test]
+async fn lite_topics_are_listed_by_prefix_a_page_at_a_time() {
+    let door = Door::with_chat().await;
+    for name in ["a2", "b1", "a1", "a3"] {
+        let path = format!("/api/v1/topics/chat/lite/{name}/messages");
+        assert_eq!(door.post(&path, r#"{"body":"x"}"#).await.status, StatusCode::CREATED);
+    }
+    let mut names = Vec::new();
+    let mut after = String::new();
+    loop {
+        let path = format!("/api/v1/topics/chat/lite?prefix=a&limit=2{after}");
+        let page = door.get(&path).await.json();
+        let topics = page["lite_topics"].as_array().unwrap();
+        names.extend(topics.iter().map(|topic| topic["name"].as_str().unwrap().to_owned()));
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(names, ["a1", "a2", "a3"]);
+    for limit in ["0", "1001"] {
+        let answer = door.get(&format!("/api/v1/topics/chat/lite?limit={limit}")).await;
+        assert!(answer.is_refused(400, "BAD_REQUEST", 40000).contains("1 to 1000"));
+    }
+}
+
+#[tokio::test]
+async fn a_lite_topic_is_described_and_deleted_with_its_messages() {
+    let door = Door::with_chat().await;
+    assert_eq!(door.post(MESSAGES, r#"{"body":"x"}"#).await.status, StatusCode::CREATED);
+    let path = "/api/v1/topics/chat/lite/s1";
+    let json = door.get(path).await.json();
+    assert_eq!(json["first_offset"], 0);
+    assert_eq!(json["next_offset"], 1);
+    assert!(json["expires_at"].is_string(), "{json}");
+    assert_eq!(door.get("/api/v1/topics/chat").await.json()["lite_topics"], 1);
+    assert_eq!(door.delete(path).await.status, StatusCode::NO_CONTENT);
+    door.get(path).await.is_refused(404, "LITE_TOPIC_NOT_FOUND", 40400);
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_is_refused_with_its_code() {
+    let door = Door::with_chat().await;
+    let path = "/api/v1/topics/chat/lite/a%2Fb/messages";
+    let answer = door.post(path, r#"{"body":"x"}"#).await;
+    assert!(answer.is_refused(400, "LITE_TOPIC_ILLEGAL", 40020).contains("'/'"));
+    let answer = door.post("/api/v1/topics", r#"{"name":"%DLQ%x"}"#).await;
+    answer.is_refused(400, "TOPIC_ILLEGAL", 40002);
+    let answer = door.post("/api/v1/topics/%25DLQ%25bots/lite/a/messages", r#"{"body":"x"}"#).await;
+    answer.is_refused(400, "TOPIC_ILLEGAL", 40002);
+    let answer = door.post("/api/v1/groups", r#"{"name":"CID_RMQ_SYS_a","bind":"chat"}"#).await;
+    answer.is_refused(400, "CONSUMER_GROUP_ILLEGAL", 40003);
+}
+
+#[tokio::test]
+async fn messages_against_the_rules_are_refused_with_their_codes() {
+    let door = Door::with_chat().await;
+    let long = "x".repeat(16 << 10);
+    let many: Value = (0..129).map(|n| (format!("k{n}"), json!("v"))).collect();
+    let cases = [
+        (json!({"body": ""}), "BODY_EMPTY", 41302),
+        (json!({"body": "x", "tag": "a|b"}), "TAG_ILLEGAL", 40004),
+        (json!({"body": "x", "keys": ["a\n"]}), "MESSAGE_KEY_ILLEGAL", 40005),
+        (json!({"body": "x", "properties": {"a": "\u{7}"}}), "PROPERTY_KEY_ILLEGAL", 40007),
+        (json!({"body": "x", "properties": {"a": long}}), "PROPERTIES_TOO_LARGE", 43101),
+        (json!({"body": "x", "properties": many}), "PROPERTIES_TOO_LARGE", 43101),
+        (json!({"body": "x", "message_id": " "}), "MESSAGE_ID_ILLEGAL", 40009),
+        (json!({"body": "?", "body_format": "base64"}), "BAD_REQUEST", 40000),
+        (json!({"body": "x".repeat((4 << 20) + 1)}), "BODY_TOO_LARGE", 41301),
+    ];
+    for (form, code, rocketmq) in cases {
+        let answer = door.post(MESSAGES, &form.to_string()).await;
+        answer.is_refused(answer.status.as_u16(), code, rocketmq);
+        assert!(answer.status.is_client_error(), "{answer:?}");
+    }
+    let largest = json!({"body": "\"".repeat(4 << 20)});
+    assert_eq!(door.post(MESSAGES, &largest.to_string()).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn requests_that_are_none_of_ours_are_refused_in_json() {
+    let door = Door::with_chat().await;
+    let topics = "/api/v1/topics";
+    door.get("/api/v2/topics").await.is_refused(404, "ROUTE_NOT_FOUND", 40400);
+    door.delete(topics).await.is_refused(405, "METHOD_NOT_ALLOWED", 40000);
+    door.post(topics, "{").await.is_refused(400, "BAD_REQUEST", 40000);
+    door.post(topics, "{}").await.is_refused(400, "BAD_REQUEST", 40000);
+    let unknown = door.post(topics, r#"{"name":"t","tll":"30m"}"#).await;
+    assert!(unknown.is_refused(400, "BAD_REQUEST", 40000).contains("tll"));
+    let unknown = door.get("/api/v1/topics/chat/lite?prefx=a").await;
+    assert!(unknown.is_refused(400, "BAD_REQUEST", 40000).contains("prefx"));
+    let wrong = door.post(topics, r#"{"name":"t","ttl":"soon"}"#).await;
+    assert!(wrong.is_refused(400, "BAD_REQUEST", 40000).contains("never"));
+    let wrong = door.post(topics, r#"{"name":"t","ttl":"5s"}"#).await;
+    wrong.is_refused(400, "BAD_REQUEST", 40000);
+    let large = door.post(topics, &" ".repeat(65 << 10)).await;
+    large.is_refused(413, "REQUEST_TOO_LARGE", 41300);
+    let mut form = request(Method::POST, topics, Body::from("name=t"));
+    let urlencoded = HeaderValue::from_static("application/x-www-form-urlencoded");
+    form.headers_mut().insert(CONTENT_TYPE, urlencoded);
+    door.ask(form).await.is_refused(415, "MEDIA_TYPE_UNSUPPORTED", 40000);
+}
+
+#[tokio::test]
+async fn a_page_under_a_name_of_its_own_gets_nothing() {
+    let door = Door::with_chat().await;
+    let with = |path: &str, host: &'static str| {
+        let mut request = request(Method::GET, path, Body::empty());
+        request.headers_mut().insert(HOST, HeaderValue::from_static(host));
+        request
+    };
+    for path in ["/api/v1/topics", "/metrics"] {
+        let answer = door.ask(with(path, "evil.example:8080")).await;
+        assert!(answer.is_refused(403, "FORBIDDEN", 40300).contains("http_hosts"));
+    }
+    assert_eq!(door.ask(with("/api/v1/topics", "localhost:8080")).await.status, StatusCode::OK);
+    assert_eq!(door.ask(with("/healthz", "evil.example")).await.status, StatusCode::OK);
+    let mut hostless = request(Method::GET, "/api/v1/topics", Body::empty());
+    hostless.headers_mut().remove(HOST);
+    door.ask(hostless).await.is_refused(403, "FORBIDDEN", 40300);
+    let absolute = with("http://evil.example/api/v1/topics", "localhost:8080");
+    door.ask(absolute).await.is_refused(403, "FORBIDDEN", 40300);
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_changes_nothing() {
+    let door = Door::with_chat().await;
+    let from = |method: Method, origin: &'static str| {
+        let mut request = request(method, "/api/v1/topics/chat", Body::from(r#"{"ttl":"1h"}"#));
+        request.headers_mut().insert(ORIGIN, HeaderValue::from_static(origin));
+        request
+    };
+    for origin in ["http://evil.example", "http://127.0.0.1:9999", "null", "http://localhost:8080"]
+    {
+        for method in [Method::PATCH, Method::DELETE] {
+            door.ask(from(method, origin)).await.is_refused(403, "FORBIDDEN", 40300);
+        }
+    }
+    assert_eq!(door.get("/api/v1/topics/chat").await.json()["ttl"], "30m");
+    let own = door.ask(from(Method::PATCH, "http://127.0.0.1:8080")).await;
+    assert_eq!(own.json()["ttl"], "1h");
+}
+
+#[tokio::test]
+async fn every_described_method_is_served_and_no_other() {
+    let door = Door::open().await;
+    let document = door.get("/api/v1/openapi.json").await.json();
+    let paths = document["paths"].as_object().unwrap();
+    assert!(paths.len() >= 12, "{document}");
+    for (path, methods) in paths {
+        let real = path.replace("{topic}", "t").replace("{group}", "g").replace("{name}", "n");
+        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            let described = methods.get(method.as_str().to_lowercase()).is_some();
+            let answer = door.ask(request(method.clone(), &real, Body::from("{}"))).await;
+            let served = answer.status != StatusCode::METHOD_NOT_ALLOWED
+                && !answer.text.contains("ROUTE_NOT_FOUND");
+            assert_eq!(served, described, "{method} {path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics_are_told() {
+    let door = Door::with_chat().await;
+    assert_eq!(door.get("/healthz").await.json(), json!({"status": "ok"}));
+    assert_eq!(door.get("/readyz").await.json(), json!({"status": "ready"}));
+    assert_eq!(door.post(MESSAGES, r#"{"body":"x"}"#).await.status, StatusCode::CREATED);
+    door.get("/api/v1/topics/none").await.is_refused(404, "TOPIC_NOT_FOUND", 40402);
+    let metrics = door.get("/metrics").await.text;
+    for line in [
+        "rocketmq_proxy_up 1",
+        "rocketmq_consumer_group_number 1",
+        "litemq_lite_topics{topic=\"chat\"} 1",
+        "rocketmq_messages_in_total{topic=\"chat\"} 1",
+        "rocketmq_throughput_in_total{topic=\"chat\"} 1",
+        "litemq_errors_total{code=\"TOPIC_NOT_FOUND\"} 1",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line} is missing in\n{metrics}");
+    }
+    assert!(!metrics.contains("s1"), "a lite topic is a label:\n{metrics}");
+}

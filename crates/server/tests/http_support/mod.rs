@@ -1,0 +1,134 @@
+//! A broker in memory behind the HTTP door.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::{Method, Request, StatusCode};
+use litemq_server::front::http::{AllowedHosts, HttpOptions, router, serve};
+use litemq_server::front::stop::{StopSwitch, stop_switch};
+use litemq_server::observe::Metrics;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tower::ServiceExt;
+
+pub const MESSAGES: &str = "/api/v1/topics/chat/lite/s1/messages";
+
+/// The HTTP door of a fresh broker, without a socket.
+pub struct Door {
+    router: Router,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub text: String,
+}
+
+impl Door {
+    pub async fn open() -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let broker = broker(Arc::clone(&metrics)).await;
+        let hosts = AllowedHosts::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Vec::new());
+        Self { router: router(broker, metrics, hosts) }
+    }
+
+    /// The same with topic `chat` and group `bots`.
+    pub async fn with_chat() -> Self {
+        let door = Self::open().await;
+        let topic = r#"{"name":"chat","ttl":"30m"}"#;
+        assert_eq!(door.post("/api/v1/topics", topic).await.status, StatusCode::CREATED);
+        let group = r#"{"name":"bots","bind":"chat"}"#;
+        assert_eq!(door.post("/api/v1/groups", group).await.status, StatusCode::CREATED);
+        door
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask(request(Method::GET, path, Body::empty())).await
+    }
+
+    pub async fn post(&self, path: &str, json: &str) -> Answer {
+        self.ask(request(Method::POST, path, Body::from(json.to_owned()))).await
+    }
+
+    pub async fn patch(&self, path: &str, json: &str) -> Answer {
+        self.ask(request(Method::PATCH, path, Body::from(json.to_owned()))).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.ask(request(Method::DELETE, path, Body::empty())).await
+    }
+
+    pub async fn ask(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        Answer { status, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    /// The answer is this refusal.
+    pub fn is_refused(&self, status: u16, code: &str, rocketmq: i32) -> String {
+        let json = self.json();
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        assert_eq!(json["error"]["code"], code, "{self:?}");
+        assert_eq!(json["error"]["rocketmq_code"], rocketmq, "{self:?}");
+        json["error"]["message"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A request as a client on the same machine sends it.
+pub fn request(method: Method, path: &str, body: Body) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, "127.0.0.1:8080")
+        .header(CONTENT_TYPE, "application/json")
+        .body(body)
+        .unwrap()
+}
+
+/// Connections of a served door.
+pub const CONNECTIONS_MAX: usize = 4;
+
+/// The HTTP door of a fresh broker on a port of its own, until dropped.
+pub struct Served {
+    pub address: SocketAddr,
+    switch: StopSwitch,
+    task: JoinHandle<std::io::Result<()>>,
+    runtime: Runtime,
+}
+
+impl Served {
+    pub fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let (switch, stopping) = stop_switch();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let options = HttpOptions { connections_max: CONNECTIONS_MAX, ..HttpOptions::default() };
+        let task = runtime.spawn(async move {
+            let metrics = Arc::new(Metrics::new());
+            let broker = broker(Arc::clone(&metrics)).await;
+            serve(broker, metrics, listener, options, stopping).await
+        });
+        Self { address, switch, task, runtime }
+    }
+
+    /// Stops, and returns when the door is closed.
+    pub fn stop(self) {
+        self.switch.stop();
+        self.runtime.block_on(self.task).unwrap().unwrap();
+    }
+}
