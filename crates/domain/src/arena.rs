@@ -60,6 +60,11 @@ impl<T: Default> Arena<T> {
         index
     }
 
+    /// Numbers that can be had without handing out more than `max`.
+    pub(crate) fn room(&self, max: u32) -> usize {
+        self.free.len() + max.saturating_sub(self.len()) as usize
+    }
+
     /// Makes `index` exist, with defaults up to it.
     pub(crate) fn grow_to(&mut self, index: u32) {
         while self.len() <= index {

@@ -56,6 +56,10 @@ pub const TTL_MAX: DurationMs = DurationMs::from_hours(30 * 24);
 /// Shortest time to live of a lite topic.
 pub const TTL_MIN: DurationMs = DurationMs::from_secs(60);
 
+/// Slots of one shard: its lite topics, and names that somebody subscribed to before the first
+/// message.
+pub const SLOTS_MAX: u32 = 1 << 28;
+
 /// Client message ids remembered per shard to answer a re-sent message with its first offset.
 pub const RESEND_WINDOW_MESSAGES: usize = 65_536;
 
@@ -63,3 +67,5 @@ pub const RESEND_WINDOW_MESSAGES: usize = 65_536;
 pub const LIST_NAMES_MAX: usize = 1000;
 /// Slots looked at per step of background work, so that requests wait for no walk.
 pub const SWEEP_SLOTS_PER_STEP: usize = 1024;
+/// Positions whose leases are dealt with per tick.
+pub const TICK_CURSORS_MAX: usize = 1024;

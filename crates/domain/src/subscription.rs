@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::arena::Arena;
 use crate::client::ClientKey;
+use crate::effects::Wake;
 use crate::group::GroupId;
 use crate::lite::NONE;
 use crate::names::ClientId;
@@ -89,6 +90,23 @@ impl Subscriptions {
         })
     }
 
+    /// The subscribers of a group in the chain that starts at `first`.
+    pub(crate) fn of_group(&self, first: u32, group: GroupId) -> Vec<u32> {
+        self.chain(first)
+            .filter(|subscriber| self.get(*subscriber).is_some_and(|found| found.group == group))
+            .collect()
+    }
+
+    /// All subscribers in the chain that starts at `first`, those of one group together.
+    pub(crate) fn by_group(&self, first: u32) -> Vec<(GroupId, u32)> {
+        let mut all: Vec<_> = self
+            .chain(first)
+            .filter_map(|subscriber| Some((self.get(subscriber)?.group, subscriber)))
+            .collect();
+        all.sort_unstable();
+        all
+    }
+
     /// Adds a pair; the slot's new first link, or `None` when it was there.
     pub(crate) fn add(&mut self, subscriber: u32, slot: u32, first: u32) -> Option<u32> {
         let found = self.get_mut(subscriber)?;
@@ -104,8 +122,9 @@ impl Subscriptions {
     /// without lite topics stays until [`Self::remove_if_empty`].
     pub(crate) fn remove(&mut self, subscriber: u32, slot: u32, first: u32) -> Option<u32> {
         let found = self.get_mut(subscriber)?;
-        found.ready_count -= usize::from(found.slots.remove(&slot)?);
-        found.drop_unmarked();
+        if !found.forget(slot) {
+            return None;
+        }
         self.pairs -= 1;
         let mut previous = NONE;
         let mut at = first;
@@ -126,6 +145,46 @@ impl Subscriptions {
         Some(first)
     }
 
+    /// Removes the pairs of a slot that are of `group`, or all of them; the slot's new first link
+    /// and whose pairs they were. Subscribers left without lite topics are forgotten.
+    pub(crate) fn remove_of_group(
+        &mut self,
+        slot: u32,
+        first: u32,
+        group: Option<GroupId>,
+    ) -> (u32, Vec<(GroupId, ClientKey)>) {
+        let mut removed = Vec::new();
+        let (mut new_first, mut last_kept) = (NONE, NONE);
+        let mut at = first;
+        while let Some(link) = self.links.get(at) {
+            let (subscriber, next) = (link.subscriber, link.next);
+            match self.get_mut(subscriber) {
+                Some(found) if group.is_some_and(|group| group != found.group) => {
+                    match self.links.get_mut(last_kept) {
+                        Some(last) => last.next = at,
+                        None => new_first = at,
+                    }
+                    last_kept = at;
+                }
+                found => {
+                    if let Some(found) = found
+                        && found.forget(slot)
+                    {
+                        removed.push((found.group, found.key));
+                        self.pairs -= 1;
+                    }
+                    self.links.remove(at);
+                    self.remove_if_empty(subscriber);
+                }
+            }
+            at = next;
+        }
+        if let Some(last) = self.links.get_mut(last_kept) {
+            last.next = NONE;
+        }
+        (new_first, removed)
+    }
+
     /// Forgets a subscriber that has no lite topics.
     pub(crate) fn remove_if_empty(&mut self, subscriber: u32) {
         let Some(found) = self.get(subscriber) else { return };
@@ -135,18 +194,17 @@ impl Subscriptions {
         }
     }
 
-    /// Notes that a slot may have something for a subscriber; whether nothing was ready before.
-    pub(crate) fn mark_ready(&mut self, subscriber: u32, slot: u32) -> bool {
-        let Some(found) = self.get_mut(subscriber) else { return false };
-        match found.slots.get_mut(&slot) {
-            Some(marked) if !*marked => {
-                *marked = true;
-                found.ready.push_back(slot);
-                found.ready_count += 1;
-                found.ready_count == 1
-            }
-            _ => false,
+    /// Notes that a slot may have something for a subscriber, who is to be woken if nothing was
+    /// ready before.
+    pub(crate) fn mark_ready(&mut self, subscriber: u32, slot: u32) -> Option<Wake> {
+        let found = self.get_mut(subscriber)?;
+        let marked = found.slots.get_mut(&slot)?;
+        if std::mem::replace(marked, true) {
+            return None;
         }
+        found.ready.push_back(slot);
+        found.ready_count += 1;
+        (found.ready_count == 1).then_some(Wake { client: found.key, group: found.group })
     }
 
     /// Takes the oldest ready slot of a subscriber.
@@ -168,6 +226,14 @@ impl Subscriber {
     /// Whether something may be ready.
     pub(crate) fn has_ready(&self) -> bool {
         self.ready_count > 0
+    }
+
+    /// Forgets a slot; whether it was there.
+    fn forget(&mut self, slot: u32) -> bool {
+        let Some(marked) = self.slots.remove(&slot) else { return false };
+        self.ready_count -= usize::from(marked);
+        self.drop_unmarked();
+        true
     }
 
     /// Keeps `ready` from growing with slots that were unsubscribed.
@@ -199,14 +265,15 @@ mod tests {
         for slot in [5, 3, 9] {
             all.add(subscriber, slot, NONE);
         }
-        assert!(all.mark_ready(subscriber, 3), "the first wakes");
-        assert!(!all.mark_ready(subscriber, 9));
-        assert!(!all.mark_ready(subscriber, 3), "a repeat changes nothing");
-        assert!(!all.mark_ready(subscriber, 4), "not subscribed");
+        let wake = Wake { client: ClientKey(1), group: GroupId(1) };
+        assert_eq!(all.mark_ready(subscriber, 3), Some(wake), "the first wakes");
+        assert_eq!(all.mark_ready(subscriber, 9), None);
+        assert_eq!(all.mark_ready(subscriber, 3), None, "a repeat changes nothing");
+        assert_eq!(all.mark_ready(subscriber, 4), None, "not subscribed");
         assert_eq!(all.take_ready(subscriber), Some(3));
         assert_eq!(all.take_ready(subscriber), Some(9));
         assert_eq!(all.take_ready(subscriber), None);
-        assert!(all.mark_ready(subscriber, 3), "wakes again");
+        assert_eq!(all.mark_ready(subscriber, 3), Some(wake), "wakes again");
     }
 
     #[test]

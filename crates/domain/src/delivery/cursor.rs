@@ -94,15 +94,16 @@ impl Cursors {
         self.runs.get_mut(cursor.run)
     }
 
-    /// Moves the cursor over what is settled, and ends the run when nothing is left of it.
-    pub(crate) fn advance(&mut self, index: u32) {
-        let Some(cursor) = self.cursors.get_mut(index) else { return };
-        let Some(run) = self.runs.get_mut(cursor.run) else { return };
+    /// Moves the cursor over what is settled. The run ends, and is returned, when nothing is left
+    /// of it.
+    pub(crate) fn advance(&mut self, index: u32) -> Option<Run> {
+        let cursor = self.cursors.get_mut(index)?;
+        let run = self.runs.get_mut(cursor.run)?;
         cursor.committed += run.advance();
-        if run.entries.is_empty() {
-            self.runs.remove(cursor.run);
-            cursor.run = NONE;
+        if !run.entries.is_empty() {
+            return None;
         }
+        self.runs.remove(std::mem::replace(&mut cursor.run, NONE))
     }
 
     /// Drops a cursor's run, as if nothing were in flight.

@@ -66,8 +66,9 @@ pub(crate) struct HandOutLimits {
 pub(crate) struct HandOut {
     /// Place and attempt of each message given.
     pub(crate) given: Vec<(usize, u16)>,
-    /// Places of messages whose attempts are used up; they are now being dead-lettered.
-    pub(crate) exhausted: Vec<usize>,
+    /// Place and attempts of each message whose attempts are used up; it is now being
+    /// dead-lettered.
+    pub(crate) exhausted: Vec<(usize, u16)>,
 }
 
 /// What was handed out and is not settled. Never empty while it exists, and its first entry is
@@ -75,7 +76,7 @@ pub(crate) struct HandOut {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Run {
     pub(crate) entries: VecDeque<Entry>,
-    /// Everybody who was given something of it.
+    /// Everybody who holds something of it, and at times some who did; no more than entries.
     pub(crate) clients: Vec<ClientKey>,
     /// The moment this run is registered for in the shard's timer; 0 is none.
     pub(crate) timer: Timestamp,
@@ -108,7 +109,7 @@ impl Run {
                     continue;
                 }
                 entry.state = EntryState::DeadLettering;
-                out.exhausted.push(place);
+                out.exhausted.push((place, entry.attempt));
             }
             if limits.ordered {
                 return out;
@@ -124,6 +125,12 @@ impl Run {
         out
     }
 
+    /// Whether its moment in the shard's timer has come. Until the shard has dealt with that,
+    /// nobody knows whether a lease that has run out is renewed.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.timer > Timestamp(0) && self.timer <= now
+    }
+
     /// Whether a hand-out would give something or find used-up attempts.
     pub(crate) fn is_deliverable(
         &self,
@@ -132,6 +139,9 @@ impl Run {
         run_max: usize,
         stored: u64,
     ) -> bool {
+        if self.is_due(now) {
+            return false;
+        }
         let more = (self.entries.len() as u64) < stored && self.entries.len() < run_max;
         let mut open = self.entries.iter().filter(|entry| entry.state != EntryState::Acked);
         if ordered {
@@ -140,14 +150,14 @@ impl Run {
         more || open.any(|entry| entry.is_visible(now))
     }
 
-    /// When something becomes visible that would make the run deliverable.
-    pub(crate) fn next_visible_at(&self, now: Timestamp, ordered: bool) -> Option<Timestamp> {
-        let mut open = self.entries.iter().filter(|entry| entry.state != EntryState::Acked);
-        let waits = |entry: &Entry| {
-            (entry.state == EntryState::Leased && entry.visible_at > now)
-                .then_some(entry.visible_at)
-        };
-        if ordered { open.next().and_then(waits) } else { open.filter_map(waits).min() }
+    /// When the next lease runs out. With order that matters for a message behind a leased one
+    /// too: its own lease may be one that is renewed.
+    pub(crate) fn next_visible_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.state == EntryState::Leased && entry.visible_at > now)
+            .map(|entry| entry.visible_at)
+            .min()
     }
 
     /// The entry at `place`, if it was given in this epoch and is not settled.
@@ -192,7 +202,7 @@ impl Run {
         }
     }
 
-    /// Makes this client's leases visible now; whether there were any. `renewed_only` leaves leases
+    /// Ends this client's leases, renewal included; whether there were any. `renewed_only` leaves leases
     /// that the client asked for with a duration of its own.
     pub(crate) fn release_client(
         &mut self,
@@ -204,10 +214,10 @@ impl Run {
         for entry in &mut self.entries {
             if entry.state == EntryState::Leased
                 && entry.client == client
-                && entry.visible_at > now
+                && (entry.visible_at > now || entry.renew_until > now)
                 && (!renewed_only || entry.renew_until > Timestamp(0))
             {
-                entry.visible_at = now;
+                entry.visible_at = entry.visible_at.min(now);
                 entry.renew_until = Timestamp(0);
                 released = true;
             }
@@ -225,7 +235,25 @@ impl Run {
         }
     }
 
-    /// Clients that hold something here, without repeats.
+    /// Notes that a client was given something. Returns clients that hold nothing any more and are
+    /// forgotten, so that the list stays bounded however many come and go.
+    pub(crate) fn add_client(&mut self, client: ClientKey) -> Vec<ClientKey> {
+        if self.clients.contains(&client) {
+            return Vec::new();
+        }
+        self.clients.push(client);
+        if self.clients.len() <= self.entries.len() {
+            return Vec::new();
+        }
+        let holders = self.holders();
+        let (kept, left) = std::mem::take(&mut self.clients)
+            .into_iter()
+            .partition(|client| holders.binary_search(client).is_ok());
+        self.clients = kept;
+        left
+    }
+
+    /// Clients that hold something here, sorted.
     pub(crate) fn holders(&self) -> Vec<ClientKey> {
         let mut holders: Vec<ClientKey> = self
             .entries

@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 
 use crate::arena::Arena;
+use crate::limits::SLOTS_MAX;
 use crate::names::LiteTopicName;
 use crate::time::Timestamp;
 use crate::topic::TopicId;
@@ -150,7 +151,12 @@ impl LiteTable {
             .copied()
     }
 
-    /// A slot for a name that has none. `None` when four billion slots are in use.
+    /// Whether so many names more can be kept.
+    pub(crate) fn has_room(&self, names: usize) -> bool {
+        self.slots.room(SLOTS_MAX) >= names
+    }
+
+    /// A slot for a name that has none. `None` when the shard is full.
     pub(crate) fn insert(
         &mut self,
         topic: TopicId,
@@ -158,9 +164,12 @@ impl LiteTable {
         state: SlotState,
         now: Timestamp,
     ) -> Option<u32> {
+        if !self.has_room(1) {
+            return None;
+        }
+        let place = self.names.insert(name.as_str().as_bytes())?;
         let index = self.slots.reserve();
         let generation = self.slots.get(index)?.generation;
-        let place = self.names.insert(name.as_str().as_bytes());
         *self.slots.get_mut(index)? = Slot {
             topic,
             generation,
@@ -252,6 +261,7 @@ impl LiteTable {
     }
 
     /// The next life of a slot under the same name: a name only, without messages or cursors.
+    /// Generations start over after four billion lives of one name.
     pub(crate) fn renew(&mut self, index: u32) {
         let Some(slot) = self.get_mut(index) else { return };
         let was_live = slot.state == SlotState::Live;
@@ -275,22 +285,26 @@ impl LiteTable {
     }
 
     /// Sets a slot as it was recovered, keeping its chains; [`Self::finish_recovery`] makes it
-    /// findable.
-    pub(crate) fn recover(&mut self, index: u32, slot: Slot, name: &[u8]) {
-        self.slots.grow_to(index);
-        let Some(place) = self.slots.get_mut(index) else { return };
-        if place.state != SlotState::Free {
-            self.names.remove(place.name);
-        }
+    /// findable. `None` when the shard is full.
+    pub(crate) fn recover(&mut self, index: u32, slot: Slot, name: &[u8]) -> Option<()> {
+        let place = self.place_mut(index)?;
         let (first_cursor, first_link) = (place.first_cursor, place.first_link);
-        *place = Slot { first_cursor, first_link, ..slot };
-        if place.state != SlotState::Free {
-            place.name = self.names.insert(name);
+        let old = std::mem::replace(place, Slot { first_cursor, first_link, ..slot });
+        if old.state != SlotState::Free {
+            self.names.remove(old.name);
         }
+        if slot.state != SlotState::Free {
+            let name = self.names.insert(name)?;
+            self.slots.get_mut(index)?.name = name;
+        }
+        Some(())
     }
 
-    /// A slot in any state, made if need be.
+    /// A slot in any state, made if need be. `None` when the shard has no such slot.
     pub(crate) fn place_mut(&mut self, index: u32) -> Option<&mut Slot> {
+        if index >= SLOTS_MAX {
+            return None;
+        }
         self.slots.grow_to(index);
         self.slots.get_mut(index)
     }

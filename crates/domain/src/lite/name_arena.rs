@@ -26,18 +26,22 @@ impl Default for NameArena {
 }
 
 impl NameArena {
-    pub(crate) fn insert(&mut self, name: &[u8]) -> NameRef {
+    /// Keeps a name. `None` when the arena is full, at 32 GiB.
+    pub(crate) fn insert(&mut self, name: &[u8]) -> Option<NameRef> {
         let length = name.len().min(u8::MAX as usize);
         let units = units_of(length);
         let reused = self.free.get_mut(units).and_then(Vec::pop);
-        let place = reused.unwrap_or_else(|| self.fresh(units));
+        let place = match reused {
+            Some(place) => place,
+            None => self.fresh(units)?,
+        };
         if let Some(bytes) = self.bytes_mut(place, length + 1)
             && let Some((head, rest)) = bytes.split_first_mut()
         {
             *head = length as u8;
             rest.copy_from_slice(name.get(..length).unwrap_or_default());
         }
-        NameRef(place)
+        Some(NameRef(place))
     }
 
     pub(crate) fn remove(&mut self, name: NameRef) {
@@ -56,14 +60,14 @@ impl NameArena {
         }
     }
 
-    fn fresh(&mut self, units: usize) -> u32 {
+    fn fresh(&mut self, units: usize) -> Option<u32> {
         if self.used + units > CHUNK_UNITS {
             self.chunks.push(vec![0; CHUNK_UNITS * UNIT_BYTES].into_boxed_slice());
             self.used = 0;
         }
-        let place = (self.chunks.len() - 1) * CHUNK_UNITS + self.used;
+        let place = u32::try_from((self.chunks.len() - 1) * CHUNK_UNITS + self.used).ok()?;
         self.used += units;
-        place as u32
+        Some(place)
     }
 
     fn bytes_mut(&mut self, place: u32, length: usize) -> Option<&mut [u8]> {
@@ -90,7 +94,8 @@ mod tests {
         let names: Vec<Vec<u8>> =
             (1..=64).map(|length| vec![b'a' + length as u8 % 26; length]).collect();
         for _ in 0..200 {
-            let places: Vec<NameRef> = names.iter().map(|name| arena.insert(name)).collect();
+            let places: Vec<NameRef> = names.iter().filter_map(|name| arena.insert(name)).collect();
+            assert_eq!(places.len(), names.len());
             for (place, name) in places.iter().zip(&names) {
                 assert_eq!(arena.get(*place), name);
             }

@@ -33,8 +33,10 @@ impl NameOrder {
         };
         let place = chunk.partition_point(|other| compare(*other) == Ordering::Less);
         chunk.insert(place, slot);
-        if chunk.len() > CHUNK_MAX {
+        if chunk.len() >= CHUNK_MAX {
             let tail = chunk.split_off(CHUNK_MAX / 2);
+            // Names that come in order never fill the first half again.
+            chunk.shrink_to_fit();
             self.chunks.insert(at + 1, tail);
         }
     }

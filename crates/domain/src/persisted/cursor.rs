@@ -49,8 +49,8 @@ pub(crate) fn encode(cursor: &Cursor, run: Option<&Run>) -> Vec<u8> {
 }
 
 /// The position and entries; slot, group and chain are the caller's. A message that was being
-/// dead-lettered comes back as visible with its attempts used up, so that the next hand-out
-/// dead-letters it again.
+/// dead-lettered comes back as leased: when the lease has run out it is handed out again, or
+/// dead-lettered again if its attempts are used up.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(Cursor, Option<Run>), Malformed> {
     let mut input = Reader::new(bytes);
     check_version(&mut input)?;

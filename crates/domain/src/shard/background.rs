@@ -7,6 +7,7 @@ use crate::group::GroupId;
 use crate::limits::SWEEP_SLOTS_PER_STEP;
 use crate::lite::{NONE, SlotState};
 use crate::names::LiteTopicName;
+use crate::persisted::Key;
 use crate::time::Timestamp;
 use crate::topic::TopicId;
 
@@ -104,39 +105,27 @@ impl Shard {
     }
 
     fn remove_group_of(&mut self, slot_index: u32, group: GroupId, fx: &mut Effects) {
-        let Some(slot) = self.lites.get(slot_index) else { return };
-        let (first_cursor, first_link) = (slot.first_cursor, slot.first_link);
-        if let Some(cursor) = self.cursors.find(first_cursor, group) {
+        let Some(first) = self.lites.get(slot_index).map(|slot| slot.first_cursor) else { return };
+        if let Some(cursor) = self.cursors.find(first, group) {
             self.remove_cursor(cursor, fx);
         }
-        self.remove_links(slot_index, first_link, Some(group), fx);
+        self.remove_links(slot_index, Some(group), fx);
     }
 
-    fn remove_links(
-        &mut self,
-        slot: u32,
-        first_link: u32,
-        group: Option<GroupId>,
-        fx: &mut Effects,
-    ) {
-        let subscribers: Vec<u32> = self
-            .subscriptions
-            .chain(first_link)
-            .filter(|subscriber| {
-                let found = self.subscriptions.get(*subscriber);
-                found.is_some_and(|found| group.is_none_or(|group| found.group == group))
-            })
-            .collect();
-        for subscriber in subscribers {
-            self.remove_pair(subscriber, slot, fx);
-            self.subscriptions.remove_if_empty(subscriber);
+    /// Ends the subscriptions of a group to a slot, or all.
+    fn remove_links(&mut self, slot_index: u32, group: Option<GroupId>, fx: &mut Effects) {
+        let Some(first) = self.lites.get(slot_index).map(|slot| slot.first_link) else { return };
+        let (first, removed) = self.subscriptions.remove_of_group(slot_index, first, group);
+        for (group, client) in removed {
+            let key = Key::Subscription { slot: slot_index, group, client };
+            fx.records.push(Record::Delete { key });
         }
+        self.set_first_link(slot_index, first, fx);
     }
 
     /// Removes everything of a slot, subscriptions too.
     fn remove_slot(&mut self, index: u32, fx: &mut Effects) {
-        let Some(first_link) = self.lites.get(index).map(|slot| slot.first_link) else { return };
-        self.remove_links(index, first_link, None, fx);
+        self.remove_links(index, None, fx);
         if self.lites.get(index).is_some() {
             self.end_life(index, fx);
         }

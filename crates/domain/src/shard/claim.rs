@@ -1,8 +1,10 @@
 //! Handing messages out.
 
+use std::collections::BTreeSet;
+
 use super::Shard;
 use crate::client::ClientKey;
-use crate::delivery::run::{HandOut, HandOutLimits, Lease};
+use crate::delivery::run::{HandOutLimits, Lease};
 use crate::effects::{Burial, Effects, Place};
 use crate::error::Result;
 use crate::group::{Group, GroupId};
@@ -20,7 +22,7 @@ pub struct Claim {
     pub group: GroupId,
     /// At most so many messages.
     pub messages_max: usize,
-    /// At most so many of one lite topic.
+    /// At most so many of one lite topic; at least one.
     pub per_lite_topic_max: usize,
     /// How long nobody else gets them; ignored with `auto_renew`.
     pub invisible: DurationMs,
@@ -65,10 +67,16 @@ impl Shard {
         let Some(subscriber) = self.subscriptions.find(claim.client, claim.group) else {
             return Ok(outcome);
         };
-        while outcome.messages.len() < claim.messages_max
+        let burials_before = fx.burials.len();
+        let mut visited = Vec::new();
+        while outcome.messages.len() + (fx.burials.len() - burials_before) < claim.messages_max
             && let Some(slot) = self.subscriptions.take_ready(subscriber)
         {
-            self.claim_slot(now, slot, claim, &group, &mut outcome.messages, fx);
+            visited.extend(self.claim_slot(now, slot, claim, &group, &mut outcome.messages, fx));
+        }
+        // Only now, so that no lite topic comes up twice in one claim.
+        for cursor in visited {
+            self.refresh(now, cursor, fx);
         }
         outcome.more = self.subscriptions.get(subscriber).is_some_and(Subscriber::has_ready);
         Ok(outcome)
@@ -82,6 +90,7 @@ impl Shard {
         messages: &[(Place, u32)],
         fx: &mut Effects,
     ) {
+        let mut changed = BTreeSet::new();
         for (place, epoch) in messages {
             let Some((cursor, at)) = self.open_entry(group, *place) else { continue };
             let Some(run) = self.cursors.run_mut(cursor) else { continue };
@@ -89,11 +98,15 @@ impl Shard {
             entry.visible_at = now;
             entry.renew_until = Timestamp(0);
             entry.keep_attempt = true;
+            changed.insert(cursor);
+        }
+        for cursor in changed {
             self.save_cursor(cursor, fx);
             self.refresh(now, cursor, fx);
         }
     }
 
+    /// Hands out what is ready of one lite topic; its cursor, to be refreshed.
     fn claim_slot(
         &mut self,
         now: Timestamp,
@@ -102,31 +115,28 @@ impl Shard {
         group: &Group,
         messages: &mut Vec<Claimed>,
         fx: &mut Effects,
-    ) {
-        let Some(slot) = self.lites.get(slot_index) else { return };
+    ) -> Option<u32> {
+        let slot = self.lites.get(slot_index)?;
         if !self.is_deliverable(now, slot, group) {
-            return;
+            return None;
         }
         let (generation, next_offset) = (slot.generation, slot.next_offset);
-        let Some(lite_topic) = self.lites.name(slot_index) else { return };
-        let Some(index) = self.cursor_or_start(slot_index, group.id) else { return };
-        let Some(cursor) = self.cursors.get_mut(index) else { return };
+        let lite_topic = self.lites.name(slot_index)?;
+        let index = self.cursor_or_start(slot_index, group.id)?;
+        let cursor = self.cursors.get(index)?;
         let (committed, epoch) = (cursor.committed, cursor.epoch.wrapping_add(1));
         let lease = lease(now, claim, epoch);
         let limits = HandOutLimits {
             ordered: group.ordered,
             messages_max: claim
                 .per_lite_topic_max
+                .max(1)
                 .min(claim.messages_max.saturating_sub(messages.len())),
             run_max: group.run_max(),
             max_attempts: group.max_attempts,
             stored: next_offset.saturating_sub(committed),
         };
-        let Some(run) = self.cursors.run_or_start(index) else { return };
-        let out = run.hand_out(now, lease, limits);
-        if !out.given.is_empty() && !run.clients.contains(&claim.client) {
-            run.clients.push(claim.client);
-        }
+        let out = self.cursors.run_or_start(index)?.hand_out(now, lease, limits);
         let place =
             |at: usize| Place { slot: slot_index, generation, offset: committed + at as u64 };
         for (at, attempt) in &out.given {
@@ -138,30 +148,24 @@ impl Shard {
                 visible_at: lease.visible_at,
             });
         }
-        for at in &out.exhausted {
-            let place = place(*at);
-            fx.burials.push(Burial { place, group: group.id, attempts: group.max_attempts });
+        for (at, attempts) in out.exhausted {
+            fx.burials.push(Burial { place: place(at), group: group.id, attempts });
         }
-        self.after_hand_out(now, index, claim.client, epoch, &out, fx);
-    }
-
-    fn after_hand_out(
-        &mut self,
-        now: Timestamp,
-        index: u32,
-        client: ClientKey,
-        epoch: u32,
-        out: &HandOut,
-        fx: &mut Effects,
-    ) {
         if !out.given.is_empty() {
-            if let Some(cursor) = self.cursors.get_mut(index) {
-                cursor.epoch = epoch;
-            }
-            self.held_by.entry(client).or_default().insert(index);
+            self.cursors.get_mut(index)?.epoch = epoch;
+            self.hold(index, claim.client);
             self.save_cursor(index, fx);
         }
-        self.refresh(now, index, fx);
+        Some(index)
+    }
+
+    /// Notes that a client was given something of a cursor's run.
+    fn hold(&mut self, index: u32, client: ClientKey) {
+        let Some(run) = self.cursors.run_mut(index) else { return };
+        for left in run.add_client(client) {
+            self.forget_holder(index, left);
+        }
+        self.held_by.entry(client).or_default().insert(index);
     }
 }
 

@@ -41,7 +41,7 @@ pub struct GroupView {
     pub in_flight: u64,
     /// Not settled and not in flight.
     pub ready: u64,
-    /// Who is subscribed.
+    /// Who is subscribed, sorted.
     pub subscribers: Vec<ClientId>,
 }
 
@@ -52,7 +52,7 @@ pub struct ShardCounts {
     pub lite_topics: Vec<(TopicId, u64)>,
     /// Pairs of client and lite topic.
     pub subscriptions: u64,
-    /// Messages handed out and not settled, by group.
+    /// Messages handed out, not settled and not visible, by group.
     pub in_flight: Vec<(GroupId, u64)>,
 }
 
@@ -151,6 +151,10 @@ impl Shard {
                 view.subscribers.push(found.client.clone());
             }
         }
-        views.into_values().collect()
+        let mut views: Vec<GroupView> = views.into_values().collect();
+        for view in &mut views {
+            view.subscribers.sort_unstable();
+        }
+        views
     }
 }

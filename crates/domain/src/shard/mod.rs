@@ -1,8 +1,9 @@
 //! A shard: the lite topics that hash to it, with their positions, leases and subscriptions.
 //!
 //! Every method that changes something takes `now` and adds what must become durable, and who must
-//! be woken, to the caller's [`Effects`]. A reply may leave only when those records are durable;
-//! because records are durable in order, a message is never handed out before it is durable.
+//! be woken, to the caller's [`Effects`]. A reply may leave only when those records, and all before
+//! them, are durable; so a message is never handed out before it is durable, and a repeat that
+//! changes nothing is not confirmed before the first is durable.
 
 mod background;
 mod claim;
@@ -19,10 +20,10 @@ use std::sync::Arc;
 use crate::client::ClientKey;
 use crate::delivery::cursor::{Cursor, Cursors};
 use crate::delivery::run::Run;
-use crate::effects::{Effects, Record, Wake};
+use crate::effects::{Effects, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::{Group, GroupId};
-use crate::limits::AUTO_RENEW_STEP;
+use crate::limits::{AUTO_RENEW_STEP, TICK_CURSORS_MAX};
 use crate::lite::{LiteTable, NONE, Slot};
 use crate::names::LiteTopicName;
 use crate::persisted::{self, Key};
@@ -59,7 +60,7 @@ pub struct Shard {
     resends: ResendWindow,
     /// Cursors by the moment at which something of theirs becomes visible.
     timers: BTreeSet<(Timestamp, u32)>,
-    /// Cursors with a run that this client was given something of.
+    /// Cursors with a run whose `clients` has this client.
     held_by: NumberMap<ClientKey, BTreeSet<u32>>,
     topics: BTreeMap<TopicId, Arc<Topic>>,
     groups: BTreeMap<GroupId, Arc<Group>>,
@@ -101,23 +102,26 @@ impl Shard {
         }
     }
 
-    /// When [`Self::tick`] has something to do; `None` while nothing is leased.
+    /// When [`Self::tick`] has something to do, possibly in the past; `None` while nothing is
+    /// leased.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.timers.first().map(|(at, _)| *at)
     }
 
     /// Handles what has become due: leases of connected clients are renewed within their bound,
-    /// others end and their messages are ready again.
+    /// others end and their messages are ready again. Until then nobody is handed a message whose
+    /// lease has run out. At most [`TICK_CURSORS_MAX`] positions a call; what is left is due still.
     pub fn tick(
         &mut self,
         now: Timestamp,
         is_connected: &dyn Fn(ClientKey) -> bool,
         fx: &mut Effects,
     ) {
-        while let Some((at, cursor)) = self.timers.first().copied() {
-            if at > now {
+        for _ in 0..TICK_CURSORS_MAX {
+            let Some((_, cursor)) = self.timers.first().copied().filter(|(at, _)| *at <= now)
+            else {
                 return;
-            }
+            };
             self.timers.pop_first();
             if let Some(run) = self.cursors.run_mut(cursor) {
                 run.timer = Timestamp(0);
@@ -174,36 +178,52 @@ impl Shard {
         }
     }
 
-    /// Puts the slot on the ready lists of the group's subscribers if it is deliverable.
+    /// Puts a slot on the ready lists of the group's subscribers if it is deliverable.
     fn offer(&mut self, now: Timestamp, slot_index: u32, group: GroupId, fx: &mut Effects) {
         let Some(slot) = self.lites.get(slot_index) else { return };
         let Some(rules) = self.groups.get(&group) else { return };
         if !self.is_deliverable(now, slot, rules) {
             return;
         }
-        let subscribers: Vec<u32> = self.subscriptions.chain(slot.first_link).collect();
-        for subscriber in subscribers {
-            let Some(client) = self
-                .subscriptions
-                .get(subscriber)
-                .filter(|found| found.group == group)
-                .map(|found| found.key)
-            else {
-                continue;
-            };
-            if self.subscriptions.mark_ready(subscriber, slot_index) {
-                fx.wakes.push(Wake { client, group });
+        for subscriber in self.subscriptions.of_group(slot.first_link, group) {
+            self.mark_ready(subscriber, slot_index, fx);
+        }
+    }
+
+    /// Offers a slot to each group that somebody is subscribed for.
+    fn offer_to_all(&mut self, now: Timestamp, slot_index: u32, fx: &mut Effects) {
+        let Some(slot) = self.lites.get(slot_index) else { return };
+        let mut deliverable = None;
+        for (group, subscriber) in self.subscriptions.by_group(slot.first_link) {
+            if deliverable.is_none_or(|(last, _)| last != group) {
+                deliverable = Some((group, self.is_deliverable_to(now, slot_index, group)));
+            }
+            if deliverable == Some((group, true)) {
+                self.mark_ready(subscriber, slot_index, fx);
             }
         }
+    }
+
+    fn is_deliverable_to(&self, now: Timestamp, slot: u32, group: GroupId) -> bool {
+        let (Some(slot), Some(rules)) = (self.lites.get(slot), self.groups.get(&group)) else {
+            return false;
+        };
+        self.is_deliverable(now, slot, rules)
+    }
+
+    fn mark_ready(&mut self, subscriber: u32, slot: u32, fx: &mut Effects) {
+        fx.wakes.extend(self.subscriptions.mark_ready(subscriber, slot));
     }
 
     /// After any change of a cursor: sets its timer and offers its lite topic.
     fn refresh(&mut self, now: Timestamp, index: u32, fx: &mut Effects) {
         let Some(cursor) = self.cursors.get(index) else { return };
         let (slot, group) = (cursor.slot, cursor.group);
-        let ordered = self.groups.get(&group).is_none_or(|group| group.ordered);
         if let Some(run) = self.cursors.run_mut(index) {
-            let next = run.next_visible_at(now, ordered).unwrap_or(Timestamp(0));
+            if run.is_due(now) {
+                return; // `tick` comes here again
+            }
+            let next = run.next_visible_at(now).unwrap_or(Timestamp(0));
             let before = std::mem::replace(&mut run.timer, next);
             if before != next {
                 self.timers.remove(&(before, index));
@@ -217,22 +237,23 @@ impl Shard {
 
     /// Moves a cursor over what is settled; an ended run leaves no trace.
     fn advance(&mut self, index: u32) {
-        let Some(run) = self.cursors.run(index) else { return };
-        let (timer, clients) = (run.timer, run.clients.clone());
-        self.cursors.advance(index);
-        if self.cursors.run(index).is_none() {
-            self.forget_run(index, timer, &clients);
+        if let Some(ended) = self.cursors.advance(index) {
+            self.forget_run(index, &ended);
         }
     }
 
-    fn forget_run(&mut self, index: u32, timer: Timestamp, clients: &[ClientKey]) {
-        self.timers.remove(&(timer, index));
-        for client in clients {
-            if let Some(held) = self.held_by.get_mut(client) {
-                held.remove(&index);
-                if held.is_empty() {
-                    self.held_by.remove(client);
-                }
+    fn forget_run(&mut self, index: u32, run: &Run) {
+        self.timers.remove(&(run.timer, index));
+        for client in &run.clients {
+            self.forget_holder(index, *client);
+        }
+    }
+
+    fn forget_holder(&mut self, index: u32, client: ClientKey) {
+        if let Some(held) = self.held_by.get_mut(&client) {
+            held.remove(&index);
+            if held.is_empty() {
+                self.held_by.remove(&client);
             }
         }
     }
@@ -277,8 +298,8 @@ impl Shard {
         let Some(slot) = self.cursors.get(index).map(|cursor| cursor.slot) else { return };
         self.unlink_cursor(slot, index);
         let Some((cursor, run)) = self.cursors.remove(index) else { return };
-        if let Some(Run { timer, clients, .. }) = run {
-            self.forget_run(index, timer, &clients);
+        if let Some(run) = run {
+            self.forget_run(index, &run);
         }
         fx.records
             .push(Record::Delete { key: Key::Cursor { slot: cursor.slot, group: cursor.group } });

@@ -10,7 +10,7 @@ use crate::delivery::run::Run;
 use crate::effects::Effects;
 use crate::group::{Group, GroupId};
 use crate::limits::RESTART_GRACE;
-use crate::lite::SlotState;
+use crate::lite::{NONE, SlotState};
 use crate::names::ClientId;
 use crate::persisted::{self, Key, Malformed};
 use crate::table::NumberMap;
@@ -36,11 +36,11 @@ impl ShardRecovery {
         match Key::decode(key)? {
             Key::Channel { slot } => {
                 let (found, name) = persisted::channel::decode(value)?;
-                self.shard.lites.recover(slot, found, name);
+                self.shard.lites.recover(slot, found, name).ok_or(TOO_MANY)?;
             }
             Key::Cursor { slot, group } => {
                 let (cursor, run) = persisted::cursor::decode(value)?;
-                self.put_cursor(Cursor { slot, group, ..cursor }, run);
+                self.put_cursor(Cursor { slot, group, ..cursor }, run).ok_or(TOO_MANY)?;
             }
             Key::Subscription { slot, group, client } => {
                 let id = persisted::subscription::decode(value)?;
@@ -59,10 +59,7 @@ impl ShardRecovery {
                 let first = self.shard.lites.get_any(slot).map(|slot| slot.first_cursor);
                 if let Some(cursor) = first.and_then(|first| self.shard.cursors.find(first, group))
                 {
-                    // Left in the chain with a generation that no slot has; `finish` drops it.
-                    if let Some(cursor) = self.shard.cursors.get_mut(cursor) {
-                        cursor.generation = u32::MAX;
-                    }
+                    self.shard.forget_recovered(cursor);
                 }
             }
             Key::Subscription { slot, group, client } => {
@@ -78,7 +75,7 @@ impl ShardRecovery {
         if found.generation != generation {
             return;
         }
-        found.next_offset = found.next_offset.max(offset + 1);
+        found.next_offset = found.next_offset.max(offset.saturating_add(1));
         found.last_send_at = found.last_send_at.max(at);
         if tag != 0 {
             self.shard.resends.remember((slot, generation, tag), offset);
@@ -98,6 +95,7 @@ impl ShardRecovery {
         self.shard.lites.finish_recovery();
         self.drop_stale_cursors();
         self.link_subscriptions();
+        self.drop_unused_names();
         let mut shard = self.shard;
         let gone: Vec<_> =
             shard.lites.topics().filter(|topic| !shard.topics.contains_key(topic)).collect();
@@ -106,9 +104,9 @@ impl ShardRecovery {
         shard
     }
 
-    fn put_cursor(&mut self, cursor: Cursor, run: Option<Run>) {
+    fn put_cursor(&mut self, cursor: Cursor, run: Option<Run>) -> Option<()> {
         let cursors = &mut self.shard.cursors;
-        let Some(slot) = self.shard.lites.place_mut(cursor.slot) else { return };
+        let slot = self.shard.lites.place_mut(cursor.slot)?;
         let index = match cursors.find(slot.first_cursor, cursor.group) {
             Some(index) => {
                 cursors.end_run(index);
@@ -128,6 +126,7 @@ impl ShardRecovery {
         {
             *place = run;
         }
+        Some(())
     }
 
     fn drop_stale_cursors(&mut self) {
@@ -144,6 +143,19 @@ impl ShardRecovery {
                 if stale {
                     shard.forget_recovered(index);
                 }
+            }
+        }
+    }
+
+    /// Names whose subscribers went with a deleted group; as far as that had come, the rest is done
+    /// here.
+    fn drop_unused_names(&mut self) {
+        let mut unused = Effects::default();
+        for slot in 0..self.shard.lites.slots_len() {
+            let first = self.shard.lites.get(slot).map(|slot| slot.first_link);
+            if first == Some(NONE) {
+                self.shard.set_first_link(slot, NONE, &mut unused);
+                unused = Effects::default();
             }
         }
     }
@@ -165,10 +177,12 @@ impl ShardRecovery {
     }
 }
 
+const TOO_MANY: Malformed = Malformed("more lite topics than a shard can hold");
+
 impl Shard {
     fn forget_recovered(&mut self, cursor: u32) {
-        // Only memory: the record is stale by its generation or group and goes with the next
-        // checkpoint.
+        // Only memory: the record is deleted, or stale by its generation or group and goes with
+        // the next checkpoint.
         let mut unused = Effects::default();
         self.remove_cursor(cursor, &mut unused);
     }
@@ -179,20 +193,19 @@ impl Shard {
         let grace = now + RESTART_GRACE;
         for slot_index in 0..self.lites.slots_len() {
             let Some(slot) = self.lites.get(slot_index) else { continue };
-            let first_link = slot.first_link;
             let chain: Vec<u32> =
                 self.cursors.chain(slot.first_cursor).map(|(index, _)| index).collect();
             for index in chain {
                 if let Some(run) = self.cursors.run_mut(index) {
                     run.resume(now, grace);
-                    for client in run.holders() {
-                        run.clients.push(client);
-                        self.held_by.entry(client).or_default().insert(index);
+                    run.clients = run.holders();
+                    for client in &run.clients {
+                        self.held_by.entry(*client).or_default().insert(index);
                     }
                     self.refresh(now, index, &mut fx);
                 }
             }
-            self.offer_to_all(now, slot_index, first_link, &mut fx);
+            self.offer_to_all(now, slot_index, &mut fx);
         }
     }
 }

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use super::Shard;
 use crate::effects::{Effects, Event, Record};
 use crate::error::{Error, ErrorCode, Result};
-use crate::group::GroupId;
 use crate::lite::SlotState;
 use crate::names::LiteTopicName;
 use crate::time::Timestamp;
@@ -38,16 +37,6 @@ impl Shard {
     /// Stores a message at the end of its lite topic, which is created if there is none.
     pub fn send(&mut self, now: Timestamp, send: Send, fx: &mut Effects) -> Result<SendOutcome> {
         self.topic(send.topic)?;
-        self.append(now, send, fx)
-    }
-
-    /// [`Self::send`] without the check of the topic.
-    pub(super) fn append(
-        &mut self,
-        now: Timestamp,
-        send: Send,
-        fx: &mut Effects,
-    ) -> Result<SendOutcome> {
         let index = self.live_slot(now, &send, fx)?;
         let Some(slot) = self.lites.get_mut(index) else { return Err(too_many()) };
         let identity = (index, slot.generation, send.tag);
@@ -59,7 +48,7 @@ impl Shard {
         let offset = slot.next_offset;
         slot.next_offset += 1;
         slot.last_send_at = slot.last_send_at.max(now);
-        let (generation, first_link) = (slot.generation, slot.first_link);
+        let generation = slot.generation;
         fx.records.push(Record::Append {
             slot: index,
             generation,
@@ -71,7 +60,7 @@ impl Shard {
         if send.tag != 0 {
             self.resends.remember(identity, offset);
         }
-        self.offer_to_all(now, index, first_link, fx);
+        self.offer_to_all(now, index, fx);
         Ok(SendOutcome { offset, repeated: false })
     }
 
@@ -93,32 +82,8 @@ impl Shard {
         fx.events.push(Event::LiteTopicCreated(send.topic));
         Ok(index)
     }
-
-    /// Offers a slot to each group that somebody is subscribed for.
-    pub(super) fn offer_to_all(
-        &mut self,
-        now: Timestamp,
-        slot: u32,
-        first_link: u32,
-        fx: &mut Effects,
-    ) {
-        let mut groups: Vec<GroupId> = self
-            .subscriptions
-            .chain(first_link)
-            .filter_map(|subscriber| self.subscriptions.get(subscriber))
-            .map(|subscriber| subscriber.group)
-            .collect();
-        groups.sort_unstable();
-        groups.dedup();
-        for group in groups {
-            self.offer(now, slot, group, fx);
-        }
-    }
 }
 
 fn too_many() -> Error {
-    Error::new(
-        ErrorCode::LiteTopicQuotaExceeded,
-        "this shard has no number left for another lite topic",
-    )
+    Error::new(ErrorCode::LiteTopicQuotaExceeded, "this shard has no room for another lite topic")
 }

@@ -30,6 +30,20 @@ impl Shard {
         Ok(())
     }
 
+    /// Whether a handle is of the lite topic of this name.
+    pub fn check_name(&self, handle: &Handle, name: &str) -> Result<()> {
+        let Some(slot) = self.lites.get_life(handle.place.slot, handle.place.generation) else {
+            return Ok(()); // the handle itself is refused
+        };
+        if self.lites.name_bytes(slot) == name.as_bytes() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::ReceiptHandleInvalid,
+            "the receipt handle belongs to another lite topic",
+        ))
+    }
+
     /// Makes a message visible to others after `invisible` from now. With `suspend` that holds for
     /// everything of its hand-out that is not settled, and the attempts do not count.
     pub fn change_invisible(
@@ -68,6 +82,8 @@ impl Shard {
     }
 
     /// Stores the copy of a message with the group's dead letters and settles the message, at once.
+    /// A message that is settled or gone by now needs no copy. After an error the message is still
+    /// held back: call [`Self::burial_failed`].
     pub fn bury(
         &mut self,
         now: Timestamp,
@@ -76,25 +92,24 @@ impl Shard {
         fx: &mut Effects,
     ) -> Result<()> {
         let group = Arc::clone(self.group(burial.group)?);
-        let Some((cursor, at)) = self.open_entry(burial.group, burial.place) else { return Ok(()) };
+        let Some((cursor, at)) = self.dead_lettering(burial) else { return Ok(()) };
         let Some(lite_topic) = self.lites.name(burial.place.slot) else { return Ok(()) };
         let send = Send { topic: group.dead_letter_topic, lite_topic, tag: 0, payload };
-        self.append(now, send, fx)?;
+        self.send(now, send, fx)?;
         self.settle(now, cursor, at, fx);
         Ok(())
     }
 
     /// The copy could not be made: the message is visible again after a while and tried again.
     pub fn burial_failed(&mut self, now: Timestamp, burial: &Burial, fx: &mut Effects) {
-        let Some((cursor, at)) = self.open_entry(burial.group, burial.place) else { return };
+        let Some((cursor, at)) = self.dead_lettering(burial) else { return };
         let Some(run) = self.cursors.run_mut(cursor) else { return };
         let Some(entry) = run.entries.get_mut(at) else { return };
-        if entry.state == EntryState::DeadLettering {
-            entry.state = EntryState::Leased;
-            entry.visible_at = now + INVISIBLE_MIN;
-            entry.renew_until = Timestamp(0);
-            self.refresh(now, cursor, fx);
-        }
+        entry.state = EntryState::Leased;
+        entry.visible_at = now + INVISIBLE_MIN;
+        entry.renew_until = Timestamp(0);
+        self.save_cursor(cursor, fx);
+        self.refresh(now, cursor, fx);
     }
 
     /// Messages of a slot below `first` are gone by retention: positions move past them.
@@ -111,10 +126,11 @@ impl Shard {
             return;
         }
         slot.first_offset = first.min(slot.next_offset);
-        let first = slot.first_offset;
+        let (first, first_cursor) = (slot.first_offset, slot.first_cursor);
+        self.save_slot(slot_index, fx);
         let behind: Vec<u32> = self
             .cursors
-            .chain(slot.first_cursor)
+            .chain(first_cursor)
             .filter(|(_, cursor)| cursor.committed < first)
             .map(|(index, _)| index)
             .collect();
@@ -122,7 +138,8 @@ impl Shard {
             let Some(cursor) = self.cursors.get(index) else { continue };
             let gone = first - cursor.committed;
             if let Some(run) = self.cursors.run_mut(index) {
-                for entry in run.entries.iter_mut().take(gone as usize) {
+                let gone = usize::try_from(gone).unwrap_or(usize::MAX);
+                for entry in run.entries.iter_mut().take(gone) {
                     entry.state = EntryState::Acked;
                 }
             }
@@ -152,6 +169,12 @@ impl Shard {
         let at = usize::try_from(at).ok()?;
         let entry = self.cursors.run(index)?.entries.get(at)?;
         (entry.state != EntryState::Acked).then_some((index, at))
+    }
+
+    fn dead_lettering(&self, burial: &Burial) -> Option<(u32, usize)> {
+        let (cursor, at) = self.open_entry(burial.group, burial.place)?;
+        let entry = self.cursors.run(cursor)?.entries.get(at)?;
+        (entry.state == EntryState::DeadLettering).then_some((cursor, at))
     }
 
     fn find(&mut self, handle: &Handle) -> Result<Found> {

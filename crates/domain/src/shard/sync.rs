@@ -11,6 +11,7 @@ use crate::lite::{NONE, SlotState};
 use crate::names::{ClientId, LiteTopicName};
 use crate::persisted::{self, Key};
 use crate::time::Timestamp;
+use crate::topic::TopicId;
 
 /// How a client's set changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,7 +24,8 @@ pub struct SyncOutcome {
 
 impl Shard {
     /// Adds lite topics to a client's set. Names that it has already change nothing; a name that
-    /// nobody sent to yet is remembered and becomes effective with the first message.
+    /// nobody sent to yet is remembered and becomes effective with the first message. An error
+    /// changes nothing.
     pub fn subscribe(
         &mut self,
         now: Timestamp,
@@ -33,25 +35,13 @@ impl Shard {
         names: &[LiteTopicName],
         fx: &mut Effects,
     ) -> Result<SyncOutcome> {
-        let topic = self.group(group)?.topic;
+        let topic = self.check_subscribable(group, names)?;
         let subscriber = self.subscriptions.find_or_add(client, key, group);
         let mut added = 0;
         for name in names {
-            let slot = match self.lites.find(topic, name) {
-                Some(slot) => slot,
-                None => {
-                    let slot =
-                        self.lites.insert(topic, name, SlotState::Named, now).ok_or_else(|| {
-                            Error::new(
-                                ErrorCode::LiteSubscriptionQuotaExceeded,
-                                "this shard has no number left for another lite topic",
-                            )
-                        })?;
-                    self.save_slot(slot, fx);
-                    slot
-                }
-            };
-            added += u64::from(self.add_pair(now, subscriber, slot, fx));
+            if let Some(slot) = self.find_or_name(now, topic, name, fx) {
+                added += u64::from(self.add_pair(now, subscriber, slot, fx));
+            }
         }
         self.subscriptions.remove_if_empty(subscriber);
         Ok(SyncOutcome { added, removed: 0 })
@@ -77,7 +67,7 @@ impl Shard {
         SyncOutcome { added: 0, removed }
     }
 
-    /// Makes a client's set exactly these names.
+    /// Makes a client's set exactly these names. An error changes nothing.
     pub fn replace_subscriptions(
         &mut self,
         now: Timestamp,
@@ -87,7 +77,7 @@ impl Shard {
         names: &[LiteTopicName],
         fx: &mut Effects,
     ) -> Result<SyncOutcome> {
-        let topic = self.group(group)?.topic;
+        let topic = self.check_subscribable(group, names)?;
         let wanted: BTreeSet<u32> =
             names.iter().filter_map(|name| self.lites.find(topic, name)).collect();
         let removed = match self.subscriptions.find(key, group) {
@@ -101,7 +91,7 @@ impl Shard {
         Ok(SyncOutcome { added, removed })
     }
 
-    /// How many of these names a client does not have yet.
+    /// How many of these names, repeats aside, a client does not have yet.
     pub fn count_new(&self, key: ClientKey, group: GroupId, names: &[LiteTopicName]) -> u64 {
         let Ok(topic) = self.group(group).map(|group| group.topic) else { return 0 };
         let subscriber =
@@ -110,7 +100,7 @@ impl Shard {
             let slot = self.lites.find(topic, name);
             slot.is_some_and(|slot| subscriber.is_some_and(|found| found.slots.contains_key(&slot)))
         };
-        names.iter().filter(|name| !has(name)).count() as u64
+        names.iter().filter(|name| !has(name)).collect::<BTreeSet<_>>().len() as u64
     }
 
     /// Ends all subscriptions of a client for a group.
@@ -126,6 +116,34 @@ impl Shard {
         let slots = self.slots_of(subscriber, |_| true);
         let removed = self.remove_pairs(subscriber, slots, fx);
         SyncOutcome { added: 0, removed }
+    }
+
+    /// The topic of the group, if these names can be subscribed to.
+    fn check_subscribable(&self, group: GroupId, names: &[LiteTopicName]) -> Result<TopicId> {
+        let topic = self.group(group)?.topic;
+        self.topic(topic)?;
+        if self.lites.has_room(names.len()) {
+            return Ok(topic);
+        }
+        Err(Error::new(
+            ErrorCode::LiteSubscriptionQuotaExceeded,
+            "this shard has no room for the names of more lite topics",
+        ))
+    }
+
+    fn find_or_name(
+        &mut self,
+        now: Timestamp,
+        topic: TopicId,
+        name: &LiteTopicName,
+        fx: &mut Effects,
+    ) -> Option<u32> {
+        if let Some(slot) = self.lites.find(topic, name) {
+            return Some(slot);
+        }
+        let slot = self.lites.insert(topic, name, SlotState::Named, now)?;
+        self.save_slot(slot, fx);
+        Some(slot)
     }
 
     fn slots_of(&self, subscriber: u32, wanted: impl Fn(u32) -> bool) -> Vec<u32> {
@@ -154,7 +172,9 @@ impl Shard {
             key: Key::Subscription { slot: slot_index, group, client: found.key },
             value: persisted::subscription::encode(&found.client),
         });
-        self.offer(now, slot_index, group, fx);
+        if self.is_deliverable_to(now, slot_index, group) {
+            self.mark_ready(subscriber, slot_index, fx);
+        }
         true
     }
 
@@ -167,28 +187,28 @@ impl Shard {
         removed
     }
 
-    /// Removes a pair, and with the last one a name that never became a lite topic.
-    pub(super) fn remove_pair(
-        &mut self,
-        subscriber: u32,
-        slot_index: u32,
-        fx: &mut Effects,
-    ) -> bool {
-        let Some(slot) = self.lites.get_mut(slot_index) else { return false };
+    fn remove_pair(&mut self, subscriber: u32, slot_index: u32, fx: &mut Effects) -> bool {
+        let Some(slot) = self.lites.get(slot_index) else { return false };
         let Some(first) = self.subscriptions.remove(subscriber, slot_index, slot.first_link) else {
             return false;
         };
-        slot.first_link = first;
-        let unused = first == NONE && slot.state == SlotState::Named;
         if let Some(found) = self.subscriptions.get(subscriber) {
             fx.records.push(Record::Delete {
                 key: Key::Subscription { slot: slot_index, group: found.group, client: found.key },
             });
         }
-        if unused {
+        self.set_first_link(slot_index, first, fx);
+        true
+    }
+
+    /// After pairs were removed. A name that nobody is subscribed to, and that never became a lite
+    /// topic, goes.
+    pub(super) fn set_first_link(&mut self, slot_index: u32, first: u32, fx: &mut Effects) {
+        let Some(slot) = self.lites.get_mut(slot_index) else { return };
+        slot.first_link = first;
+        if first == NONE && slot.state == SlotState::Named {
             self.lites.remove(slot_index);
             self.save_slot(slot_index, fx);
         }
-        true
     }
 }
