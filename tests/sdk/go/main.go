@@ -96,6 +96,9 @@ func (d *driver) startPush(name, topic, group, listener string) error {
 		if listener == "hold" {
 			select {}
 		}
+		if listener == "fail" && message.GetDeliveryAttempt() == 1 {
+			return rmq.FAILURE
+		}
 		return rmq.SUCCESS
 	}
 	consumer, err := rmq.NewLitePushConsumer(d.config(group), rmq.NewLitePushConsumerConfig(topic, invisible),

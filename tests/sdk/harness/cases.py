@@ -8,6 +8,7 @@ from pathlib import Path
 from .driver import CaseFailed, SdkError
 from .world import DELIVERED_WITHIN_S, bodies, check, first_arrivals
 
+RETRY_S = 30  # after which a failed message is certainly due again
 LEASE_S = 10  # the shortest that the protocol allows
 # A killed push consumer keeps its lease of 60 s, and its session may outlive it for a while.
 KILLED_CONSUMER_S = 120
@@ -72,6 +73,21 @@ def unacked_messages_return_after_the_lease(w):
     driver.ack("s", again)
     send_round_robin(driver, topic, ["session-1"], ["next"])
     check(bodies(receive_until(driver, "s", 1, DELIVERED_WITHIN_S)) == ["next"], "acked messages came back")
+
+
+def messages_that_fail_are_tried_again(w):
+    """A listener that fails gets the message again, with a higher attempt, and then the next ones."""
+    topic = w.topic()
+    group = w.group(topic, ordered=False)
+    driver = w.driver()
+    driver.producer(topic)
+    driver.push("c", topic, group, listener="fail")
+    driver.subscribe("c", "flaky")
+    for body in ("first", "second"):
+        send_round_robin(driver, topic, ["flaky"], [body])
+        seen = driver.wait_for(f"{body} twice", lambda seen: bodies(seen).count(body) >= 2, w.delivery_s + RETRY_S)
+        attempts = [m.attempt for m in seen if m.body == body]
+        check(attempts == [1, 2], f"the attempts of {body} were {attempts}")
 
 
 def messages_of_a_killed_consumer_go_to_another(w):
@@ -313,6 +329,7 @@ def cases_of(sdk):
         acked_messages_stay_acked,
         unacked_messages_return_after_the_lease,
         hands_a_session_over_without_loss,
+        messages_that_fail_are_tried_again,
         subscribes_and_unsubscribes_at_run_time,
         sends_and_receives_in_order,
         says_what_is_wrong_with_a_group,

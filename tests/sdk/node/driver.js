@@ -19,6 +19,7 @@ function listenerOf(consumer, behaviour) {
     async consume(message) {
       say('message', consumer, message.liteTopic, message.body.toString(), message.deliveryAttempt, message.messageId);
       if (behaviour === 'hold') await new Promise(() => {});
+      if (behaviour === 'fail' && message.deliveryAttempt === 1) return ConsumeResult.FAILURE;
       return ConsumeResult.SUCCESS;
     },
   };

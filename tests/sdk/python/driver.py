@@ -29,6 +29,8 @@ class Listener(MessageListener):
         tell_message(self.consumer, message)
         if self.behaviour == "hold":
             threading.Event().wait()
+        if self.behaviour == "fail" and message.delivery_attempt == 1:
+            return ConsumeResult.FAILURE
         return ConsumeResult.SUCCESS
 
 

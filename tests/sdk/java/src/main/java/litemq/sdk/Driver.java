@@ -96,6 +96,9 @@ public final class Driver {
                 if ("hold".equals(listener)) {
                     holdForEver();
                 }
+                if ("fail".equals(listener) && message.getDeliveryAttempt() == 1) {
+                    return ConsumeResult.FAILURE;
+                }
                 return ConsumeResult.SUCCESS;
             })
             .build());
