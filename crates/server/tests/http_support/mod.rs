@@ -9,9 +9,11 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{Method, Request, StatusCode};
+use litemq_server::broker::{Broker, BrokerOptions};
 use litemq_server::front::http::{AllowedHosts, HttpOptions, router, serve};
 use litemq_server::front::stop::{StopSwitch, stop_switch};
 use litemq_server::observe::Metrics;
+use litemq_storage::MemoryStore;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -131,4 +133,10 @@ impl Served {
         self.switch.stop();
         self.runtime.block_on(self.task).unwrap().unwrap();
     }
+}
+
+/// A fresh broker that keeps everything in memory.
+pub async fn broker(metrics: Arc<Metrics>) -> Arc<Broker> {
+    let store = Arc::new(MemoryStore::new());
+    Broker::open(store, BrokerOptions::default(), metrics).await.unwrap()
 }

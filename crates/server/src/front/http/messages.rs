@@ -140,7 +140,6 @@ fn view(peeked: Peeked) -> MessageView {
     };
     let dead_letter = message.dead_letter.map(|origin| DeadLetterView {
         topic: origin.topic,
-        lite_topic: origin.lite_topic,
         message_id: origin.message_id,
         offset: origin.offset,
         attempts: origin.attempts,

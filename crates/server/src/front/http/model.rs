@@ -279,10 +279,8 @@ pub struct MessageView {
 /// Where a dead letter came from.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DeadLetterView {
-    /// The parent topic.
+    /// The parent topic; the lite topic has the name it has here.
     pub topic: String,
-    /// The lite topic.
-    pub lite_topic: String,
     /// The message id there.
     pub message_id: String,
     /// The offset there.

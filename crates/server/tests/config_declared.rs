@@ -1,0 +1,74 @@
+//! Topics and groups that the configuration declares, against a broker.
+
+mod http_support;
+
+use std::sync::Arc;
+
+use litemq_domain::{DurationMs, ErrorCode};
+use litemq_server::broker::Broker;
+use litemq_server::config::{Config, Sources, create_declared, load};
+use litemq_server::observe::Metrics;
+
+fn config(text: &str) -> Config {
+    let file = Some(("litemq.toml".to_owned(), text.to_owned()));
+    load(&Sources { file, ..Sources::default() }).unwrap().config
+}
+
+async fn broker() -> Arc<Broker> {
+    http_support::broker(Arc::new(Metrics::new())).await
+}
+
+const DECLARED: &str = r#"
+[[topics]]
+name = "chat"
+ttl = "30m"
+[[groups]]
+name = "bots"
+bind = "chat"
+max_attempts = 3
+"#;
+
+#[tokio::test]
+async fn what_is_missing_is_created_and_a_second_start_changes_nothing() {
+    let broker = broker().await;
+    for _ in 0..2 {
+        create_declared(&broker, &config(DECLARED)).await.unwrap();
+        assert_eq!(broker.topic("chat").unwrap().ttl, Some(DurationMs::from_secs(1800)));
+        let group = broker.group("bots").unwrap();
+        assert_eq!(group.max_attempts, 3);
+        assert_eq!(group.client_quota, Some(2000));
+        assert!(group.ordered);
+    }
+    assert_eq!(broker.groups().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_file_names_is_changed_and_what_it_does_not_name_is_left() {
+    let broker = broker().await;
+    create_declared(&broker, &config(DECLARED)).await.unwrap();
+    let later = r#"
+[[topics]]
+name = "chat"
+ttl = "never"
+[[groups]]
+name = "bots"
+bind = "chat"
+client_quota = "unlimited"
+"#;
+    create_declared(&broker, &config(later)).await.unwrap();
+    assert_eq!(broker.topic("chat").unwrap().ttl, None);
+    let group = broker.group("bots").unwrap();
+    assert_eq!(group.client_quota, None);
+    assert_eq!(group.max_attempts, 3);
+}
+
+#[tokio::test]
+async fn a_group_bound_elsewhere_stops_the_start_with_its_line() {
+    let broker = broker().await;
+    create_declared(&broker, &config(DECLARED)).await.unwrap();
+    let moved = "[[topics]]\nname = 'jobs'\n[[groups]]\nname = 'bots'\nbind = 'jobs'\n";
+    let error = create_declared(&broker, &config(moved)).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::AlreadyExists);
+    assert!(error.message.contains("line 3"), "{error}");
+    assert!(error.message.contains("bound to another topic"), "{error}");
+}
