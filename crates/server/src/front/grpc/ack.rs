@@ -21,23 +21,28 @@ impl Door {
             Ok(group) => group,
             Err(error) => {
                 return AckMessageResponse {
-                    status: Some(reply::failed(&error)),
+                    status: Some(self.failed(call, &error)),
                     ..AckMessageResponse::default()
                 };
             }
         };
         let entries =
-            join_all(request.entries.into_iter().map(|e| self.ack_entry(&group, e))).await;
+            join_all(request.entries.into_iter().map(|e| self.ack_entry(call, &group, e))).await;
         let status = reply::common(entries.iter().filter_map(|entry| entry.status.as_ref()));
         AckMessageResponse { status: Some(status), entries }
     }
 
-    async fn ack_entry(&self, group: &Arc<Group>, entry: AckMessageEntry) -> AckMessageResultEntry {
+    async fn ack_entry(
+        &self,
+        call: &Call,
+        group: &Arc<Group>,
+        entry: AckMessageEntry,
+    ) -> AckMessageResultEntry {
         let outcome = match receipt(&entry.receipt_handle, entry.lite_topic.as_deref()) {
             Ok(receipt) => self.broker.ack(group, receipt).await,
             Err(error) => Err(error),
         };
-        let status = reply::of(&outcome.map_err(final_or_transient));
+        let status = self.outcome(call, &outcome.map_err(final_or_transient));
         AckMessageResultEntry {
             message_id: entry.message_id,
             receipt_handle: entry.receipt_handle,

@@ -5,10 +5,10 @@ use litemq_domain::{DurationMs, Error, ErrorCode, Result};
 use litemq_protocol::v2;
 use v2::{ChangeInvisibleDurationRequest, ChangeInvisibleDurationResponse};
 
+use super::Door;
 use super::call::Call;
 use super::settle::{final_or_transient, receipt};
 use super::wiretime::read_duration;
-use super::{Door, reply};
 
 impl Door {
     /// The answer has a usable handle in every case: Java's simple consumer and Python overwrite
@@ -20,7 +20,7 @@ impl Door {
     ) -> ChangeInvisibleDurationResponse {
         let outcome = self.change(call, &request).await;
         ChangeInvisibleDurationResponse {
-            status: Some(reply::of(&outcome)),
+            status: Some(self.outcome(call, &outcome)),
             receipt_handle: outcome.unwrap_or(request.receipt_handle),
         }
     }

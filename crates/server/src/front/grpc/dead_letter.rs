@@ -18,7 +18,7 @@ impl Door {
         request: ForwardMessageToDeadLetterQueueRequest,
     ) -> ForwardMessageToDeadLetterQueueResponse {
         let status = match self.move_to_dead_letters(call, &request).await {
-            Err(error) if is_transient(error.code) => reply::failed(&error),
+            Err(error) if is_transient(error.code) => self.failed(call, &error),
             Err(error) => {
                 debug!(client = %call.client, code = ?error.code, %error, "no message to forward");
                 reply::ok()

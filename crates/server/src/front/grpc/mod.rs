@@ -34,15 +34,19 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use litemq_domain::{ClientId, Error};
+use litemq_protocol::v2;
 use litemq_protocol::v2::admin_server::AdminServer;
 use litemq_protocol::v2::messaging_service_server::MessagingServiceServer;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tower::Service;
+use tracing::debug;
 
 use self::admin::NotServed;
 use self::admission::InFlight;
+use self::call::Call;
 pub use self::endpoints::{AddressError, AdvertisedAddress};
 use self::limits::{
     REQUEST_BYTES_IN_FLIGHT_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, TELEMETRY_REQUEST_BYTES_MAX,
@@ -50,6 +54,7 @@ use self::limits::{
 use crate::broker::{Broker, ConnectionId};
 use crate::front::listen::{self, Handler};
 use crate::front::stop::Stopping;
+use crate::observe::Metrics;
 
 const ADMIN_PATH: &str = "/apache.rocketmq.v2.Admin/";
 const TELEMETRY_PATH: &str = "/apache.rocketmq.v2.MessagingService/Telemetry";
@@ -66,12 +71,14 @@ pub struct GrpcOptions {
 /// [`Broker::begin_shutdown`] before, so that parked receives are answered.
 pub async fn serve(
     broker: Arc<Broker>,
+    metrics: Arc<Metrics>,
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
     options: GrpcOptions,
     stopping: Stopping,
 ) {
-    let door = Arc::new(Door { broker, advertise: options.advertise, stopping: stopping.clone() });
+    let stop = stopping.clone();
+    let door = Arc::new(Door { broker, metrics, advertise: options.advertise, stopping: stop });
     listen::serve(listener, tls, Calls::new(door), stopping).await;
 }
 
@@ -79,8 +86,27 @@ pub async fn serve(
 #[derive(Debug)]
 struct Door {
     broker: Arc<Broker>,
+    metrics: Arc<Metrics>,
     advertise: Option<AdvertisedAddress>,
     stopping: Stopping,
+}
+
+impl Door {
+    /// The status of a failure, which is counted.
+    fn failed(&self, call: &Call, error: &Error) -> v2::Status {
+        self.failed_for(&call.client, error)
+    }
+
+    fn failed_for(&self, client: &ClientId, error: &Error) -> v2::Status {
+        self.metrics.error(error.code);
+        debug!(%client, code = ?error.code, %error, "refused a request");
+        reply::failed(error)
+    }
+
+    /// The status of an outcome.
+    fn outcome<T>(&self, call: &Call, outcome: &Result<T, Error>) -> v2::Status {
+        outcome.as_ref().map_or_else(|error| self.failed(call, error), |_| reply::ok())
+    }
 }
 
 /// Leads each request to its service.

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use litemq_domain::limits::{AUTO_RENEW_STEP, INVISIBLE_MAX, INVISIBLE_MIN, RECEIVE_MESSAGES_MAX};
 use litemq_domain::{DurationMs, Error, ErrorCode, Group, Result, TagFilter};
 use litemq_protocol::v2;
-use tracing::debug;
 use v2::{FilterExpression, FilterType, ReceiveMessageRequest};
 
+use super::Door;
 use super::call::{Call, Language};
 use super::deliver::{Answer, no_message};
 use super::limits::FILTER_BYTES_MAX;
 use super::poll::poll_time;
 use super::resource::{find_bound, full_name};
 use super::wiretime::read_duration;
-use super::{Door, reply};
 use crate::broker::ReceiveRequest;
 
 impl Door {
@@ -32,10 +31,7 @@ impl Door {
             // Polls are the first to be answered in a graceful stop; for the client it is just
             // another empty one.
             Err(error) if error.code == ErrorCode::ShuttingDown => Answer::none(no_message(), now),
-            Err(error) => {
-                debug!(client = %call.client, code = ?error.code, %error, "refused a receive");
-                Answer::none(reply::failed(&error), now)
-            }
+            Err(error) => Answer::none(self.failed(call, &error), now),
         }
     }
 

@@ -21,11 +21,6 @@ pub(super) fn failed(error: &Error) -> v2::Status {
     status(door_codes(error.code).rocketmq, error.message.as_str())
 }
 
-/// The status of an outcome.
-pub(super) fn of<T>(outcome: &Result<T, Error>) -> v2::Status {
-    outcome.as_ref().map_or_else(failed, |_| ok())
-}
-
 /// The status above several entries: theirs when they agree.
 pub(super) fn common<'a>(mut entries: impl Iterator<Item = &'a v2::Status>) -> v2::Status {
     let Some(first) = entries.next() else { return ok() };

@@ -24,7 +24,7 @@ impl Door {
                 QueryRouteResponse { status: Some(reply::ok()), message_queues: vec![queue] }
             }
             Err(error) => QueryRouteResponse {
-                status: Some(reply::failed(&error)),
+                status: Some(self.failed(call, &error)),
                 ..QueryRouteResponse::default()
             },
         }
@@ -41,7 +41,7 @@ impl Door {
                 assignments: vec![Assignment { message_queue: Some(queue) }],
             },
             Err(error) => QueryAssignmentResponse {
-                status: Some(reply::failed(&error)),
+                status: Some(self.failed(call, &error)),
                 ..QueryAssignmentResponse::default()
             },
         }

@@ -23,7 +23,7 @@ impl Door {
             Ok(accepted) => accepted,
             Err(error) => {
                 return SendMessageResponse {
-                    status: Some(reply::failed(&error)),
+                    status: Some(self.failed(call, &error)),
                     ..SendMessageResponse::default()
                 };
             }
@@ -31,7 +31,7 @@ impl Door {
         let ids: Vec<String> = messages.iter().map(|new| new.message.message_id.clone()).collect();
         let results = self.broker.send(&topic, messages).await;
         let entries: Vec<_> =
-            ids.into_iter().zip(results).map(|(id, result)| entry(id, result)).collect();
+            ids.into_iter().zip(results).map(|(id, result)| self.entry(call, id, result)).collect();
         let status = reply::common(entries.iter().filter_map(|entry| entry.status.as_ref()));
         SendMessageResponse { status: Some(status), entries }
     }
@@ -51,6 +51,17 @@ impl Door {
             )),
         };
         Ok((topic, messages?))
+    }
+
+    /// One entry for each message: SDKs demand as many.
+    fn entry(&self, call: &Call, message_id: String, result: Result<Sent>) -> SendResultEntry {
+        match result {
+            Ok(sent) => sent_entry(message_id, sent),
+            Err(error) => SendResultEntry {
+                status: Some(self.failed(call, &error)),
+                ..SendResultEntry::default()
+            },
+        }
     }
 }
 
@@ -74,19 +85,14 @@ fn topic_name(call: &Call, messages: &[Message]) -> Result<String> {
     Ok(name.into_owned())
 }
 
-/// One entry for each message: SDKs demand as many, and read the id of the first.
-fn entry(message_id: String, result: Result<Sent>) -> SendResultEntry {
-    match result {
-        Ok(sent) => SendResultEntry {
-            status: Some(reply::ok()),
-            transaction_id: message_id.clone(),
-            message_id,
-            offset: i64::try_from(sent.offset).unwrap_or(i64::MAX),
-            recall_handle: String::new(),
-        },
-        Err(error) => {
-            SendResultEntry { status: Some(reply::failed(&error)), ..SendResultEntry::default() }
-        }
+/// SDKs that know transactions expect the message id as the transaction id.
+fn sent_entry(message_id: String, sent: Sent) -> SendResultEntry {
+    SendResultEntry {
+        status: Some(reply::ok()),
+        transaction_id: message_id.clone(),
+        message_id,
+        offset: i64::try_from(sent.offset).unwrap_or(i64::MAX),
+        recall_handle: String::new(),
     }
 }
 
@@ -134,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_sent_message_has_its_id_as_transaction_id_and_its_offset() {
-        let entry = entry("01A".to_owned(), Ok(Sent { offset: 7, repeated: false }));
+        let entry = sent_entry("01A".to_owned(), Sent { offset: 7, repeated: false });
         assert_eq!(entry.message_id, "01A");
         assert_eq!(entry.transaction_id, "01A");
         assert_eq!(entry.offset, 7);

@@ -34,11 +34,12 @@ refusals! {
     SyncLiteSubscriptionResponse
 }
 
-fn refused<T: Refusal>(error: &Error) -> Served<T> {
-    Ok(Response::new(T::refusal(error)))
-}
-
 impl Door {
+    fn refused<T: Refusal>(&self, error: &Error) -> Served<T> {
+        self.metrics.error(error.code);
+        Ok(Response::new(T::refusal(error)))
+    }
+
     /// Reads who calls, and notes that the client lives.
     fn admit<T>(&self, request: Request<T>) -> Result<(Call, T)> {
         let call = Call::read(&request)?;
@@ -55,7 +56,7 @@ impl MessagingService for Door {
     ) -> Served<v2::QueryRouteResponse> {
         match self.admit(request) {
             Ok((call, request)) => Ok(Response::new(self.route(&call, request))),
-            Err(error) => refused(&error),
+            Err(error) => self.refused(&error),
         }
     }
 
@@ -73,7 +74,7 @@ impl MessagingService for Door {
     ) -> Served<v2::SendMessageResponse> {
         match self.admit(request) {
             Ok((call, request)) => Ok(Response::new(self.send(&call, request).await)),
-            Err(error) => refused(&error),
+            Err(error) => self.refused(&error),
         }
     }
 
@@ -83,7 +84,7 @@ impl MessagingService for Door {
     ) -> Served<v2::QueryAssignmentResponse> {
         match self.admit(request) {
             Ok((call, request)) => Ok(Response::new(self.assignment(&call, request))),
-            Err(error) => refused(&error),
+            Err(error) => self.refused(&error),
         }
     }
 
@@ -102,7 +103,7 @@ impl MessagingService for Door {
     ) -> Served<v2::AckMessageResponse> {
         match self.admit(request) {
             Ok((call, request)) => Ok(Response::new(self.ack(&call, request).await)),
-            Err(error) => refused(&error),
+            Err(error) => self.refused(&error),
         }
     }
 
@@ -112,7 +113,7 @@ impl MessagingService for Door {
     ) -> Served<v2::ForwardMessageToDeadLetterQueueResponse> {
         match self.admit(request) {
             Ok((call, request)) => Ok(Response::new(self.dead_letter(&call, request).await)),
-            Err(error) => refused(&error),
+            Err(error) => self.refused(&error),
         }
     }
 
@@ -122,7 +123,7 @@ impl MessagingService for Door {
     ) -> Served<v2::ChangeInvisibleDurationResponse> {
         match self.admit(request) {
             Ok((call, request)) => Ok(Response::new(self.change_invisible(&call, request).await)),
-            Err(error) => refused(&error),
+            Err(error) => self.refused(&error),
         }
     }
 
@@ -132,7 +133,7 @@ impl MessagingService for Door {
     ) -> Served<v2::SyncLiteSubscriptionResponse> {
         match self.admit(request) {
             Ok((call, request)) => Ok(Response::new(self.sync_subscription(&call, request).await)),
-            Err(error) => refused(&error),
+            Err(error) => self.refused(&error),
         }
     }
 

@@ -27,7 +27,10 @@ impl Door {
         client: Option<&ClientId>,
     ) -> NotifyClientTerminationResponse {
         let status = match client {
-            Some(client) => reply::of(&self.broker.sessions().terminate(client).await),
+            Some(client) => match self.broker.sessions().terminate(client).await {
+                Ok(()) => reply::ok(),
+                Err(error) => self.failed_for(client, &error),
+            },
             None => reply::ok(),
         };
         NotifyClientTerminationResponse { status: Some(status) }

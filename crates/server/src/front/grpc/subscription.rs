@@ -8,9 +8,9 @@ use v2::{
     LiteSubscriptionAction, OffsetOption, SyncLiteSubscriptionRequest, SyncLiteSubscriptionResponse,
 };
 
+use super::Door;
 use super::call::Call;
 use super::resource::{check_bound, find_group, find_topic, full_name};
-use super::{Door, reply};
 use crate::broker::SyncAction;
 
 impl Door {
@@ -20,7 +20,7 @@ impl Door {
         request: SyncLiteSubscriptionRequest,
     ) -> SyncLiteSubscriptionResponse {
         let outcome = self.sync(call, request).await;
-        SyncLiteSubscriptionResponse { status: Some(reply::of(&outcome)) }
+        SyncLiteSubscriptionResponse { status: Some(self.outcome(call, &outcome)) }
     }
 
     async fn sync(&self, call: &Call, request: SyncLiteSubscriptionRequest) -> Result<()> {

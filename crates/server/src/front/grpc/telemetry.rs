@@ -15,11 +15,13 @@ use super::limits::TELEMETRY_COMMANDS_MAX;
 use super::{Door, reply, settings};
 use crate::broker::Broker;
 use crate::front::stop::Stopping;
+use crate::observe::Metrics;
 
 /// What a client gets on its stream. A failure ends it: there is no other way to tell one.
-pub(super) type Commands = ReceiverStream<Result<TelemetryCommand, Status>>;
+pub(super) type Commands = ReceiverStream<Answer>;
 
-type Outbox = mpsc::Sender<Result<TelemetryCommand, Status>>;
+pub(super) type Answer = Result<TelemetryCommand, Status>;
+type Outbox = mpsc::Sender<Answer>;
 
 impl Door {
     pub(super) fn open_telemetry(
@@ -29,10 +31,12 @@ impl Door {
     ) -> Commands {
         let (outbox, commands) = mpsc::channel(TELEMETRY_COMMANDS_MAX);
         let broker = Arc::clone(&self.broker);
+        let metrics = Arc::clone(&self.metrics);
         let stopping = self.stopping.clone();
         tokio::spawn(async move {
             let _open = broker.sessions().telemetry_opened(&call.client);
-            converse(&broker, &call, incoming, &outbox, stopping).await;
+            let answer = |asked| answer_settings(&broker, &metrics, &call, asked);
+            converse(answer, incoming, &outbox, stopping).await;
         });
         ReceiverStream::new(commands)
     }
@@ -40,8 +44,7 @@ impl Door {
 
 /// Ends when the client half-closes, is gone or is at fault, or when the server stops.
 async fn converse(
-    broker: &Broker,
-    call: &Call,
+    answer_settings: impl Fn(v2::Settings) -> Answer,
     mut incoming: Streaming<TelemetryCommand>,
     outbox: &Outbox,
     mut stopping: Stopping,
@@ -56,9 +59,7 @@ async fn converse(
         let answer = match received {
             Ok(None) => return,
             Ok(Some(TelemetryCommand { command: Some(Command::Settings(asked)), .. })) => {
-                // Without the connection, which may be gone before what it sent is read.
-                broker.sessions().seen(&call.client, None);
-                answer_settings(broker, call, asked)
+                answer_settings(asked)
             }
             // Answers to commands that this server never sends.
             Ok(Some(_)) => continue,
@@ -71,12 +72,11 @@ async fn converse(
     }
 }
 
-fn answer_settings(
-    broker: &Broker,
-    call: &Call,
-    asked: v2::Settings,
-) -> Result<TelemetryCommand, Status> {
+fn answer_settings(broker: &Broker, metrics: &Metrics, call: &Call, asked: v2::Settings) -> Answer {
+    // Without the connection, which may be gone before what it sent is read.
+    broker.sessions().seen(&call.client, None);
     let settings = settings::answer(broker, call, asked).map_err(|error| {
+        metrics.error(error.code);
         debug!(client = %call.client, code = ?error.code, %error, "refused the settings of a client");
         reply::telemetry_end(&error)
     })?;
