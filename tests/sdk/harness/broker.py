@@ -68,9 +68,8 @@ class Broker:
 
     def lite_names(self, topic):
         """The names of the lite topics that exist below `topic`, as the command line tells them."""
-        listing = json.loads(self._admin("lite", "list", topic, "--json"))
-        rows = listing if isinstance(listing, list) else listing.get("items", [])
-        return sorted(row["name"] if isinstance(row, dict) else row for row in rows)
+        page = json.loads(self._admin("lite", "list", topic, "--json"))
+        return sorted(lite["name"] for lite in page["lite_topics"])
 
     def _admin(self, *arguments):
         command = [self._binary, "--server", self.http, *arguments]

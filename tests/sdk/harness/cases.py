@@ -33,6 +33,8 @@ def sends_and_receives_in_order(w):
     for lite in lites:
         check(bodies(seen, lite) == [str(n) for n in range(10)], f"{lite} came as {bodies(seen, lite)}")
     check({m.attempt for m in seen} == {1}, "a first delivery must have attempt 1")
+    there = w.broker.lite_names(topic)
+    check(there == lites, f"only sends may create lite topics; there are {there}")
 
 
 def acked_messages_stay_acked(w):
