@@ -309,6 +309,11 @@ impl LiteTable {
         self.slots.get_mut(index)
     }
 
+    /// Changes the key before anything is findable.
+    pub(crate) fn set_hash_key(&mut self, hash_key: [u8; 16]) {
+        self.hash_key = hash_key;
+    }
+
     /// Builds the tables over what was recovered.
     pub(crate) fn finish_recovery(&mut self) {
         let mut by_topic: BTreeMap<TopicId, Vec<(u64, u32)>> = BTreeMap::new();

@@ -31,6 +31,12 @@ impl ShardRecovery {
         Self { shard: Shard::new(config), subscriptions: NumberMap::default() }
     }
 
+    /// Says which shard this is, when that became known only from other records.
+    pub fn configure(&mut self, config: ShardConfig) {
+        self.shard.number = config.number;
+        self.shard.lites.set_hash_key(config.hash_key);
+    }
+
     /// A record has this value.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Malformed> {
         match Key::decode(key)? {

@@ -41,23 +41,20 @@ pub struct StoredMessage {
     pub dead_letter: Option<DeadLetterOrigin>,
 }
 
-/// Where a dead letter came from.
+/// Where a dead letter came from. Its lite topic there has the name of its lite topic here.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct DeadLetterOrigin {
     /// The parent topic.
     #[prost(string, tag = "1")]
     pub topic: String,
-    /// The lite topic.
-    #[prost(string, tag = "2")]
-    pub lite_topic: String,
     /// The message id there.
-    #[prost(string, tag = "3")]
+    #[prost(string, tag = "2")]
     pub message_id: String,
     /// The offset there.
-    #[prost(uint64, tag = "4")]
+    #[prost(uint64, tag = "3")]
     pub offset: u64,
     /// Delivery attempts that were made.
-    #[prost(uint32, tag = "5")]
+    #[prost(uint32, tag = "4")]
     pub attempts: u32,
 }
 

@@ -1,308 +1,249 @@
 //! The broker as the doors see it: one value that sends, receives, settles and administers.
+//!
+//! Decisions are the domain's, bytes are the store's; here they are connected: a request becomes
+//! commands to shards, and its answer waits until their effects are durable.
 
+mod admin;
+mod catalog;
+mod clock;
+mod deliveries;
+mod durability;
+mod handle;
+mod identity;
+mod inspect;
+pub mod limits;
 mod message;
+mod open;
+mod ready;
+mod receive;
+mod request;
+mod sessions;
+mod settle;
+mod shard;
+mod subscriptions;
+mod upkeep;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
 
-use litemq_domain::{
-    ClientId, DurationMs, Group, GroupName, LiteTopicName, Result, SubscriptionMode, TagFilter,
-    Timestamp, Topic, TopicName,
-};
+use litemq_domain::persisted::{Counters, Identity};
+use litemq_domain::{Error, ErrorCode, Group, Result, Send, Timestamp, Topic};
+use prost::Message as _;
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, watch};
 
+pub use deliveries::Deliveries;
 pub use message::{DeadLetterOrigin, Delivery, NewMessage, Peeked, Sent, StoredMessage};
+pub use open::BrokerOptions;
+pub use request::{
+    GroupChange, LiteGroupInfo, LiteTopicInfo, NewGroup, NewTopic, Receipt, ReceiveRequest,
+    SyncAction,
+};
+pub use sessions::{ConnectionId, OpenGuard, Sessions};
+
+use identity::Keys;
+use limits::ADMISSION_WAIT;
+use shard::command::Command;
+use shard::{ActorContext, ShardHandle};
+use subscriptions::SubscriptionCounts;
+
+use crate::observe::Metrics;
 
 /// The broker. Cheap calls answer at once; async ones answer when their effect is durable.
 #[derive(Debug)]
-pub struct Broker {}
-
-/// A topic to create.
-#[derive(Debug, Clone)]
-pub struct NewTopic {
-    /// Its name.
-    pub name: TopicName,
-    /// How long lite topics live after their last send; `None` is for ever.
-    pub ttl: Option<DurationMs>,
-}
-
-/// A group to create.
-#[derive(Debug, Clone)]
-pub struct NewGroup {
-    /// Its name.
-    pub name: GroupName,
-    /// The parent topic it consumes.
-    pub bind: TopicName,
-    /// Whether lite topics are consumed in order.
-    pub ordered: bool,
-    /// How clients share lite topics.
-    pub mode: SubscriptionMode,
-    /// Lite topics per client; `None` is no limit.
-    pub client_quota: Option<u32>,
-    /// Delivery attempts before a message is a dead letter.
-    pub max_attempts: u16,
-}
-
-/// What to change of a group; `None` leaves it.
-#[derive(Debug, Clone, Default)]
-pub struct GroupChange {
-    /// See [`NewGroup::ordered`].
-    pub ordered: Option<bool>,
-    /// See [`NewGroup::client_quota`].
-    pub client_quota: Option<Option<u32>>,
-    /// See [`NewGroup::max_attempts`].
-    pub max_attempts: Option<u16>,
-}
-
-/// What a client does to its set of lite topics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SyncAction {
-    /// Add these names.
-    PartialAdd,
-    /// Remove these names.
-    PartialRemove,
-    /// The set is exactly these names.
-    CompleteAdd,
-    /// The client leaves: its set is empty and its unsettled messages go back.
-    CompleteRemove,
-}
-
-/// A receive.
-#[derive(Debug, Clone)]
-pub struct ReceiveRequest {
-    /// Who asks.
-    pub client: ClientId,
-    /// For which group.
-    pub group: Arc<Group>,
-    /// At most so many messages, 1 to 32.
-    pub messages_max: usize,
-    /// At most so many messages of one lite topic; 1 for clients that do not keep the order.
-    pub per_lite_topic_max: usize,
-    /// Which messages.
-    pub filter: TagFilter,
-    /// How long nobody else gets them.
-    pub invisible: DurationMs,
-    /// Renew the lease while the client is connected.
-    pub auto_renew: bool,
-    /// How long to wait for a first message.
-    pub wait: Duration,
-}
-
-/// Messages of one receive. What was not taken out when this is dropped goes back at once,
-/// without counting as an attempt.
-#[derive(Debug)]
-pub struct Deliveries {}
-
-impl Deliveries {
-    /// Whether nothing was found.
-    pub fn is_empty(&self) -> bool {
-        unimplemented!()
-    }
-
-    /// Takes the next message out.
-    pub fn take_next(&mut self) -> Option<Delivery> {
-        unimplemented!()
-    }
-}
-
-/// A receipt handle with the message id it came with.
-#[derive(Debug, Clone)]
-pub struct Receipt<'a> {
-    /// The handle as the client sent it.
-    pub handle: &'a str,
-    /// The lite topic the client named, if it did; checked against the handle.
-    pub lite_topic: Option<&'a str>,
-}
-
-/// One lite topic, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LiteTopicInfo {
-    /// Its name.
-    pub name: LiteTopicName,
-    /// Oldest offset still stored, as far as known.
-    pub first_offset: u64,
-    /// Offset of the next message.
-    pub next_offset: u64,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// When the last message was stored.
-    pub last_send_at: Timestamp,
-    /// When it will be removed if nothing is sent.
-    pub expires_at: Option<Timestamp>,
-    /// Each group that has subscribers or a position.
-    pub groups: Vec<LiteGroupInfo>,
-}
-
-/// One group's view of one lite topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LiteGroupInfo {
-    /// The group.
-    pub group: GroupName,
-    /// Everything below this offset is settled.
-    pub committed_offset: u64,
-    /// Messages handed out and not settled.
-    pub in_flight: u64,
-    /// Messages not handed out.
-    pub ready: u64,
-    /// Who is subscribed.
-    pub subscribers: Vec<ClientId>,
+pub struct Broker {
+    context: Arc<ActorContext>,
+    keys: Keys,
+    subscriptions: SubscriptionCounts,
+    metrics: Arc<Metrics>,
+    shards: Vec<ShardHandle>,
+    /// Numbers handed out; held over every change of the catalog, so that those are one at a time.
+    counters: Mutex<Counters>,
+    /// One permit a payload byte of the sends under way.
+    in_flight: Semaphore,
+    parked: AtomicUsize,
+    /// Whose turn it is among the shards that have something.
+    turn: AtomicUsize,
+    stopping: watch::Sender<bool>,
+    options: BrokerOptions,
 }
 
 impl Broker {
-    /// Creates a topic; creating it again with the same settings is fine.
-    pub async fn create_topic(&self, new: NewTopic) -> Result<Arc<Topic>> {
-        unimplemented!("{new:?}")
-    }
-    /// Changes a topic's time to live.
-    pub async fn update_topic(&self, name: &str, ttl: Option<DurationMs>) -> Result<Arc<Topic>> {
-        unimplemented!("{name:?}{ttl:?}")
-    }
-    /// Deletes a topic with its lite topics; refused while a group is bound to it.
-    pub async fn delete_topic(&self, name: &str) -> Result<()> {
-        unimplemented!("{name:?}")
-    }
-    /// The topic of this name.
-    pub fn topic(&self, name: &str) -> Result<Arc<Topic>> {
-        unimplemented!("{name:?}")
-    }
-    /// All topics, by name.
-    pub fn topics(&self) -> Vec<Arc<Topic>> {
-        unimplemented!()
-    }
-    /// Creates a group; creating it again with the same settings is fine.
-    pub async fn create_group(&self, new: NewGroup) -> Result<Arc<Group>> {
-        unimplemented!("{new:?}")
-    }
-    /// Changes a group.
-    pub async fn update_group(&self, name: &str, change: GroupChange) -> Result<Arc<Group>> {
-        unimplemented!("{name:?}{change:?}")
-    }
-    /// Deletes a group with its positions.
-    pub async fn delete_group(&self, name: &str) -> Result<()> {
-        unimplemented!("{name:?}")
-    }
-    /// The group of this name.
-    pub fn group(&self, name: &str) -> Result<Arc<Group>> {
-        unimplemented!("{name:?}")
-    }
-    /// All groups, by name.
-    pub fn groups(&self) -> Vec<Arc<Group>> {
-        unimplemented!()
-    }
-
     /// Sends messages; one result for each, in order, when durable.
     pub async fn send(&self, topic: &Arc<Topic>, messages: Vec<NewMessage>) -> Vec<Result<Sent>> {
-        unimplemented!("{topic:?}{messages:?}")
-    }
-    /// Changes what a client is subscribed to.
-    pub async fn sync_subscription(
-        &self,
-        client: &ClientId,
-        group: &Arc<Group>,
-        action: SyncAction,
-        names: Vec<LiteTopicName>,
-    ) -> Result<()> {
-        unimplemented!("{client:?}{group:?}{action:?}{names:?}")
-    }
-    /// Waits for messages.
-    pub async fn receive(&self, request: ReceiveRequest) -> Result<Deliveries> {
-        unimplemented!("{request:?}")
-    }
-    /// Settles a message.
-    pub async fn ack(&self, group: &Arc<Group>, receipt: Receipt<'_>) -> Result<()> {
-        unimplemented!("{group:?}{receipt:?}")
-    }
-    /// Changes when a message becomes visible again; the answer is a usable handle.
-    pub async fn change_invisible(
-        &self,
-        group: &Arc<Group>,
-        receipt: Receipt<'_>,
-        invisible: DurationMs,
-        suspend: bool,
-    ) -> Result<String> {
-        unimplemented!("{group:?}{receipt:?}{invisible:?}{suspend:?}")
-    }
-    /// Moves a message to the group's dead letters; fine when it is settled already.
-    pub async fn dead_letter(&self, group: &Arc<Group>, receipt: Receipt<'_>) -> Result<()> {
-        unimplemented!("{group:?}{receipt:?}")
+        let sizes: Vec<u64> = messages.iter().map(|m| m.message.body.len() as u64).collect();
+        let payloads: usize = messages.iter().map(|m| m.message.encoded_len()).sum();
+        let count = messages.len();
+        let _permit = match self.admit(payloads).await {
+            Ok(permit) => permit,
+            Err(error) => return vec![Err(error); count],
+        };
+        let mut waiting = Vec::with_capacity(count);
+        for message in messages {
+            waiting.push(self.start_send(topic, message).await);
+        }
+        let entry = self.context.catalog.topic_entry(topic.id);
+        let mut results = Vec::with_capacity(count);
+        for (waiting, size) in waiting.into_iter().zip(sizes) {
+            let result = match waiting {
+                Ok(answer) => answer.await.unwrap_or_else(|_| Err(stopping())),
+                Err(error) => Err(error),
+            };
+            if let (Ok(_), Some(entry)) = (&result, &entry) {
+                entry.metrics.message_in(size);
+            }
+            results.push(result.map(|sent| Sent { offset: sent.offset, repeated: sent.repeated }));
+        }
+        results
     }
 
-    /// Lite topics of a topic by name, after `after`, with this prefix.
-    pub async fn list_lite(
+    /// Hands a message to its shard; the answer comes when it is durable.
+    async fn start_send(
         &self,
-        topic: &str,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<LiteTopicInfo>> {
-        unimplemented!("{topic:?}{prefix:?}{after:?}{limit:?}")
+        topic: &Topic,
+        message: NewMessage,
+    ) -> Result<tokio::sync::oneshot::Receiver<Result<litemq_domain::SendOutcome>>> {
+        let shard = self.keys.shard(&message.lite_topic);
+        let send = Send {
+            topic: topic.id,
+            lite_topic: message.lite_topic,
+            tag: self.keys.message(&message.message.message_id),
+            payload: message.message.encode_to_vec().into(),
+        };
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let shard = self.shards.get(shard).ok_or_else(stopping)?;
+        shard.tell(Command::Send(send, reply)).await?;
+        Ok(answer)
     }
-    /// One lite topic.
-    pub async fn describe_lite(&self, topic: &str, name: &str) -> Result<LiteTopicInfo> {
-        unimplemented!("{topic:?}{name:?}")
+
+    /// Waits for a place among the bytes in flight.
+    async fn admit(&self, bytes: usize) -> Result<SemaphorePermit<'_>> {
+        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+        match tokio::time::timeout(ADMISSION_WAIT, self.in_flight.acquire_many(permits)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(stopping()),
+            Err(_) => Err(Error::new(
+                ErrorCode::Overloaded,
+                "too many bytes are being sent at the moment; try again shortly",
+            )),
+        }
     }
-    /// How many lite topics a topic has.
-    pub fn lite_count(&self, topic: &Topic) -> u64 {
-        unimplemented!("{topic:?}")
+
+    /// The topic of this name.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TopicNotFound`].
+    pub fn topic(&self, name: &str) -> Result<Arc<Topic>> {
+        self.context.catalog.topic(name)
     }
-    /// Removes a lite topic.
-    pub async fn delete_lite(&self, topic: &str, name: &str) -> Result<()> {
-        unimplemented!("{topic:?}{name:?}")
+
+    /// The topic of this number.
+    pub fn topic_by_id(&self, id: litemq_domain::TopicId) -> Option<Arc<Topic>> {
+        self.context.catalog.topic_by_id(id)
     }
-    /// Looks at messages without consuming them, from an offset (default: the oldest) on.
-    pub async fn peek(
-        &self,
-        topic: &str,
-        name: &str,
-        from: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Peeked>> {
-        unimplemented!("{topic:?}{name:?}{from:?}{limit:?}")
+
+    /// All topics, by name.
+    pub fn topics(&self) -> Vec<Arc<Topic>> {
+        self.context.catalog.topics()
     }
-    /// Whether requests can be served; the reason when not.
-    pub fn readiness(&self) -> std::result::Result<(), String> {
-        unimplemented!()
+
+    /// The group of this name.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConsumerGroupNotFound`].
+    pub fn group(&self, name: &str) -> Result<Arc<Group>> {
+        self.context.catalog.group(name)
     }
+
+    /// All groups, by name.
+    pub fn groups(&self) -> Vec<Arc<Group>> {
+        self.context.catalog.groups()
+    }
+
     /// Client sessions.
     pub fn sessions(&self) -> &Sessions {
-        unimplemented!()
+        &self.context.sessions
     }
-    /// Answers parked receives and refuses new ones; part of a graceful stop.
-    pub fn begin_shutdown(&self) {
-        unimplemented!()
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
+
     /// The present time of the broker.
     pub fn now(&self) -> Timestamp {
-        unimplemented!()
+        self.context.clock.now()
+    }
+
+    /// Whether requests can be served.
+    ///
+    /// # Errors
+    /// The reason when not.
+    pub fn readiness(&self) -> std::result::Result<(), String> {
+        if *self.stopping.borrow() {
+            return Err("the broker is stopping".to_owned());
+        }
+        match &self.context.store.durable().borrow().failed {
+            Some(error) => Err(error.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// Answers waiting receives and lets no new one wait; part of a graceful stop.
+    pub fn begin_shutdown(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Ends when the store has failed, with the reason: nothing can be promised any more.
+    pub async fn failed(&self) -> litemq_storage::StoreError {
+        let mut durable = self.context.store.durable();
+        match durable.wait_for(|state| state.failed.is_some()).await {
+            Ok(state) => state.failed.clone().unwrap_or(litemq_storage::StoreError::Closed),
+            Err(_) => litemq_storage::StoreError::Closed,
+        }
+    }
+
+    /// Makes everything durable, with a checkpoint for a fast start, and closes the store. Call it
+    /// when no request is under way.
+    ///
+    /// # Errors
+    /// When the last write failed; what was acknowledged is durable all the same.
+    pub async fn close(&self) -> Result<()> {
+        self.begin_shutdown();
+        if let Err(error) = self.checkpoint().await {
+            tracing::warn!(%error, "no checkpoint at the end; the next start replays more");
+        }
+        self.context.store.close().await.map_err(|error| durability::error_of(&error))
+    }
+
+    fn identity(&self) -> Identity {
+        let shards = u16::try_from(self.shards.len()).unwrap_or(limits::SHARDS_MAX);
+        Identity { hash_key: *self.keys.hash_key(), shards }
+    }
+
+    fn shard(&self, number: u16) -> Result<&ShardHandle> {
+        self.shards.get(usize::from(number)).ok_or_else(|| {
+            Error::new(
+                ErrorCode::ReceiptHandleInvalid,
+                "the receipt handle is of a shard that does not exist",
+            )
+        })
+    }
+
+    async fn tell_shards(&self, command: impl Fn() -> Command) -> Result<()> {
+        for shard in &self.shards {
+            shard.tell(command()).await?;
+        }
+        Ok(())
+    }
+
+    /// The group's entry for counting, if it was not deleted meanwhile.
+    fn count_ack(&self, group: &Group) {
+        if let Some(entry) = self.context.catalog.group_entry(group.id) {
+            entry.metrics.acked();
+        }
     }
 }
 
-/// A TCP connection's number, given by the listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId(pub u64);
-
-/// Who is connected. A client lives while it sends heartbeats, holds a stream, or polls.
-#[derive(Debug)]
-pub struct Sessions {}
-
-/// Held while a client's Telemetry stream is open.
-#[derive(Debug)]
-pub struct TelemetryGuard {}
-
-impl Sessions {
-    /// A call of this client arrived on this connection. Called for every call.
-    pub fn seen(&self, client: &ClientId, connection: Option<ConnectionId>) {
-        unimplemented!("{client:?}{connection:?}")
-    }
-    /// The client's Telemetry stream opened. Messages for the client can be put into `commands`.
-    pub fn telemetry_opened(&self, client: &ClientId) -> TelemetryGuard {
-        unimplemented!("{client:?}")
-    }
-    /// The connection is gone; clients without another one lose their leases shortly.
-    pub fn connection_closed(&self, connection: ConnectionId) {
-        unimplemented!("{connection:?}")
-    }
-    /// The client says goodbye: subscriptions end, unsettled messages go back at once.
-    pub async fn terminate(&self, client: &ClientId) -> Result<()> {
-        unimplemented!("{client:?}")
-    }
+fn stopping() -> Error {
+    Error::new(ErrorCode::ShuttingDown, "the broker is stopping; try again on the next one")
 }

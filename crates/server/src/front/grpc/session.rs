@@ -27,7 +27,7 @@ impl Door {
         client: Option<&ClientId>,
     ) -> NotifyClientTerminationResponse {
         let status = match client {
-            Some(client) => match self.broker.sessions().terminate(client).await {
+            Some(client) => match self.broker.terminate(client).await {
                 Ok(()) => reply::ok(),
                 Err(error) => self.failed_for(client, &error),
             },

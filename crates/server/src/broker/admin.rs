@@ -1,0 +1,260 @@
+//! Changing topics and groups: durable first, then told to the shards, then published.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use litemq_domain::persisted::{
+    Counters, counters_key, counters_value, group_key, group_value, topic_key, topic_value,
+};
+use litemq_domain::{
+    Error, ErrorCode, Group, GroupId, Result, SubscriptionMode, Topic, TopicId, TopicName,
+    TopicType, check_max_attempts, check_ttl,
+};
+use litemq_storage::{Batch, Op, ShardId};
+
+use super::Broker;
+use super::durability::{error_of, wait_for};
+use super::request::{GroupChange, NewGroup, NewTopic};
+use super::shard::command::Command;
+
+/// The shard number under which the catalog is stored.
+pub(super) const CATALOG: ShardId = ShardId(u16::MAX);
+
+impl Broker {
+    /// Creates a topic; creating it again with the same settings is fine.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AlreadyExists`] when it exists with other settings.
+    pub async fn create_topic(&self, new: NewTopic) -> Result<Arc<Topic>> {
+        check_ttl(new.ttl)?;
+        let mut counters = self.counters.lock().await;
+        if let Ok(existing) = self.context.catalog.topic(new.name.as_str()) {
+            if existing.ttl == new.ttl && existing.topic_type == TopicType::Lite {
+                return Ok(existing);
+            }
+            return Err(Error::new(
+                ErrorCode::AlreadyExists,
+                format!("topic '{}' exists with other settings; update it instead", new.name),
+            ));
+        }
+        let (id, next) = take_topic_id(*counters)?;
+        let topic = Arc::new(Topic {
+            id,
+            name: new.name,
+            topic_type: TopicType::Lite,
+            ttl: new.ttl,
+            created_at: self.now(),
+        });
+        self.persist(vec![put_topic(&topic), put_counters(next)]).await?;
+        *counters = next;
+        self.publish_topic(&topic).await?;
+        Ok(topic)
+    }
+
+    /// Changes a topic's time to live.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TopicNotFound`], or a time to live out of bounds.
+    pub async fn update_topic(
+        &self,
+        name: &str,
+        ttl: Option<litemq_domain::DurationMs>,
+    ) -> Result<Arc<Topic>> {
+        check_ttl(ttl)?;
+        let _counters = self.counters.lock().await;
+        let topic = Arc::new(Topic { ttl, ..(*self.context.catalog.topic(name)?).clone() });
+        self.persist(vec![put_topic(&topic)]).await?;
+        self.publish_topic(&topic).await?;
+        Ok(topic)
+    }
+
+    /// Deletes a topic with its lite topics.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InUse`] while a group is bound to it, and for a group's dead letters.
+    pub async fn delete_topic(&self, name: &str) -> Result<()> {
+        let _counters = self.counters.lock().await;
+        let topic = self.context.catalog.topic(name)?;
+        if topic.topic_type == TopicType::DeadLetter {
+            return Err(Error::new(
+                ErrorCode::InUse,
+                format!("topic '{name}' keeps the dead letters of its group; delete the group"),
+            ));
+        }
+        if let Some(group) =
+            self.context.catalog.groups().iter().find(|group| group.topic == topic.id)
+        {
+            return Err(Error::new(
+                ErrorCode::InUse,
+                format!(
+                    "consumer group '{}' is bound to topic '{name}'; delete it first",
+                    group.name
+                ),
+            ));
+        }
+        self.persist(vec![delete(topic_key(topic.id))]).await?;
+        self.context.catalog.remove_topic(&topic);
+        self.tell_shards(|| Command::RemoveTopic(topic.id)).await
+    }
+
+    /// Creates a group; creating it again with the same settings is fine.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AlreadyExists`] when it exists with other settings,
+    /// [`ErrorCode::TopicNotFound`] when there is nothing to bind to.
+    pub async fn create_group(&self, new: NewGroup) -> Result<Arc<Group>> {
+        check_max_attempts(new.max_attempts)?;
+        check_mode(new.mode)?;
+        let mut counters = self.counters.lock().await;
+        let topic = self.context.catalog.topic(new.bind.as_str())?;
+        if topic.topic_type != TopicType::Lite {
+            return Err(Error::new(
+                ErrorCode::BadRequest,
+                format!("topic '{}' keeps dead letters; bind the group to another", topic.name),
+            ));
+        }
+        if let Ok(existing) = self.context.catalog.group(new.name.as_str()) {
+            if is_same(&existing, &new, topic.id) {
+                return Ok(existing);
+            }
+            return Err(Error::new(
+                ErrorCode::AlreadyExists,
+                format!(
+                    "consumer group '{}' exists with other settings; update it instead",
+                    new.name
+                ),
+            ));
+        }
+        let (dead_letter_topic, next) = take_topic_id(*counters)?;
+        let (id, next) = take_group_id(next)?;
+        let dead_letters = Arc::new(Topic {
+            id: dead_letter_topic,
+            name: TopicName::dead_letter(&new.name),
+            topic_type: TopicType::DeadLetter,
+            ttl: None,
+            created_at: self.now(),
+        });
+        let group = Arc::new(Group {
+            id,
+            name: new.name,
+            topic: topic.id,
+            dead_letter_topic,
+            ordered: new.ordered,
+            mode: new.mode,
+            client_quota: new.client_quota,
+            max_attempts: new.max_attempts,
+            created_at: self.now(),
+        });
+        self.persist(vec![put_topic(&dead_letters), put_group(&group), put_counters(next)]).await?;
+        *counters = next;
+        self.publish_topic(&dead_letters).await?;
+        self.publish_group(&group).await?;
+        Ok(group)
+    }
+
+    /// Changes a group.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConsumerGroupNotFound`], or a value out of bounds.
+    pub async fn update_group(&self, name: &str, change: GroupChange) -> Result<Arc<Group>> {
+        let _counters = self.counters.lock().await;
+        let mut group = (*self.context.catalog.group(name)?).clone();
+        if let Some(max_attempts) = change.max_attempts {
+            check_max_attempts(max_attempts)?;
+            group.max_attempts = max_attempts;
+        }
+        group.ordered = change.ordered.unwrap_or(group.ordered);
+        group.client_quota = change.client_quota.unwrap_or(group.client_quota);
+        let group = Arc::new(group);
+        self.persist(vec![put_group(&group)]).await?;
+        self.publish_group(&group).await?;
+        Ok(group)
+    }
+
+    /// Deletes a group with its positions, subscriptions and dead letters.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConsumerGroupNotFound`].
+    pub async fn delete_group(&self, name: &str) -> Result<()> {
+        let _counters = self.counters.lock().await;
+        let group = self.context.catalog.group(name)?;
+        let dead_letters = group.dead_letter_topic;
+        self.persist(vec![delete(group_key(group.id)), delete(topic_key(dead_letters))]).await?;
+        self.context.catalog.remove_group(&group);
+        if let Some(topic) = self.context.catalog.topic_by_id(dead_letters) {
+            self.context.catalog.remove_topic(&topic);
+        }
+        self.tell_shards(|| Command::RemoveGroup(group.id)).await?;
+        self.tell_shards(|| Command::RemoveTopic(dead_letters)).await
+    }
+
+    /// Makes catalog records durable.
+    pub(super) async fn persist(&self, ops: Vec<Op>) -> Result<()> {
+        let lsn = self.context.store.submit(Batch { ops }).map_err(|error| error_of(&error))?;
+        wait_for(&mut self.context.store.durable(), lsn).await
+    }
+
+    async fn publish_topic(&self, topic: &Arc<Topic>) -> Result<()> {
+        self.tell_shards(|| Command::SetTopic(Arc::clone(topic))).await?;
+        self.context.catalog.put_topic(Arc::clone(topic));
+        Ok(())
+    }
+
+    async fn publish_group(&self, group: &Arc<Group>) -> Result<()> {
+        self.tell_shards(|| Command::SetGroup(Arc::clone(group))).await?;
+        self.context.catalog.put_group(Arc::clone(group));
+        Ok(())
+    }
+}
+
+pub(super) fn put_topic(topic: &Topic) -> Op {
+    put(topic_key(topic.id), topic_value(topic))
+}
+
+pub(super) fn put_group(group: &Group) -> Op {
+    put(group_key(group.id), group_value(group))
+}
+
+pub(super) fn put_counters(counters: Counters) -> Op {
+    put(counters_key(), counters_value(counters))
+}
+
+pub(super) fn put(key: Vec<u8>, value: Vec<u8>) -> Op {
+    Op::Put { shard: CATALOG, key: Bytes::from(key), value: Bytes::from(value) }
+}
+
+fn delete(key: Vec<u8>) -> Op {
+    Op::Delete { shard: CATALOG, key: Bytes::from(key) }
+}
+
+fn take_topic_id(counters: Counters) -> Result<(TopicId, Counters)> {
+    let next_topic = counters.next_topic.checked_add(1).ok_or_else(used_up)?;
+    Ok((TopicId(counters.next_topic), Counters { next_topic, ..counters }))
+}
+
+fn take_group_id(counters: Counters) -> Result<(GroupId, Counters)> {
+    let next_group = counters.next_group.checked_add(1).ok_or_else(used_up)?;
+    Ok((GroupId(counters.next_group), Counters { next_group, ..counters }))
+}
+
+fn used_up() -> Error {
+    Error::new(ErrorCode::Internal, "all numbers of topics or groups are used up")
+}
+
+fn check_mode(mode: SubscriptionMode) -> Result<()> {
+    match mode {
+        SubscriptionMode::Shared => Ok(()),
+        SubscriptionMode::Exclusive | SubscriptionMode::Wildcard => Err(Error::new(
+            ErrorCode::NotImplemented,
+            "exclusive and wildcard groups are not built yet; create a shared group",
+        )),
+    }
+}
+
+fn is_same(existing: &Group, new: &NewGroup, topic: TopicId) -> bool {
+    existing.topic == topic
+        && existing.ordered == new.ordered
+        && existing.mode == new.mode
+        && existing.client_quota == new.client_quota
+        && existing.max_attempts == new.max_attempts
+}

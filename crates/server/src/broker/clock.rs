@@ -1,0 +1,33 @@
+//! The broker's clock: wall time at the start, monotonic from there on.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use litemq_domain::Timestamp;
+
+/// Tells the time. A jump of the system's clock while the process runs changes nothing; after a
+/// restart time goes on no earlier than the last record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    started_at: Timestamp,
+    started: Instant,
+}
+
+impl Clock {
+    /// A clock that starts at the system's time, or at `at_least` if that is later.
+    pub(super) fn starting_at_least(at_least: Timestamp) -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = Timestamp(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX));
+        Self { started_at: wall.max(at_least), started: Instant::now() }
+    }
+
+    /// The present time.
+    pub(super) fn now(&self) -> Timestamp {
+        let passed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Timestamp(self.started_at.0.saturating_add(passed))
+    }
+
+    /// The moment at which [`Self::now`] will be `at`.
+    pub(super) fn instant_of(&self, at: Timestamp) -> Instant {
+        self.started + std::time::Duration::from_millis(at.0.saturating_sub(self.started_at.0))
+    }
+}

@@ -1,0 +1,58 @@
+//! Keyed hashes of a data folder: where a lite topic lives, who a client is, which message is a
+//! repeat.
+
+use std::hash::Hasher;
+
+use litemq_domain::{ClientId, ClientKey, LiteTopicName};
+use siphasher::sip::SipHasher13;
+
+/// The key drawn at the first start, and what is hashed with it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keys {
+    hash_key: [u8; 16],
+    shards: u16,
+}
+
+/// What a hash is for, so that equal texts of different kinds do not share one.
+#[derive(Clone, Copy)]
+enum Kind {
+    Client = 1,
+    LiteTopic = 2,
+    Message = 3,
+}
+
+impl Keys {
+    /// Hashes with this key, over so many shards.
+    pub(super) fn new(hash_key: [u8; 16], shards: u16) -> Self {
+        Self { hash_key, shards: shards.max(1) }
+    }
+
+    /// The key itself, for receipt handles and name tables.
+    pub(super) fn hash_key(&self) -> &[u8; 16] {
+        &self.hash_key
+    }
+
+    /// A client's key.
+    pub(super) fn client(&self, client: &ClientId) -> ClientKey {
+        ClientKey(self.hash(Kind::Client, client.as_str()))
+    }
+
+    /// The shard of a lite topic. By its name alone, so that a message and its dead letter, which
+    /// have parents of their own, are in one shard and move in one batch.
+    pub(super) fn shard(&self, lite_topic: &LiteTopicName) -> usize {
+        let hash = self.hash(Kind::LiteTopic, lite_topic.as_str());
+        (hash % u64::from(self.shards)) as usize
+    }
+
+    /// A message id's tag; 0 for an empty one.
+    pub(super) fn message(&self, message_id: &str) -> u64 {
+        if message_id.is_empty() { 0 } else { self.hash(Kind::Message, message_id).max(1) }
+    }
+
+    fn hash(&self, kind: Kind, text: &str) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.hash_key);
+        hasher.write_u8(kind as u8);
+        hasher.write(text.as_bytes());
+        hasher.finish()
+    }
+}

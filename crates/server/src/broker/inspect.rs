@@ -1,0 +1,188 @@
+//! Looking at lite topics and messages without changing anything, and removing lite topics.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use litemq_domain::limits::LIST_NAMES_MAX;
+use litemq_domain::{Error, ErrorCode, LiteTopicName, LiteView, Result, Timestamp, Topic};
+use litemq_storage::{ChannelRef, ReadLimit, ShardId, StoreUsage};
+use prost::Message as _;
+
+use super::Broker;
+use super::durability::error_of;
+use super::limits::{PEEK_BYTES_MAX, PEEK_MESSAGES_MAX};
+use super::message::{Peeked, StoredMessage};
+use super::request::{LiteGroupInfo, LiteTopicInfo};
+use super::shard::command::Command;
+
+/// Messages in flight of a group, and clients subscribed for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GroupCounts {
+    /// Handed out and not settled.
+    pub in_flight: u64,
+    /// Clients with at least one lite topic.
+    pub clients: u64,
+}
+
+impl Broker {
+    /// Lite topics of a topic by name, after `after`, with this prefix, at most `limit` (bounded by
+    /// [`LIST_NAMES_MAX`]).
+    ///
+    /// # Errors
+    /// [`ErrorCode::TopicNotFound`].
+    pub async fn list_lite(
+        &self,
+        topic: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<LiteTopicInfo>> {
+        let topic = self.topic(topic)?;
+        let max = limit.min(LIST_NAMES_MAX);
+        let mut views = Vec::new();
+        for shard in &self.shards {
+            let listed = shard.ask(|reply| Command::List {
+                topic: topic.id,
+                prefix: prefix.to_owned(),
+                after: after.map(str::to_owned),
+                max,
+                reply,
+            });
+            views.extend(listed.await?);
+        }
+        views.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        views.truncate(max);
+        Ok(views.into_iter().map(|view| self.info(&topic, view)).collect())
+    }
+
+    /// One lite topic.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TopicNotFound`] or [`ErrorCode::LiteTopicNotFound`].
+    pub async fn describe_lite(&self, topic: &str, name: &str) -> Result<LiteTopicInfo> {
+        let topic = self.topic(topic)?;
+        let view = self.view(&topic, &LiteTopicName::new(name)?).await?;
+        Ok(self.info(&topic, view))
+    }
+
+    /// How many lite topics a topic has.
+    pub fn lite_count(&self, topic: &Topic) -> u64 {
+        self.context.catalog.lite_count(topic.id)
+    }
+
+    /// Removes a lite topic with its messages and positions.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TopicNotFound`] or [`ErrorCode::LiteTopicNotFound`].
+    pub async fn delete_lite(&self, topic: &str, name: &str) -> Result<()> {
+        let topic = self.topic(topic)?;
+        let name = LiteTopicName::new(name)?;
+        let shard = self.shards.get(self.keys.shard(&name)).ok_or_else(super::stopping)?;
+        shard.ask(|reply| Command::RemoveLite(topic.id, name, reply)).await
+    }
+
+    /// Looks at messages without consuming them, from an offset (default: the oldest) on, at most
+    /// `limit` (bounded by [`PEEK_MESSAGES_MAX`] and [`PEEK_BYTES_MAX`]).
+    ///
+    /// # Errors
+    /// [`ErrorCode::TopicNotFound`] or [`ErrorCode::LiteTopicNotFound`].
+    pub async fn peek(
+        &self,
+        topic: &str,
+        name: &str,
+        from: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Peeked>> {
+        let topic = self.topic(topic)?;
+        let name = LiteTopicName::new(name)?;
+        let view = self.view(&topic, &name).await?;
+        let from = from.unwrap_or(view.first_offset);
+        if from >= view.next_offset {
+            return Ok(Vec::new());
+        }
+        let number = u16::try_from(self.keys.shard(&name)).unwrap_or(u16::MAX);
+        let channel =
+            ChannelRef { shard: ShardId(number), slot: view.slot, generation: view.generation };
+        let limit =
+            ReadLimit { records_max: limit.min(PEEK_MESSAGES_MAX), bytes_max: PEEK_BYTES_MAX };
+        let page = self
+            .context
+            .store
+            .read(channel, from, limit)
+            .await
+            .map_err(|error| error_of(&error))?;
+        page.records
+            .into_iter()
+            .map(|record| {
+                let message = StoredMessage::decode(record.payload)
+                    .map_err(|error| Error::new(ErrorCode::StorageDamaged, error.to_string()))?;
+                let stored_at = Timestamp(record.at_ms);
+                Ok(Peeked { offset: record.offset, stored_at, message })
+            })
+            .collect()
+    }
+
+    /// Receives that wait for a message.
+    pub fn parked_receives(&self) -> u64 {
+        self.parked.load(Ordering::Relaxed) as u64
+    }
+
+    /// Space and backlog of the store.
+    pub fn store_usage(&self) -> StoreUsage {
+        self.context.store.usage()
+    }
+
+    /// What is in flight and who is subscribed, for each group by name.
+    ///
+    /// # Errors
+    /// When the broker is stopping.
+    pub async fn group_counts(&self) -> Result<Vec<(Arc<litemq_domain::Group>, GroupCounts)>> {
+        let mut in_flight = std::collections::BTreeMap::new();
+        for shard in &self.shards {
+            for (group, count) in shard.ask(Command::Counts).await?.in_flight {
+                *in_flight.entry(group).or_default() += count;
+            }
+        }
+        let counts = |group: &Arc<litemq_domain::Group>| GroupCounts {
+            in_flight: in_flight.get(&group.id).copied().unwrap_or(0),
+            clients: self.subscriptions.clients_of(group.id),
+        };
+        Ok(self.groups().into_iter().map(|group| (Arc::clone(&group), counts(&group))).collect())
+    }
+
+    async fn view(&self, topic: &Topic, name: &LiteTopicName) -> Result<LiteView> {
+        let shard = self.shards.get(self.keys.shard(name)).ok_or_else(super::stopping)?;
+        let view = shard.ask(|reply| Command::Describe(topic.id, name.clone(), reply)).await?;
+        view.ok_or_else(|| {
+            Error::new(
+                ErrorCode::LiteTopicNotFound,
+                format!("there is no lite topic '{name}'; it is created by the first message"),
+            )
+        })
+    }
+
+    fn info(&self, topic: &Topic, view: LiteView) -> LiteTopicInfo {
+        let groups = view
+            .groups
+            .into_iter()
+            .filter_map(|found| {
+                Some(LiteGroupInfo {
+                    group: self.context.catalog.group_by_id(found.group)?.name.clone(),
+                    committed_offset: found.committed,
+                    in_flight: found.in_flight,
+                    ready: found.ready,
+                    subscribers: found.subscribers,
+                })
+            })
+            .collect();
+        LiteTopicInfo {
+            name: view.name,
+            first_offset: view.first_offset,
+            next_offset: view.next_offset,
+            created_at: view.created_at,
+            last_send_at: view.last_send_at,
+            expires_at: topic.ttl.map(|ttl| view.last_send_at + ttl),
+            groups,
+        }
+    }
+}

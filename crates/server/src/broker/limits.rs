@@ -1,0 +1,34 @@
+//! Bounds of the broker's queues and waits.
+
+use std::time::Duration;
+
+/// Commands waiting for a shard.
+pub const SHARD_QUEUE_COMMANDS: usize = 4096;
+/// Commands a shard takes up before it makes their effects durable together.
+pub const SHARD_CYCLE_COMMANDS: usize = 512;
+/// Payload bytes a shard takes up before it makes their effects durable together.
+pub const SHARD_CYCLE_BYTES: usize = 4 << 20;
+/// Longest wait of a send for a place among the bytes in flight.
+pub const ADMISSION_WAIT: Duration = Duration::from_secs(1);
+/// Payload bytes of one receive; the first message is handed out whatever its size.
+pub const RECEIVE_BYTES_MAX: usize = 16 << 20;
+/// Payload bytes of one peek.
+pub const PEEK_BYTES_MAX: usize = 16 << 20;
+/// Messages of one peek.
+pub const PEEK_MESSAGES_MAX: usize = 1000;
+/// Receives that may wait at a time.
+pub const PARKED_RECEIVES_MAX: usize = 200_000;
+/// Shards of a node; a client's ready flags are one word.
+pub const SHARDS_MAX: u16 = 64;
+
+/// A client without stream, poll or call for so long is gone: its subscriptions end.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(90);
+/// A client whose connections all closed has so long to come back before what it holds is handed
+/// to others.
+pub const DISCONNECT_GRACE: Duration = Duration::from_secs(1);
+/// How often sessions are looked through.
+pub const SESSION_SWEEP_INTERVAL: Duration = Duration::from_millis(250);
+/// Slots of a shard written to a checkpoint between two of its commands.
+pub const CHECKPOINT_SLOTS_PER_STEP: u32 = 1024;
+/// How often the conditions for a checkpoint and for retention are looked at.
+pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);

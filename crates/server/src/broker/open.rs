@@ -1,0 +1,268 @@
+//! Opening the broker: recovers the catalog and the shards from the store and starts the actors.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use litemq_domain::persisted::{
+    CatalogRecord, Counters, Identity, Malformed, identity_key, identity_value,
+};
+use litemq_domain::{Group, Shard, ShardConfig, ShardRecovery, Timestamp, Topic};
+use litemq_storage::{ChannelRef, Lsn, ShardId, ShardStore, StateSink, StoreError};
+use tokio::sync::{Mutex, Semaphore, watch};
+
+use super::Broker;
+use super::admin::{CATALOG, put, put_counters};
+use super::catalog::Catalog;
+use super::clock::Clock;
+use super::durability::wait_for;
+use super::identity::Keys;
+use super::limits::SHARDS_MAX;
+use super::ready::ReadySignals;
+use super::sessions::Sessions;
+use super::shard::{ActorContext, ShardHandle};
+use super::subscriptions::SubscriptionCounts;
+use crate::observe::Metrics;
+
+/// Settings of a broker.
+#[derive(Debug, Clone)]
+pub struct BrokerOptions {
+    /// Number of shards of a new data folder; one that exists keeps its own.
+    pub shards: u16,
+    /// Payload bytes of sends that may be under way.
+    pub in_flight_bytes_max: u64,
+    /// How long messages are kept.
+    pub retention: Duration,
+    /// Longest time between two checkpoints.
+    pub checkpoint_interval: Duration,
+    /// Most log bytes between two checkpoints.
+    pub checkpoint_log_bytes: u64,
+}
+
+impl Default for BrokerOptions {
+    fn default() -> Self {
+        Self {
+            shards: 2,
+            in_flight_bytes_max: 256 << 20,
+            retention: Duration::from_secs(72 * 3600),
+            checkpoint_interval: Duration::from_secs(60),
+            checkpoint_log_bytes: 1 << 30,
+        }
+    }
+}
+
+impl Broker {
+    /// Opens a broker over a store that was not used yet in this process.
+    ///
+    /// # Errors
+    /// When the store cannot be recovered; nothing was changed then.
+    pub async fn open(
+        store: Arc<dyn ShardStore>,
+        options: BrokerOptions,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, StoreError> {
+        let recovering = Arc::clone(&store);
+        let recovery = tokio::task::spawn_blocking(move || Recovery::read(recovering.as_ref()))
+            .await
+            .map_err(|error| StoreError::Failed(error.to_string()))??;
+        let identity = match recovery.identity {
+            Some(identity) => identity,
+            None => first_start(store.as_ref(), options.shards).await?,
+        };
+        if identity.shards != options.shards {
+            tracing::warn!(
+                shards = identity.shards,
+                configured = options.shards,
+                "the number of shards is fixed at the first start; the setting is ignored"
+            );
+        }
+        Ok(Self::start(store, options, metrics, recovery, identity))
+    }
+
+    fn start(
+        store: Arc<dyn ShardStore>,
+        options: BrokerOptions,
+        metrics: Arc<Metrics>,
+        recovery: Recovery,
+        identity: Identity,
+    ) -> Arc<Self> {
+        let keys = Keys::new(identity.hash_key, identity.shards);
+        let clock = Clock::starting_at_least(recovery.last_append_at);
+        let catalog = Arc::new(Catalog::new(Arc::clone(&metrics)));
+        recovery.topics.iter().for_each(|topic| catalog.put_topic(Arc::clone(topic)));
+        recovery.groups.iter().for_each(|group| catalog.put_group(Arc::clone(group)));
+        let sessions = Arc::new(Sessions::new(clock, keys));
+        let context = Arc::new(ActorContext {
+            store,
+            clock,
+            signals: Arc::new(ReadySignals::new(identity.shards)),
+            sessions: Arc::clone(&sessions),
+            catalog: Arc::clone(&catalog),
+        });
+        let subscriptions = SubscriptionCounts::default();
+        let counters = recovery.counters;
+        let shards = recovery
+            .into_shards(identity, clock.now())
+            .into_iter()
+            .map(|shard| {
+                for (_, key, group, count) in shard.subscribers() {
+                    sessions.seen_key(key, None);
+                    subscriptions.recover(key, group, count);
+                }
+                for (topic, count) in shard.counts(clock.now()).lite_topics {
+                    catalog.add_lite_topics(topic, count);
+                }
+                ShardHandle::start(shard, Arc::clone(&context))
+            })
+            .collect();
+        let in_flight = usize::try_from(options.in_flight_bytes_max).unwrap_or(usize::MAX);
+        Arc::new(Self {
+            context,
+            keys,
+            subscriptions,
+            metrics,
+            shards,
+            counters: Mutex::new(counters),
+            in_flight: Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS)),
+            parked: AtomicUsize::new(0),
+            turn: AtomicUsize::new(0),
+            stopping: watch::Sender::new(false),
+            options,
+        })
+    }
+}
+
+/// Draws what is fixed for the life of a data folder.
+async fn first_start(store: &dyn ShardStore, shards: u16) -> Result<Identity, StoreError> {
+    let mut hash_key = [0; 16];
+    getrandom::fill(&mut hash_key).map_err(|error| StoreError::Failed(error.to_string()))?;
+    let identity = Identity { hash_key, shards: shards.clamp(1, SHARDS_MAX) };
+    let ops =
+        vec![put(identity_key(), identity_value(identity)), put_counters(Counters::default())];
+    let lsn = store.submit(litemq_storage::Batch { ops })?;
+    wait_for(&mut store.durable(), lsn)
+        .await
+        .map_err(|error| StoreError::Failed(error.to_string()))?;
+    Ok(identity)
+}
+
+/// What the store remembers.
+#[derive(Debug, Default)]
+struct Recovery {
+    identity: Option<Identity>,
+    counters: Counters,
+    topics: Vec<Arc<Topic>>,
+    groups: Vec<Arc<Group>>,
+    shards: Vec<ShardRecovery>,
+    last_append_at: Timestamp,
+}
+
+impl Recovery {
+    fn read(store: &dyn ShardStore) -> Result<Self, StoreError> {
+        let mut reader = Reader::default();
+        let started = std::time::Instant::now();
+        let recovered = store.recover(&mut reader)?;
+        let Reader { catalog, mut recovery } = reader;
+        for (key, value) in catalog {
+            match CatalogRecord::decode(&key, &value).map_err(malformed)? {
+                CatalogRecord::Topic(topic) => recovery.topics.push(Arc::new(topic)),
+                CatalogRecord::Group(group) => recovery.groups.push(Arc::new(group)),
+                CatalogRecord::Counters(counters) => recovery.counters = counters,
+                CatalogRecord::Identity(identity) => recovery.identity = Some(identity),
+            }
+        }
+        if recovered.durable > Lsn(0) {
+            tracing::info!(
+                replayed_bytes = recovered.replayed_bytes,
+                torn_bytes = recovered.torn_bytes,
+                took_ms = started.elapsed().as_millis() as u64,
+                "read the log"
+            );
+        }
+        Ok(recovery)
+    }
+
+    fn into_shards(self, identity: Identity, now: Timestamp) -> Vec<Shard> {
+        let Self { topics, groups, shards, .. } = self;
+        let mut shards = shards.into_iter();
+        let recoveries: Vec<_> = (0..identity.shards)
+            .map(|number| {
+                let config = ShardConfig { number, hash_key: identity.hash_key };
+                let mut recovery = shards.next().unwrap_or_else(|| ShardRecovery::new(config));
+                recovery.configure(config);
+                recovery
+            })
+            .collect();
+        // Each shard builds its tables on a thread of its own.
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = recoveries
+                .into_iter()
+                .map(|recovery| {
+                    let (topics, groups) = (topics.clone(), groups.clone());
+                    scope.spawn(move || recovery.finish(now, topics, groups))
+                })
+                .collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        })
+    }
+}
+
+/// Sorts what the store says into the catalog and the shards.
+#[derive(Debug, Default)]
+struct Reader {
+    /// The last value of each key of the catalog.
+    catalog: BTreeMap<Vec<u8>, Vec<u8>>,
+    recovery: Recovery,
+}
+
+impl Reader {
+    fn shard(&mut self, shard: ShardId) -> Result<&mut ShardRecovery, StoreError> {
+        let number = usize::from(shard.0);
+        if shard.0 >= SHARDS_MAX {
+            return Err(StoreError::Invalid(format!("a record of shard {number}")));
+        }
+        while self.recovery.shards.len() <= number {
+            // The key is known only at the end.
+            let config = ShardConfig { number: shard.0, hash_key: [0; 16] };
+            self.recovery.shards.push(ShardRecovery::new(config));
+        }
+        self.recovery
+            .shards
+            .get_mut(number)
+            .ok_or_else(|| StoreError::Invalid(format!("a record of shard {number}")))
+    }
+}
+
+impl StateSink for Reader {
+    fn put(&mut self, shard: ShardId, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        if shard == CATALOG {
+            self.catalog.insert(key.to_vec(), value.to_vec());
+            return Ok(());
+        }
+        self.shard(shard)?.put(key, value).map_err(malformed)
+    }
+
+    fn delete(&mut self, shard: ShardId, key: &[u8]) -> Result<(), StoreError> {
+        if shard == CATALOG {
+            self.catalog.remove(key);
+            return Ok(());
+        }
+        self.shard(shard)?.delete(key).map_err(malformed)
+    }
+
+    fn appended(&mut self, channel: ChannelRef, offset: u64, at_ms: u64, tag: u64) {
+        self.recovery.last_append_at = self.recovery.last_append_at.max(Timestamp(at_ms));
+        if let Ok(shard) = self.shard(channel.shard) {
+            shard.appended(channel.slot, channel.generation, offset, Timestamp(at_ms), tag);
+        }
+    }
+
+    fn dropped(&mut self, _channel: ChannelRef) {
+        // The slot's own record says so.
+    }
+}
+
+fn malformed(error: Malformed) -> StoreError {
+    StoreError::Invalid(error.to_string())
+}

@@ -1,0 +1,105 @@
+//! Flags that say which shards have something for a client.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use litemq_domain::{ClientKey, GroupId};
+use tokio::sync::Notify;
+
+/// One bit per shard, for one client of one group.
+///
+/// A shard's actor is the only one that clears its bit, and only right after a claim has emptied
+/// the client's ready list; it sets the bit when the list stops being empty. A waiting receive
+/// registers with `notify`, then looks at the bits, then waits: no wake-up falls in between.
+#[derive(Debug)]
+pub(super) struct ReadySignal {
+    bits: AtomicU64,
+    notify: Notify,
+}
+
+impl ReadySignal {
+    /// What is known of a client that was not waited for: any shard may have something.
+    fn unknown() -> Self {
+        Self { bits: AtomicU64::new(u64::MAX), notify: Notify::new() }
+    }
+
+    /// Shards that may have something.
+    pub(super) fn bits(&self) -> u64 {
+        self.bits.load(Ordering::Acquire)
+    }
+
+    /// For waiting; register before looking at the bits.
+    pub(super) fn notify(&self) -> &Notify {
+        &self.notify
+    }
+
+    /// The shard has something.
+    pub(super) fn raise(&self, shard: u16) {
+        self.bits.fetch_or(bit(shard), Ordering::AcqRel);
+        self.notify.notify_one();
+    }
+
+    /// The shard has nothing; called by its actor only.
+    pub(super) fn lower(&self, shard: u16) {
+        self.bits.fetch_and(!bit(shard), Ordering::AcqRel);
+    }
+
+    /// Clears the bits of shards that do not exist.
+    pub(super) fn keep_shards(&self, shards: u16) {
+        let mask = if shards >= 64 { u64::MAX } else { (1 << shards) - 1 };
+        self.bits.fetch_and(mask, Ordering::AcqRel);
+    }
+
+    /// Wakes one waiting receive if there is still something, so that a wake-up taken by a receive
+    /// that is full or gone is not lost.
+    pub(super) fn pass_on(&self) {
+        if self.bits() != 0 {
+            self.notify.notify_one();
+        }
+    }
+}
+
+fn bit(shard: u16) -> u64 {
+    1 << (shard % 64)
+}
+
+/// The signals of all clients that have received here.
+#[derive(Debug)]
+pub(super) struct ReadySignals {
+    shards: u16,
+    signals: RwLock<BTreeMap<(ClientKey, GroupId), Arc<ReadySignal>>>,
+}
+
+impl ReadySignals {
+    /// No signals yet, for so many shards.
+    pub(super) fn new(shards: u16) -> Self {
+        Self { shards, signals: RwLock::new(BTreeMap::new()) }
+    }
+
+    /// The signal of a client of a group, if it has received here.
+    pub(super) fn find(&self, client: ClientKey, group: GroupId) -> Option<Arc<ReadySignal>> {
+        let signals = self.signals.read().unwrap_or_else(PoisonError::into_inner);
+        signals.get(&(client, group)).cloned()
+    }
+
+    /// The signal of a client of a group.
+    pub(super) fn find_or_add(&self, client: ClientKey, group: GroupId) -> Arc<ReadySignal> {
+        if let Some(found) = self.find(client, group) {
+            return found;
+        }
+        let mut signals = self.signals.write().unwrap_or_else(PoisonError::into_inner);
+        let signal = signals.entry((client, group)).or_insert_with(|| {
+            let signal = ReadySignal::unknown();
+            signal.keep_shards(self.shards);
+            Arc::new(signal)
+        });
+        Arc::clone(signal)
+    }
+
+    /// Forgets the signals of a client that is gone. A later receive starts with a new one.
+    pub(super) fn forget(&self, client: ClientKey) {
+        let mut signals = self.signals.write().unwrap_or_else(PoisonError::into_inner);
+        signals.retain(|(owner, _), _| *owner != client);
+    }
+}

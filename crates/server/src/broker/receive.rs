@@ -1,0 +1,245 @@
+//! Receiving: claims what is ready, or waits for it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use litemq_domain::{
+    Claim, Claimed, ClientKey, DurationMs, Error, ErrorCode, Handle, Place, Result, Timestamp,
+};
+use litemq_storage::{ChannelRef, ReadLimit, ShardId, StoredRecord};
+use prost::Message as _;
+use tokio::time::Instant;
+
+use super::catalog::GroupEntry;
+use super::deliveries::{Deliveries, Outgoing};
+use super::limits::{PARKED_RECEIVES_MAX, RECEIVE_BYTES_MAX};
+use super::message::{Delivery, StoredMessage};
+use super::ready::ReadySignal;
+use super::request::ReceiveRequest;
+use super::shard::ShardHandle;
+use super::shard::command::{Command, Named};
+use super::{Broker, handle};
+
+/// Counts a waiting receive while it lives.
+#[derive(Debug)]
+struct Parked<'a>(&'a AtomicUsize);
+
+/// Passes a wake-up on when the receive that took it ends.
+struct PassOn(Arc<ReadySignal>);
+
+impl Broker {
+    /// Waits for messages.
+    ///
+    /// # Errors
+    /// When the group is gone, too many receives wait, or the store has failed.
+    pub async fn receive(&self, request: ReceiveRequest) -> Result<Deliveries> {
+        let group = request.group.id;
+        let entry = self.context.catalog.group_entry(group).ok_or_else(|| {
+            Error::new(ErrorCode::ConsumerGroupNotFound, "the consumer group was deleted")
+        })?;
+        let client = self.keys.client(&request.client);
+        let _parked = Parked::enter(&self.parked)?;
+        let _open = self.context.sessions.open(client);
+        let signal = self.context.signals.find_or_add(client, group);
+        let _pass_on = PassOn(Arc::clone(&signal));
+        let deadline = Instant::now() + request.wait;
+        let mut stopping = self.stopping.subscribe();
+        loop {
+            let notified = signal.notify().notified();
+            tokio::pin!(notified);
+            // Register first, then look: a flag raised after the look finds us registered.
+            notified.as_mut().enable();
+            while let Some(shard) = self.next_flagged(&signal) {
+                let deliveries = self.claim(shard, client, &request, &entry).await?;
+                if !deliveries.is_empty() {
+                    return Ok(deliveries);
+                }
+            }
+            if *stopping.borrow_and_update() {
+                return Ok(Deliveries::none(group));
+            }
+            tokio::select! {
+                biased;
+                () = &mut notified => {}
+                _ = stopping.changed() => {}
+                () = tokio::time::sleep_until(deadline) => return Ok(Deliveries::none(group)),
+            }
+        }
+    }
+
+    /// A shard that may have something, each in turn.
+    fn next_flagged(&self, signal: &ReadySignal) -> Option<u16> {
+        let bits = signal.bits();
+        if bits == 0 {
+            return None;
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % 64;
+        let from_turn = bits.rotate_right(turn as u32).trailing_zeros() as usize;
+        u16::try_from((from_turn + turn) % 64).ok()
+    }
+
+    async fn claim(
+        &self,
+        number: u16,
+        client: ClientKey,
+        request: &ReceiveRequest,
+        entry: &GroupEntry,
+    ) -> Result<Deliveries> {
+        let shard = self.shard(number)?;
+        let claim = Claim {
+            client,
+            group: request.group.id,
+            messages_max: request.messages_max,
+            per_lite_topic_max: request.per_lite_topic_max,
+            invisible: request.invisible,
+            auto_renew: request.auto_renew,
+        };
+        let claimed = shard.ask(|reply| Command::Claim(claim, reply)).await?.messages;
+        // From here on whatever is not delivered goes back when this is dropped.
+        let mut unread = Unread { shard, group: request.group.id, claims: claimed.into() };
+        let mut outgoing = VecDeque::new();
+        let mut bytes_left = RECEIVE_BYTES_MAX;
+        while let Some((channel, first, count)) = unread.next_run(number) {
+            let limit = ReadLimit { records_max: count, bytes_max: bytes_left };
+            let page = match self.context.store.read(channel, first, limit).await {
+                Ok(page) => page,
+                Err(error) => {
+                    // Its lease is the pause before it is tried again; the others go on.
+                    tracing::error!(%error, ?channel, first, "a message cannot be read");
+                    unread.claims.drain(..count).for_each(drop);
+                    continue;
+                }
+            };
+            if let Some(left) = page.first_retained {
+                let (slot, generation) = (channel.slot, channel.generation);
+                shard.tell_soon(Command::Trimmed { slot, generation, first: left });
+                unread.drop_below(count, left);
+            }
+            if page.records.is_empty() && page.first_retained.is_none() {
+                break;
+            }
+            for record in page.records {
+                bytes_left = bytes_left.saturating_sub(record.payload.len());
+                if let Some(claimed) = unread.take(record.offset) {
+                    self.prepare(number, &claimed, record, request, entry, &mut outgoing).await?;
+                }
+            }
+            if bytes_left == 0 {
+                break;
+            }
+        }
+        drop(unread);
+        Ok(Deliveries::new(request.group.id, shard.clone(), outgoing))
+    }
+
+    /// Makes a delivery of a claimed message; one that the filter does not want is settled.
+    async fn prepare(
+        &self,
+        shard: u16,
+        claimed: &Claimed,
+        record: StoredRecord,
+        request: &ReceiveRequest,
+        entry: &GroupEntry,
+        outgoing: &mut VecDeque<Outgoing>,
+    ) -> Result<()> {
+        let handle = Handle {
+            shard,
+            place: claimed.place,
+            group: request.group.id,
+            epoch: claimed.epoch,
+            visible_at: claimed.visible_at,
+        };
+        let message = StoredMessage::decode(record.payload)
+            .map_err(|error| Error::new(ErrorCode::StorageDamaged, error.to_string()))?;
+        if !request.filter.matches(message.tag.as_deref()) {
+            let named = Named { handle, lite_topic: None };
+            return self.shard(shard)?.ask(|reply| Command::Ack(named, reply)).await;
+        }
+        entry.metrics.message_out(message.body.len() as u64, u32::from(claimed.attempt));
+        outgoing.push_back(Outgoing {
+            claim: (claimed.place, claimed.epoch),
+            delivery: Delivery {
+                lite_topic: claimed.lite_topic.clone(),
+                offset: record.offset,
+                stored_at: Timestamp(record.at_ms),
+                attempt: u32::from(claimed.attempt),
+                invisible: DurationMs(claimed.visible_at.since(self.context.clock.now()).0),
+                receipt_handle: handle::to_text(&handle, &self.keys),
+                message,
+            },
+        });
+        Ok(())
+    }
+}
+
+/// Claimed messages that were not read yet; they go back when this is dropped.
+struct Unread<'a> {
+    shard: &'a ShardHandle,
+    group: litemq_domain::GroupId,
+    claims: VecDeque<Claimed>,
+}
+
+impl Unread<'_> {
+    /// The next claims that are neighbours in one lite topic: channel, first offset, count.
+    fn next_run(&self, shard: u16) -> Option<(ChannelRef, u64, usize)> {
+        let Place { slot, generation, offset } = self.claims.front()?.place;
+        let is_neighbour = |(at, claimed): &(usize, &Claimed)| {
+            claimed.place == Place { slot, generation, offset: offset + *at as u64 }
+        };
+        let count = self.claims.iter().enumerate().take_while(is_neighbour).count();
+        Some((ChannelRef { shard: ShardId(shard), slot, generation }, offset, count))
+    }
+
+    /// Takes the claim of the message at `offset`, which is the next.
+    fn take(&mut self, offset: u64) -> Option<Claimed> {
+        self.take_if(|claimed| claimed.place.offset == offset)
+    }
+
+    fn take_if(&mut self, wanted: impl Fn(&Claimed) -> bool) -> Option<Claimed> {
+        if self.claims.front().is_some_and(wanted) { self.claims.pop_front() } else { None }
+    }
+
+    /// Forgets claims of the next `count` that retention has removed.
+    fn drop_below(&mut self, count: usize, first: u64) {
+        for _ in 0..count {
+            if self.take_if(|claimed| claimed.place.offset < first).is_none() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Unread<'_> {
+    fn drop(&mut self) {
+        let left: Vec<_> = self.claims.drain(..).map(|left| (left.place, left.epoch)).collect();
+        if !left.is_empty() {
+            self.shard.tell_soon(Command::GiveBack(self.group, left));
+        }
+    }
+}
+
+impl<'a> Parked<'a> {
+    fn enter(count: &'a AtomicUsize) -> Result<Self> {
+        if count.fetch_add(1, Ordering::Relaxed) >= PARKED_RECEIVES_MAX {
+            count.fetch_sub(1, Ordering::Relaxed);
+            return Err(Error::new(
+                ErrorCode::Overloaded,
+                format!("{PARKED_RECEIVES_MAX} receives are waiting already; try again later"),
+            ));
+        }
+        Ok(Self(count))
+    }
+}
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for PassOn {
+    fn drop(&mut self) {
+        self.0.pass_on();
+    }
+}

@@ -1,0 +1,123 @@
+//! What the doors ask of the broker, and what they get.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use litemq_domain::{
+    ClientId, DurationMs, Group, GroupName, LiteTopicName, SubscriptionMode, TagFilter, Timestamp,
+    TopicName,
+};
+
+/// A topic to create.
+#[derive(Debug, Clone)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: TopicName,
+    /// How long lite topics live after their last send; `None` is for ever.
+    pub ttl: Option<DurationMs>,
+}
+
+/// A group to create.
+#[derive(Debug, Clone)]
+pub struct NewGroup {
+    /// Its name.
+    pub name: GroupName,
+    /// The parent topic it consumes.
+    pub bind: TopicName,
+    /// Whether lite topics are consumed in order.
+    pub ordered: bool,
+    /// How clients share lite topics.
+    pub mode: SubscriptionMode,
+    /// Lite topics per client; `None` is no limit.
+    pub client_quota: Option<u32>,
+    /// Delivery attempts before a message is a dead letter.
+    pub max_attempts: u16,
+}
+
+/// What to change of a group; `None` leaves it.
+#[derive(Debug, Clone, Default)]
+pub struct GroupChange {
+    /// See [`NewGroup::ordered`].
+    pub ordered: Option<bool>,
+    /// See [`NewGroup::client_quota`].
+    pub client_quota: Option<Option<u32>>,
+    /// See [`NewGroup::max_attempts`].
+    pub max_attempts: Option<u16>,
+}
+
+/// What a client does to its set of lite topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncAction {
+    /// Add these names.
+    PartialAdd,
+    /// Remove these names.
+    PartialRemove,
+    /// The set is exactly these names.
+    CompleteAdd,
+    /// The client leaves: its set is empty and its unsettled messages go back.
+    CompleteRemove,
+}
+
+/// A receive.
+#[derive(Debug, Clone)]
+pub struct ReceiveRequest {
+    /// Who asks.
+    pub client: ClientId,
+    /// For which group.
+    pub group: Arc<Group>,
+    /// At most so many messages, 1 to 32.
+    pub messages_max: usize,
+    /// At most so many messages of one lite topic; 1 for clients that do not keep the order.
+    pub per_lite_topic_max: usize,
+    /// Which messages.
+    pub filter: TagFilter,
+    /// How long nobody else gets them.
+    pub invisible: DurationMs,
+    /// Renew the lease while the client is connected.
+    pub auto_renew: bool,
+    /// How long to wait for a first message.
+    pub wait: Duration,
+}
+
+/// A receipt handle as a client sent it.
+#[derive(Debug, Clone, Copy)]
+pub struct Receipt<'a> {
+    /// The handle.
+    pub handle: &'a str,
+    /// The lite topic the client named, if it did; it must be the handle's.
+    pub lite_topic: Option<&'a str>,
+}
+
+/// One lite topic, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiteTopicInfo {
+    /// Its name.
+    pub name: LiteTopicName,
+    /// Oldest offset still stored, as far as known.
+    pub first_offset: u64,
+    /// Offset of the next message.
+    pub next_offset: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When the last message was stored.
+    pub last_send_at: Timestamp,
+    /// When it will be due for removal if nothing is sent.
+    pub expires_at: Option<Timestamp>,
+    /// Each group that has subscribers or a position.
+    pub groups: Vec<LiteGroupInfo>,
+}
+
+/// One group's view of one lite topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiteGroupInfo {
+    /// The group.
+    pub group: GroupName,
+    /// Everything below this offset is settled.
+    pub committed_offset: u64,
+    /// Messages handed out and not settled.
+    pub in_flight: u64,
+    /// Messages not handed out.
+    pub ready: u64,
+    /// Who is subscribed.
+    pub subscribers: Vec<ClientId>,
+}

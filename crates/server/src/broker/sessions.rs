@@ -1,0 +1,195 @@
+//! Who is connected. A client lives while it calls, holds a stream, or waits in a receive.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use litemq_domain::{ClientId, ClientKey, DurationMs, Timestamp};
+
+use super::clock::Clock;
+use super::identity::Keys;
+use super::limits::{DISCONNECT_GRACE, SESSION_TIMEOUT};
+
+/// A TCP connection's number, given by the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// One client.
+#[derive(Debug)]
+struct Session {
+    last_seen_ms: AtomicU64,
+    /// Telemetry streams and waiting receives.
+    open: AtomicU32,
+    /// The connection of the last call, plus one; 0 is none.
+    last_connection: AtomicU64,
+    connections: Mutex<Connections>,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    live: BTreeSet<ConnectionId>,
+    /// When the last one closed, until the client comes back or its leases were ended.
+    lost_at: Option<Timestamp>,
+}
+
+/// All clients of this node.
+#[derive(Debug)]
+pub struct Sessions {
+    clock: Clock,
+    keys: Keys,
+    sessions: RwLock<BTreeMap<ClientKey, Arc<Session>>>,
+    clients_of: Mutex<BTreeMap<ConnectionId, BTreeSet<ClientKey>>>,
+}
+
+/// Held while a client has a stream or a waiting receive open.
+#[derive(Debug)]
+pub struct OpenGuard(Arc<Session>);
+
+/// What a sweep found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Swept {
+    /// Clients whose connections are gone: their leases end.
+    pub(super) disconnected: Vec<ClientKey>,
+    /// Clients that were silent for too long: their subscriptions end as well.
+    pub(super) expired: Vec<ClientKey>,
+}
+
+impl Sessions {
+    /// Nobody yet.
+    pub(super) fn new(clock: Clock, keys: Keys) -> Self {
+        Self {
+            clock,
+            keys,
+            sessions: RwLock::new(BTreeMap::new()),
+            clients_of: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// A call of this client arrived on this connection. Called for every call.
+    pub fn seen(&self, client: &ClientId, connection: Option<ConnectionId>) {
+        self.seen_key(self.keys.client(client), connection);
+    }
+
+    pub(super) fn seen_key(&self, key: ClientKey, connection: Option<ConnectionId>) {
+        let session = self.find_or_add(key);
+        session.last_seen_ms.store(self.clock.now().0, Ordering::Relaxed);
+        let Some(connection) = connection else { return };
+        let mark = connection.0 + 1;
+        if session.last_connection.load(Ordering::Relaxed) == mark {
+            return;
+        }
+        lock(&self.clients_of).entry(connection).or_default().insert(key);
+        let mut connections = lock(&session.connections);
+        connections.live.insert(connection);
+        connections.lost_at = None;
+        session.last_connection.store(mark, Ordering::Relaxed);
+    }
+
+    /// The client's Telemetry stream is open while the guard lives.
+    pub fn telemetry_opened(&self, client: &ClientId) -> OpenGuard {
+        self.open(self.keys.client(client))
+    }
+
+    /// Something of the client is open while the guard lives.
+    pub(super) fn open(&self, key: ClientKey) -> OpenGuard {
+        let session = self.find_or_add(key);
+        session.open.fetch_add(1, Ordering::Relaxed);
+        OpenGuard(session)
+    }
+
+    /// The connection is gone; clients without another one lose their leases shortly.
+    pub fn connection_closed(&self, connection: ConnectionId) {
+        let clients = lock(&self.clients_of).remove(&connection).unwrap_or_default();
+        let now = self.clock.now();
+        for client in clients {
+            let Some(session) = self.find(client) else { continue };
+            let mut connections = lock(&session.connections);
+            connections.live.remove(&connection);
+            session.last_connection.store(0, Ordering::Relaxed);
+            if connections.live.is_empty() {
+                connections.lost_at = Some(now);
+            }
+        }
+    }
+
+    /// Whether a client's leases are renewed.
+    pub(super) fn is_connected(&self, client: ClientKey, now: Timestamp) -> bool {
+        self.find(client).is_some_and(|session| {
+            lock(&session.connections).lost_at.is_none() && session.is_alive(now)
+        })
+    }
+
+    /// Finds who has gone since the last sweep.
+    pub(super) fn sweep(&self) -> Swept {
+        let now = self.clock.now();
+        let mut swept = Swept::default();
+        let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+        for (key, session) in sessions.iter() {
+            if session.take_lost(now) {
+                swept.disconnected.push(*key);
+            }
+            if !session.is_alive(now) {
+                swept.expired.push(*key);
+            }
+        }
+        swept
+    }
+
+    /// Forgets a client.
+    pub(super) fn forget(&self, client: ClientKey) {
+        let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        sessions.remove(&client);
+    }
+
+    fn find(&self, key: ClientKey) -> Option<Arc<Session>> {
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+
+    fn find_or_add(&self, key: ClientKey) -> Arc<Session> {
+        if let Some(found) = self.find(key) {
+            return found;
+        }
+        let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        let session = sessions.entry(key).or_insert_with(|| {
+            Arc::new(Session {
+                last_seen_ms: AtomicU64::new(self.clock.now().0),
+                open: AtomicU32::new(0),
+                last_connection: AtomicU64::new(0),
+                connections: Mutex::default(),
+            })
+        });
+        Arc::clone(session)
+    }
+}
+
+impl Session {
+    fn is_alive(&self, now: Timestamp) -> bool {
+        let last_seen = Timestamp(self.last_seen_ms.load(Ordering::Relaxed));
+        self.open.load(Ordering::Relaxed) > 0 || now.since(last_seen) < ms(SESSION_TIMEOUT)
+    }
+
+    /// Whether the client has been without a connection for longer than the grace; told once.
+    fn take_lost(&self, now: Timestamp) -> bool {
+        let mut connections = lock(&self.connections);
+        let lost = connections.lost_at.is_some_and(|at| now.since(at) >= ms(DISCONNECT_GRACE));
+        if lost {
+            // Far ahead: gone until it calls again, and not told twice.
+            connections.lost_at = Some(Timestamp(u64::MAX));
+        }
+        lost
+    }
+}
+
+impl Drop for OpenGuard {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn ms(span: std::time::Duration) -> DurationMs {
+    DurationMs(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,100 @@
+//! Copies a message to the dead letters: reads it, marks where it came from, hands it back to its
+//! shard.
+
+use std::sync::Arc;
+
+use litemq_domain::{Burial, Error, ErrorCode, GroupId, Result};
+use litemq_storage::{ChannelRef, ReadLimit, ShardId};
+use prost::Message as _;
+use tokio::sync::{mpsc, oneshot};
+
+use super::actor::ActorContext;
+use super::command::Command;
+use super::stopped;
+use crate::broker::durability::error_of;
+use crate::broker::message::{DeadLetterOrigin, StoredMessage};
+
+/// Dead-letters a message in the background. If that fails the message is tried again after its
+/// next hand-out.
+pub(super) fn start(
+    burial: Burial,
+    shard: u16,
+    context: &Arc<ActorContext>,
+    shard_commands: mpsc::WeakSender<Command>,
+) {
+    let context = Arc::clone(context);
+    tokio::spawn(async move {
+        let Some(commands) = shard_commands.upgrade() else { return };
+        if let Err(error) = bury(burial, shard, &context, &commands).await {
+            tracing::warn!(%error, "a dead letter was not stored; it will be tried again");
+        }
+    });
+}
+
+/// Copies the message and hands the copy to its shard.
+pub(super) async fn bury(
+    burial: Burial,
+    shard: u16,
+    context: &ActorContext,
+    commands: &mpsc::Sender<Command>,
+) -> Result<()> {
+    let place = burial.place;
+    match copy_of(&burial, shard, context).await {
+        Ok(Copy::Message(payload)) => {
+            let (reply, buried) = oneshot::channel();
+            tell(commands, Command::Bury { burial, payload, reply }).await?;
+            buried.await.map_err(|_| stopped())??;
+            context.catalog.dead_lettered(burial.group);
+            Ok(())
+        }
+        Ok(Copy::Gone { first }) => {
+            let (slot, generation) = (place.slot, place.generation);
+            tell(commands, Command::Trimmed { slot, generation, first }).await
+        }
+        Err(error) => {
+            tell(commands, Command::BurialFailed(burial)).await?;
+            Err(error)
+        }
+    }
+}
+
+async fn tell(commands: &mpsc::Sender<Command>, command: Command) -> Result<()> {
+    commands.send(command).await.map_err(|_| stopped())
+}
+
+enum Copy {
+    /// The message with its origin.
+    Message(bytes::Bytes),
+    /// Retention was faster; the oldest message left.
+    Gone { first: u64 },
+}
+
+/// The message with its origin, as it is stored with the dead letters.
+async fn copy_of(burial: &Burial, shard: u16, context: &ActorContext) -> Result<Copy> {
+    let place = burial.place;
+    let channel =
+        ChannelRef { shard: ShardId(shard), slot: place.slot, generation: place.generation };
+    let limit = ReadLimit { records_max: 1, bytes_max: 0 };
+    let page =
+        context.store.read(channel, place.offset, limit).await.map_err(|error| error_of(&error))?;
+    let found = page.records.into_iter().next().filter(|record| record.offset == place.offset);
+    let Some(record) = found else {
+        return Ok(Copy::Gone { first: page.first_retained.unwrap_or(place.offset + 1) });
+    };
+    let mut message = StoredMessage::decode(record.payload)
+        .map_err(|error| Error::new(ErrorCode::StorageDamaged, error.to_string()))?;
+    message.dead_letter = Some(DeadLetterOrigin {
+        topic: origin(burial.group, context),
+        message_id: message.message_id.clone(),
+        offset: place.offset,
+        attempts: u32::from(burial.attempts),
+    });
+    Ok(Copy::Message(message.encode_to_vec().into()))
+}
+
+/// The topic a group consumes.
+fn origin(group: GroupId, context: &ActorContext) -> String {
+    let group = context.catalog.group_by_id(group);
+    let topic = group.and_then(|group| context.catalog.topic_by_id(group.topic));
+    topic.map(|topic| topic.name.to_string()).unwrap_or_default()
+}

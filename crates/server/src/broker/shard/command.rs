@@ -1,0 +1,134 @@
+//! What reaches a shard's actor, and the replies that wait for durability.
+
+use std::sync::Arc;
+
+use litemq_domain::{
+    Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Group, GroupId, Handle,
+    LiteTopicName, LiteView, Place, Result, Send, SendOutcome, ShardCounts, SyncOutcome, Topic,
+    TopicId,
+};
+use tokio::sync::oneshot;
+
+use crate::broker::SyncAction;
+
+/// Everything a shard's actor can be asked.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Store a message.
+    Send(Send, Reply<SendOutcome>),
+    /// Hand out messages.
+    Claim(Claim, Reply<ClaimOutcome>),
+    /// Settle a message.
+    Ack(Named, Reply<()>),
+    /// Change when a message is visible again.
+    ChangeInvisible {
+        /// Which.
+        named: Named,
+        /// How long from now.
+        invisible: DurationMs,
+        /// For the whole hand-out, without counting an attempt.
+        suspend: bool,
+        /// The handle to use from now on.
+        reply: Reply<Handle>,
+    },
+    /// Hold a message back to dead-letter it.
+    BeginBurial(Named, Reply<Option<Burial>>),
+    /// Store a dead letter's copy and settle the message.
+    Bury {
+        /// Which.
+        burial: Burial,
+        /// The copy.
+        payload: bytes::Bytes,
+        /// When durable.
+        reply: Reply<()>,
+    },
+    /// A dead letter's copy could not be made.
+    BurialFailed(Burial),
+    /// Messages that did not reach the client.
+    GiveBack(GroupId, Vec<(Place, u32)>),
+    /// Change a client's subscriptions.
+    Sync(Sync, Reply<SyncOutcome>),
+    /// How many of these names a client does not have.
+    CountNew(ClientKey, GroupId, Vec<LiteTopicName>, Reply<u64>),
+    /// End what a client holds.
+    ReleaseClient {
+        /// Who.
+        client: ClientKey,
+        /// Leave leases whose duration the client chose.
+        renewed_only: bool,
+    },
+    /// Messages of a lite topic are gone by retention.
+    Trimmed {
+        /// The slot.
+        slot: u32,
+        /// Its life.
+        generation: u32,
+        /// The oldest message that is left.
+        first: u64,
+    },
+    /// A topic was created or changed.
+    SetTopic(Arc<Topic>),
+    /// A topic was deleted.
+    RemoveTopic(TopicId),
+    /// A group was created or changed.
+    SetGroup(Arc<Group>),
+    /// A group was deleted.
+    RemoveGroup(GroupId),
+    /// Remove a lite topic.
+    RemoveLite(TopicId, LiteTopicName, Reply<()>),
+    /// Describe a lite topic.
+    Describe(TopicId, LiteTopicName, Reply<Option<LiteView>>),
+    /// List lite topics.
+    List {
+        /// Of which topic.
+        topic: TopicId,
+        /// With this prefix.
+        prefix: String,
+        /// After this name.
+        after: Option<String>,
+        /// At most so many.
+        max: usize,
+        /// In the order of their names.
+        reply: Reply<Vec<LiteView>>,
+    },
+    /// How much is there.
+    Counts(Reply<ShardCounts>),
+    /// A piece of the shard's state, from this slot on.
+    Snapshot(u32, Reply<SnapshotPiece>),
+}
+
+/// A handle, and the lite topic that the client says it is of.
+#[derive(Debug)]
+pub(crate) struct Named {
+    /// The handle.
+    pub(crate) handle: Handle,
+    /// The name, if the client gave one.
+    pub(crate) lite_topic: Option<String>,
+}
+
+/// A change of a client's subscriptions in one shard.
+#[derive(Debug)]
+pub(crate) struct Sync {
+    /// Who.
+    pub(crate) client: ClientId,
+    /// Its key.
+    pub(crate) key: ClientKey,
+    /// For which group.
+    pub(crate) group: GroupId,
+    /// What.
+    pub(crate) action: SyncAction,
+    /// The names that belong to this shard.
+    pub(crate) names: Vec<LiteTopicName>,
+}
+
+/// Keys and values of some slots.
+#[derive(Debug, Default)]
+pub(crate) struct SnapshotPiece {
+    /// What they hold.
+    pub(crate) records: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where the next piece starts; `None` at the end.
+    pub(crate) next: Option<u32>,
+}
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;

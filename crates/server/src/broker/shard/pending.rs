@@ -1,0 +1,105 @@
+//! Replies that wait until what they were computed from is durable.
+
+use std::collections::VecDeque;
+
+use litemq_domain::{
+    Burial, ClaimOutcome, Error, GroupId, Handle, LiteView, Place, Result, SendOutcome,
+    ShardCounts, SyncOutcome,
+};
+use litemq_storage::Lsn;
+use tokio::sync::oneshot;
+
+use super::command::{Reply, SnapshotPiece};
+
+/// An answer that is ready but for its durability.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Send(Reply<SendOutcome>, Result<SendOutcome>),
+    Claim(GroupId, Reply<ClaimOutcome>, Result<ClaimOutcome>),
+    Done(Reply<()>, Result<()>),
+    Handle(Reply<Handle>, Result<Handle>),
+    Burial(Reply<Option<Burial>>, Result<Option<Burial>>),
+    Sync(Reply<SyncOutcome>, Result<SyncOutcome>),
+    Count(Reply<u64>, u64),
+    View(Reply<Option<LiteView>>, Option<LiteView>),
+    Views(Reply<Vec<LiteView>>, Vec<LiteView>),
+    Counts(Reply<ShardCounts>, ShardCounts),
+    Snapshot(Reply<SnapshotPiece>, SnapshotPiece),
+}
+
+/// A claim whose client is gone: to be given back.
+pub(super) type Orphan = (GroupId, Vec<(Place, u32)>);
+
+impl Answer {
+    /// Gives the answer. A claim that nobody waits for any more comes back.
+    fn give(self) -> Option<Orphan> {
+        match self {
+            Self::Send(reply, answer) => give(reply, answer),
+            Self::Claim(group, reply, answer) => {
+                let unheard = reply.send(answer).err()?.ok()?;
+                let messages = unheard.messages.iter().map(|m| (m.place, m.epoch)).collect();
+                return Some((group, messages));
+            }
+            Self::Done(reply, answer) => give(reply, answer),
+            Self::Handle(reply, answer) => give(reply, answer),
+            Self::Burial(reply, answer) => give(reply, answer),
+            Self::Sync(reply, answer) => give(reply, answer),
+            Self::Count(reply, answer) => give(reply, Ok(answer)),
+            Self::View(reply, answer) => give(reply, Ok(answer)),
+            Self::Views(reply, answer) => give(reply, Ok(answer)),
+            Self::Counts(reply, answer) => give(reply, Ok(answer)),
+            Self::Snapshot(reply, answer) => give(reply, Ok(answer)),
+        }
+        None
+    }
+
+    /// Gives an error instead.
+    fn refuse(self, error: Error) {
+        match self {
+            Self::Send(reply, _) => give(reply, Err(error)),
+            Self::Claim(_, reply, _) => give(reply, Err(error)),
+            Self::Done(reply, _) => give(reply, Err(error)),
+            Self::Handle(reply, _) => give(reply, Err(error)),
+            Self::Burial(reply, _) => give(reply, Err(error)),
+            Self::Sync(reply, _) => give(reply, Err(error)),
+            Self::Count(reply, _) => give(reply, Err(error)),
+            Self::View(reply, _) => give(reply, Err(error)),
+            Self::Views(reply, _) => give(reply, Err(error)),
+            Self::Counts(reply, _) => give(reply, Err(error)),
+            Self::Snapshot(reply, _) => give(reply, Err(error)),
+        }
+    }
+}
+
+/// Answers in the order of what they wait for.
+#[derive(Debug, Default)]
+pub(super) struct PendingAnswers(VecDeque<(Lsn, Answer)>);
+
+impl PendingAnswers {
+    pub(super) fn push(&mut self, after: Lsn, answer: Answer) {
+        self.0.push_back((after, answer));
+    }
+
+    /// Gives every answer whose batch is durable; claims that nobody waits for come back.
+    pub(super) fn release(&mut self, durable: Lsn) -> Vec<Orphan> {
+        let mut orphans = Vec::new();
+        while self.0.front().is_some_and(|(after, _)| *after <= durable) {
+            if let Some((_, answer)) = self.0.pop_front() {
+                orphans.extend(answer.give());
+            }
+        }
+        orphans
+    }
+
+    /// Refuses everything: it will never be durable.
+    pub(super) fn refuse_all(&mut self, error: &Error) {
+        for (_, answer) in self.0.drain(..) {
+            answer.refuse(error.clone());
+        }
+    }
+}
+
+/// The asker may have gone away; then nobody needs the answer.
+fn give<T>(reply: oneshot::Sender<Result<T>>, answer: Result<T>) {
+    drop(reply.send(answer));
+}

@@ -1,0 +1,148 @@
+//! What runs beside the requests: sessions that end, checkpoints, retention.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use litemq_domain::{Error, ErrorCode, Result};
+use litemq_storage::{CheckpointWriter, ShardId, StoreError};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::Broker;
+use super::admin::{put, put_counters, put_group, put_topic};
+use super::durability::error_of;
+use super::limits::{SESSION_SWEEP_INTERVAL, UPKEEP_INTERVAL};
+use super::shard::command::Command;
+
+impl Broker {
+    /// Ends sessions of clients that are gone, until the broker stops.
+    pub async fn watch_sessions(self: Arc<Self>) {
+        let mut ticks = interval(SESSION_SWEEP_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stopping = self.stopping.subscribe();
+        loop {
+            tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                _ = ticks.tick() => {}
+            }
+            if let Err(error) = self.sweep_sessions().await {
+                tracing::warn!(%error, "sessions could not be ended; they will be tried again");
+            }
+        }
+    }
+
+    async fn sweep_sessions(&self) -> Result<()> {
+        let swept = self.context.sessions.sweep();
+        for client in swept.disconnected {
+            tracing::debug!(client = client.0, "a client has lost its connections");
+            self.tell_shards(|| Command::ReleaseClient { client, renewed_only: true }).await?;
+        }
+        for client in swept.expired {
+            tracing::info!(client = client.0, "a client was silent for too long; its session ends");
+            self.end_client(client).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes checkpoints and applies retention, until the broker stops.
+    pub async fn keep_up(self: Arc<Self>) {
+        let mut ticks = interval(UPKEEP_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stopping = self.stopping.subscribe();
+        let mut last = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                _ = ticks.tick() => {}
+            }
+            let log_bytes = self.context.store.usage().log_bytes_since_checkpoint;
+            let due = last.elapsed() >= self.options.checkpoint_interval && log_bytes > 0;
+            if due || log_bytes >= self.options.checkpoint_log_bytes {
+                last = Instant::now();
+                if let Err(error) = self.checkpoint().await {
+                    tracing::warn!(%error, "a checkpoint failed; the log is kept and it is tried again");
+                }
+            }
+            self.apply_retention().await;
+        }
+    }
+
+    async fn apply_retention(&self) {
+        let keep_ms = u64::try_from(self.options.retention.as_millis()).unwrap_or(u64::MAX);
+        let before = self.now().0.saturating_sub(keep_ms);
+        let store = Arc::clone(&self.context.store);
+        match tokio::task::spawn_blocking(move || store.retain_after(before)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "retention could not be applied"),
+            Err(error) => tracing::warn!(%error, "retention was interrupted"),
+        }
+    }
+
+    /// Writes the whole state beside the log, so that the next start replays only what follows.
+    ///
+    /// # Errors
+    /// When the store cannot write it; the log stays as it is.
+    pub async fn checkpoint(&self) -> Result<()> {
+        let started = Instant::now();
+        let writer = self.begin_checkpoint().await?;
+        let mut writer = writer;
+        for (number, shard) in self.shards.iter().enumerate() {
+            let id = ShardId(u16::try_from(number).unwrap_or(u16::MAX));
+            let mut next = Some(0);
+            while let Some(from) = next {
+                let piece = shard.ask(|reply| Command::Snapshot(from, reply)).await?;
+                next = piece.next;
+                writer = write_off_thread(writer, id, piece.records).await?;
+            }
+        }
+        writer.finish().await.map_err(|error| error_of(&error))?;
+        tracing::info!(took = ?rounded(started.elapsed()), "wrote a checkpoint");
+        Ok(())
+    }
+
+    /// Starts a checkpoint with the catalog. No change of the catalog may fall between the start
+    /// and the copy: it would be in neither.
+    async fn begin_checkpoint(&self) -> Result<Box<dyn CheckpointWriter>> {
+        let counters = self.counters.lock().await;
+        let writer = self.context.store.begin_checkpoint().map_err(|error| error_of(&error))?;
+        let mut ops = vec![
+            put_counters(*counters),
+            put(
+                litemq_domain::persisted::identity_key(),
+                litemq_domain::persisted::identity_value(self.identity()),
+            ),
+        ];
+        ops.extend(self.context.catalog.topics().iter().map(|topic| put_topic(topic)));
+        ops.extend(self.context.catalog.groups().iter().map(|group| put_group(group)));
+        let records = ops
+            .into_iter()
+            .filter_map(|op| match op {
+                litemq_storage::Op::Put { key, value, .. } => Some((key.to_vec(), value.to_vec())),
+                _ => None,
+            })
+            .collect();
+        write_off_thread(writer, super::admin::CATALOG, records).await
+    }
+}
+
+async fn write_off_thread(
+    mut writer: Box<dyn CheckpointWriter>,
+    shard: ShardId,
+    records: Vec<(Vec<u8>, Vec<u8>)>,
+) -> Result<Box<dyn CheckpointWriter>> {
+    let written = tokio::task::spawn_blocking(move || {
+        for (key, value) in &records {
+            writer.put(shard, key, value)?;
+        }
+        Ok::<_, StoreError>(writer)
+    });
+    match written.await {
+        Ok(written) => written.map_err(|error| error_of(&error)),
+        Err(error) => Err(Error::new(ErrorCode::Internal, error.to_string())),
+    }
+}
+
+fn rounded(span: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
