@@ -4,7 +4,8 @@ use std::io::Write;
 
 use super::CliError;
 use super::args::ServeArgs;
-use crate::config::{Config, Flags, Loaded, Sources, load};
+use crate::boot;
+use crate::config::{Flags, Loaded, Sources, load};
 use crate::observe::init_logging;
 
 /// Prints the configuration, or serves until told to stop.
@@ -34,9 +35,5 @@ fn serve(loaded: Loaded) -> Result<(), CliError> {
         .enable_all()
         .build()
         .map_err(|error| failed(&error))?;
-    runtime.block_on(run_node(loaded.config)).map_err(|error| failed(&error))
-}
-
-async fn run_node(config: Config) -> Result<(), String> {
-    Err(format!("nothing serves {} in this build", config.listen))
+    runtime.block_on(boot::serve(loaded.config)).map_err(|error| failed(&error))
 }

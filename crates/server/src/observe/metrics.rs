@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use litemq_domain::{ErrorCode, GroupName, TopicName};
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -27,9 +26,6 @@ pub struct Metrics {
     topics: TopicFamilies,
     groups: GroupFamilies,
     errors: BTreeMap<ErrorCode, Counter>,
-    syncs: Counter,
-    sync_seconds: Histogram,
-    synced_bytes: Counter,
 }
 
 /// The counters of one topic. A clone counts into the same counters.
@@ -70,14 +66,9 @@ impl Metrics {
         let errors = ErrorCode::ALL.into_iter();
         let errors = errors.map(|code| (code, by_code.get_or_create_owned(&CodeLabel(code))));
         let errors = errors.collect();
-        let syncs = registered(&mut registry, names::SYNCS, Counter::default());
-        // 50 microseconds to 1.6 seconds.
-        let sync_seconds = Histogram::new(exponential_buckets(0.000_05, 2.0, 16));
-        let sync_seconds = registered(&mut registry, names::SYNC_SECONDS, sync_seconds);
-        let synced_bytes = registered(&mut registry, names::SYNCED_BYTES, Counter::default());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register(names::BUILD.name, names::BUILD.help, build);
-        Self { registry, topics, groups, errors, syncs, sync_seconds, synced_bytes }
+        Self { registry, topics, groups, errors }
     }
 
     /// The counters of a topic, to be kept beside it.
@@ -105,13 +96,6 @@ impl Metrics {
         if let Some(counter) = self.errors.get(&code) {
             counter.inc();
         }
-    }
-
-    /// The log was synced.
-    pub fn synced(&self, took: Duration, bytes: u64) {
-        self.syncs.inc();
-        self.sync_seconds.observe(took.as_secs_f64());
-        self.synced_bytes.inc_by(bytes);
     }
 
     /// Everything in the OpenMetrics text format.

@@ -34,32 +34,23 @@ pub(super) const LITE_CREATED: Name =
 pub(super) const LITE_REMOVED: Name =
     name("litemq_lite_topics_removed", "Lite topics that expired or were deleted, by topic");
 pub(super) const ERRORS: Name = name("litemq_errors", "Refused and failed requests, by error code");
-pub(super) const SYNCS: Name = name("litemq_storage_syncs", "Syncs of the log to the disk");
-pub(super) const SYNC_SECONDS: Name =
-    name("litemq_storage_sync_seconds", "Time that one sync of the log took, seconds");
-pub(super) const SYNCED_BYTES: Name =
-    name("litemq_storage_synced_bytes", "Log bytes made durable by syncs");
 pub(super) const BUILD: Name = name("litemq_build", "The running version");
 
 // Read when asked.
 pub(super) const UP: Name = name("rocketmq_proxy_up", "1 while requests can be served");
 pub(super) const TOPICS: Name = name("rocketmq_topic_number", "Topics");
 pub(super) const GROUPS: Name = name("rocketmq_consumer_group_number", "Consumer groups");
-pub(super) const PRODUCERS: Name =
-    name("rocketmq_producer_connections", "Producers that are connected");
 pub(super) const CONSUMERS: Name =
-    name("rocketmq_consumer_connections", "Consumers that are connected, by topic and group");
+    name("rocketmq_consumer_connections", "Clients subscribed to a lite topic, by topic and group");
 pub(super) const IN_FLIGHT: Name = name(
     "rocketmq_consumer_inflight_messages",
     "Messages handed out and not settled, by topic and group",
 );
-pub(super) const READY: Name =
-    name("rocketmq_consumer_ready_messages", "Messages not handed out yet, by topic and group");
 pub(super) const STORAGE_SIZE: Name = name("rocketmq_storage_size", "Bytes on the disk");
 pub(super) const FLUSH_BEHIND: Name =
     name("rocketmq_storage_flush_behind_bytes", "Bytes that wait for a sync");
 pub(super) const LITE_LIVE: Name = name("litemq_lite_topics", "Lite topics alive, by topic");
-pub(super) const SUBSCRIPTIONS: Name =
-    name("litemq_subscriptions", "Lite topics subscribed to, summed over clients, by group");
-pub(super) const CONNECTIONS: Name = name("litemq_connections", "Open gRPC connections");
 pub(super) const PARKED: Name = name("litemq_parked_receives", "Receives that wait for a message");
+pub(super) const SYNCS: Name = name("litemq_storage_syncs", "Syncs of the log to the disk");
+pub(super) const CHECKPOINT_BEHIND: Name =
+    name("litemq_storage_checkpoint_behind_bytes", "Log bytes that a restart now would replay");

@@ -1,6 +1,7 @@
 //! Gauges, read from the broker when somebody asks.
 
 use litemq_domain::{GroupName, TopicName};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -8,7 +9,7 @@ use prometheus_client::registry::Registry;
 use super::metrics::{GroupLabels, TopicLabel, registered};
 use super::names::{self, Name};
 
-/// The state of a node at one moment. `None` is not known and not shown.
+/// The state of a node at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Whether requests can be served.
@@ -17,16 +18,16 @@ pub struct Snapshot {
     pub topics: Vec<TopicGauges>,
     /// Each group.
     pub groups: Vec<GroupGauges>,
-    /// Producers that are connected.
-    pub producers: Option<u64>,
-    /// Open gRPC connections.
-    pub connections: Option<u64>,
     /// Receives that wait for a message.
-    pub parked_receives: Option<u64>,
+    pub parked_receives: u64,
     /// Bytes on the disk.
-    pub storage_bytes: Option<u64>,
+    pub storage_bytes: u64,
     /// Bytes that wait for a sync.
-    pub unsynced_bytes: Option<u64>,
+    pub unsynced_bytes: u64,
+    /// Syncs since the start.
+    pub syncs: u64,
+    /// Log bytes written since the last checkpoint.
+    pub log_bytes_since_checkpoint: u64,
 }
 
 /// One topic.
@@ -38,36 +39,31 @@ pub struct TopicGauges {
     pub lite_topics: u64,
 }
 
-/// One group. `None` is not known and not shown.
+/// One group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupGauges {
     /// The parent topic.
     pub topic: TopicName,
     /// The group.
     pub group: GroupName,
-    /// Consumers that are connected.
-    pub consumers: Option<u64>,
-    /// Lite topics subscribed to, summed over clients.
-    pub subscriptions: Option<u64>,
+    /// Clients that are subscribed to at least one lite topic.
+    pub consumers: u64,
     /// Messages handed out and not settled.
-    pub in_flight: Option<u64>,
-    /// Messages not handed out yet.
-    pub ready: Option<u64>,
+    pub in_flight: u64,
 }
 
 impl Snapshot {
     /// The gauges as metrics.
     pub(super) fn registry(&self) -> Registry {
         let mut registry = Registry::default();
-        let count = |items: usize| Some(u64::try_from(items).unwrap_or(u64::MAX));
-        gauge(&mut registry, names::UP, Some(u64::from(self.up)));
-        gauge(&mut registry, names::TOPICS, count(self.topics.len()));
-        gauge(&mut registry, names::GROUPS, count(self.groups.len()));
-        gauge(&mut registry, names::PRODUCERS, self.producers);
-        gauge(&mut registry, names::CONNECTIONS, self.connections);
+        gauge(&mut registry, names::UP, u64::from(self.up));
+        gauge(&mut registry, names::TOPICS, self.topics.len() as u64);
+        gauge(&mut registry, names::GROUPS, self.groups.len() as u64);
         gauge(&mut registry, names::PARKED, self.parked_receives);
         gauge(&mut registry, names::STORAGE_SIZE, self.storage_bytes);
         gauge(&mut registry, names::FLUSH_BEHIND, self.unsynced_bytes);
+        gauge(&mut registry, names::CHECKPOINT_BEHIND, self.log_bytes_since_checkpoint);
+        registered(&mut registry, names::SYNCS, Counter::<u64>::default()).inc_by(self.syncs);
 
         let lite: Family<TopicLabel, Gauge> =
             registered(&mut registry, names::LITE_LIVE, Family::default());
@@ -75,33 +71,21 @@ impl Snapshot {
             let label = TopicLabel(row.topic.clone());
             lite.get_or_create(&label).set(gauge_value(row.lite_topics));
         }
-        self.by_group(&mut registry, names::CONSUMERS, |row| row.consumers);
-        self.by_group(&mut registry, names::SUBSCRIPTIONS, |row| row.subscriptions);
-        self.by_group(&mut registry, names::IN_FLIGHT, |row| row.in_flight);
-        self.by_group(&mut registry, names::READY, |row| row.ready);
-        registry
-    }
-
-    fn by_group(
-        &self,
-        registry: &mut Registry,
-        name: Name,
-        value: fn(&GroupGauges) -> Option<u64>,
-    ) {
-        let family: Family<GroupLabels, Gauge> = registered(registry, name, Family::default());
+        let consumers: Family<GroupLabels, Gauge> =
+            registered(&mut registry, names::CONSUMERS, Family::default());
+        let in_flight: Family<GroupLabels, Gauge> =
+            registered(&mut registry, names::IN_FLIGHT, Family::default());
         for row in &self.groups {
-            if let Some(value) = value(row) {
-                let labels = GroupLabels { topic: row.topic.clone(), group: row.group.clone() };
-                family.get_or_create(&labels).set(gauge_value(value));
-            }
+            let labels = GroupLabels { topic: row.topic.clone(), group: row.group.clone() };
+            consumers.get_or_create(&labels).set(gauge_value(row.consumers));
+            in_flight.get_or_create(&labels).set(gauge_value(row.in_flight));
         }
+        registry
     }
 }
 
-fn gauge(registry: &mut Registry, name: Name, value: Option<u64>) {
-    if let Some(value) = value {
-        registered(registry, name, Gauge::<i64>::default()).set(gauge_value(value));
-    }
+fn gauge(registry: &mut Registry, name: Name, value: u64) {
+    registered(registry, name, Gauge::<i64>::default()).set(gauge_value(value));
 }
 
 fn gauge_value(value: u64) -> i64 {
@@ -114,28 +98,27 @@ mod tests {
     use crate::observe::Metrics;
 
     #[test]
-    fn what_is_not_known_is_not_shown() {
+    fn gauges_carry_topic_and_group() {
         let snapshot = Snapshot {
             up: true,
+            syncs: 7,
             groups: vec![GroupGauges {
                 topic: TopicName::new("chat").unwrap(),
                 group: GroupName::new("bots").unwrap(),
-                consumers: Some(3),
-                subscriptions: None,
-                in_flight: None,
-                ready: None,
+                consumers: 3,
+                in_flight: 2,
             }],
             ..Snapshot::default()
         };
         let text = Metrics::new().render(&snapshot).unwrap();
-        assert!(text.contains("rocketmq_proxy_up 1\n"), "{text}");
-        assert!(text.contains("rocketmq_consumer_group_number 1\n"), "{text}");
-        assert!(
-            text.contains(
-                "rocketmq_consumer_connections{topic=\"chat\",consumer_group=\"bots\"} 3\n"
-            )
-        );
-        assert!(!text.contains("rocketmq_storage_size"), "{text}");
-        assert!(!text.contains("litemq_subscriptions{"), "{text}");
+        for line in [
+            "rocketmq_proxy_up 1",
+            "rocketmq_consumer_group_number 1",
+            "rocketmq_consumer_connections{topic=\"chat\",consumer_group=\"bots\"} 3",
+            "rocketmq_consumer_inflight_messages{topic=\"chat\",consumer_group=\"bots\"} 2",
+            "litemq_storage_syncs_total 7",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in:\n{text}");
+        }
     }
 }

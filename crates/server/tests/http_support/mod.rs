@@ -20,22 +20,22 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
-pub const MESSAGES: &str = "/api/v1/topics/chat/lite/s1/messages";
+pub(crate) const MESSAGES: &str = "/api/v1/topics/chat/lite/s1/messages";
 
 /// The HTTP door of a fresh broker, without a socket.
-pub struct Door {
+pub(crate) struct Door {
     router: Router,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) text: String,
 }
 
 impl Door {
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let metrics = Arc::new(Metrics::new());
         let broker = broker(Arc::clone(&metrics)).await;
         let hosts = AllowedHosts::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Vec::new());
@@ -43,7 +43,7 @@ impl Door {
     }
 
     /// The same with topic `chat` and group `bots`.
-    pub async fn with_chat() -> Self {
+    pub(crate) async fn with_chat() -> Self {
         let door = Self::open().await;
         let topic = r#"{"name":"chat","ttl":"30m"}"#;
         assert_eq!(door.post("/api/v1/topics", topic).await.status, StatusCode::CREATED);
@@ -52,23 +52,23 @@ impl Door {
         door
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(request(Method::GET, path, Body::empty())).await
     }
 
-    pub async fn post(&self, path: &str, json: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, json: &str) -> Answer {
         self.ask(request(Method::POST, path, Body::from(json.to_owned()))).await
     }
 
-    pub async fn patch(&self, path: &str, json: &str) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, json: &str) -> Answer {
         self.ask(request(Method::PATCH, path, Body::from(json.to_owned()))).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.ask(request(Method::DELETE, path, Body::empty())).await
     }
 
-    pub async fn ask(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -77,12 +77,12 @@ impl Door {
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
     /// The answer is this refusal.
-    pub fn is_refused(&self, status: u16, code: &str, rocketmq: i32) -> String {
+    pub(crate) fn is_refused(&self, status: u16, code: &str, rocketmq: i32) -> String {
         let json = self.json();
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         assert_eq!(json["error"]["code"], code, "{self:?}");
@@ -92,7 +92,7 @@ impl Answer {
 }
 
 /// A request as a client on the same machine sends it.
-pub fn request(method: Method, path: &str, body: Body) -> Request<Body> {
+pub(crate) fn request(method: Method, path: &str, body: Body) -> Request<Body> {
     Request::builder()
         .method(method)
         .uri(path)
@@ -103,18 +103,18 @@ pub fn request(method: Method, path: &str, body: Body) -> Request<Body> {
 }
 
 /// Connections of a served door.
-pub const CONNECTIONS_MAX: usize = 4;
+pub(crate) const CONNECTIONS_MAX: usize = 4;
 
 /// The HTTP door of a fresh broker on a port of its own, until dropped.
-pub struct Served {
-    pub address: SocketAddr,
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
     switch: StopSwitch,
     task: JoinHandle<std::io::Result<()>>,
     runtime: Runtime,
 }
 
 impl Served {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let runtime = Runtime::new().unwrap();
         let (switch, stopping) = stop_switch();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -129,14 +129,14 @@ impl Served {
     }
 
     /// Stops, and returns when the door is closed.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         self.switch.stop();
         self.runtime.block_on(self.task).unwrap().unwrap();
     }
 }
 
 /// A fresh broker that keeps everything in memory.
-pub async fn broker(metrics: Arc<Metrics>) -> Arc<Broker> {
+pub(crate) async fn broker(metrics: Arc<Metrics>) -> Arc<Broker> {
     let store = Arc::new(MemoryStore::new());
     Broker::open(store, BrokerOptions::default(), metrics).await.unwrap()
 }

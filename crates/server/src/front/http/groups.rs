@@ -1,5 +1,7 @@
 //! `/api/v1/groups`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,7 +10,7 @@ use litemq_domain::{Group, GroupName, SubscriptionMode, TopicName, check_max_att
 
 use super::App;
 use super::model::{ErrorView, GroupChangeForm, GroupList, GroupView, NewGroupForm};
-use super::reply::{Form, Refusal, Reply, Segments};
+use super::reply::{Form, Refusal, Reply, Segments, to_the_end};
 use crate::broker::{GroupChange, NewGroup};
 use crate::config::ORDERED_DEFAULT;
 use crate::config::units::{format_time, quota_from_number, quota_number};
@@ -38,7 +40,8 @@ pub(super) async fn create(
         client_quota: quota(form.client_quota)?.unwrap_or(Some(CLIENT_QUOTA_DEFAULT)),
         max_attempts,
     };
-    let group = app.broker.create_group(new).await?;
+    let broker = Arc::clone(&app.broker);
+    let group = to_the_end(async move { broker.create_group(new).await }).await?;
     Ok((StatusCode::CREATED, Json(view(&app, &group))))
 }
 
@@ -67,7 +70,8 @@ pub(super) async fn update(
     let client_quota = quota(form.client_quota)?;
     let GroupChangeForm { ordered, max_attempts, .. } = form;
     let change = GroupChange { ordered, client_quota, max_attempts };
-    let group = app.broker.update_group(&name, change).await?;
+    let broker = Arc::clone(&app.broker);
+    let group = to_the_end(async move { broker.update_group(&name, change).await }).await?;
     Ok(Json(view(&app, &group)))
 }
 
@@ -79,7 +83,7 @@ pub(super) async fn delete(
     State(app): State<App>,
     Segments(name): Segments<String>,
 ) -> Reply<StatusCode> {
-    app.broker.delete_group(&name).await?;
+    to_the_end(async move { app.broker.delete_group(&name).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -89,14 +93,10 @@ fn quota(number: Option<i64>) -> Reply<Option<Option<u32>>> {
 }
 
 fn view(app: &App, group: &Group) -> GroupView {
-    let topics = app.broker.topics();
-    let name = |id| {
-        let topic = topics.iter().find(|topic| topic.id == id);
-        topic.map_or_else(String::new, |topic| topic.name.as_str().to_owned())
-    };
+    let bind = app.broker.topic_by_id(group.topic);
     GroupView {
         name: group.name.as_str().to_owned(),
-        bind: name(group.topic),
+        bind: bind.map_or_else(String::new, |topic| topic.name.as_str().to_owned()),
         ordered: group.ordered,
         mode: format!("{:?}", group.mode).to_ascii_uppercase(),
         client_quota: quota_number(group.client_quota),

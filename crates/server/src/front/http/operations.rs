@@ -41,7 +41,7 @@ pub(super) async fn readyz(State(app): State<App>) -> (StatusCode, Json<HealthVi
 pub(super) async fn metrics(State(app): State<App>) -> Reply<Response> {
     let text = app
         .metrics
-        .render(&snapshot(&app.broker))
+        .render(&snapshot(&app.broker).await)
         .map_err(|_| Error::new(ErrorCode::Internal, "the metrics could not be written"))?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }
@@ -52,34 +52,32 @@ pub(super) async fn index() -> &'static str {
     "LiteMQ. The API is described at /api/v1/openapi.json; see also /readyz and /metrics.\n"
 }
 
-fn snapshot(broker: &Broker) -> Snapshot {
+async fn snapshot(broker: &Broker) -> Snapshot {
+    let usage = broker.store_usage();
+    // A broker that stops has no counts any more; the rest is still worth showing.
+    let counts = broker.group_counts().await.unwrap_or_default();
+    let groups = counts.into_iter().filter_map(|(group, counts)| {
+        let topic = broker.topic_by_id(group.topic)?;
+        Some(GroupGauges {
+            topic: topic.name.clone(),
+            group: group.name.clone(),
+            consumers: counts.clients,
+            in_flight: counts.in_flight,
+        })
+    });
     let topics = broker.topics();
-    let groups = broker.groups();
-    let bound = |group: &litemq_domain::Group| {
-        topics.iter().find(|topic| topic.id == group.topic).map(|topic| topic.name.clone())
-    };
+    let topics = topics.iter().map(|topic| TopicGauges {
+        topic: topic.name.clone(),
+        lite_topics: broker.lite_count(topic),
+    });
     Snapshot {
         up: broker.readiness().is_ok(),
-        groups: groups
-            .iter()
-            .filter_map(|group| {
-                Some(GroupGauges {
-                    topic: bound(group)?,
-                    group: group.name.clone(),
-                    consumers: None,
-                    subscriptions: None,
-                    in_flight: None,
-                    ready: None,
-                })
-            })
-            .collect(),
-        topics: topics
-            .iter()
-            .map(|topic| TopicGauges {
-                topic: topic.name.clone(),
-                lite_topics: broker.lite_count(topic),
-            })
-            .collect(),
-        ..Snapshot::default()
+        topics: topics.collect(),
+        groups: groups.collect(),
+        parked_receives: broker.parked_receives(),
+        storage_bytes: usage.disk_bytes,
+        unsynced_bytes: usage.unsynced_bytes,
+        syncs: usage.syncs,
+        log_bytes_since_checkpoint: usage.log_bytes_since_checkpoint,
     }
 }

@@ -94,6 +94,17 @@ impl HttpRefusal {
     }
 }
 
+/// Runs a change to its end even when the client goes away or the request takes too long: a change
+/// that stopped half way would be durable and unknown.
+pub(super) async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = litemq_domain::Result<T>> + Send + 'static,
+) -> litemq_domain::Result<T> {
+    tokio::spawn(change).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a change did not come to its end");
+        Err(Error::new(ErrorCode::Internal, "the change did not come to its end; see the log"))
+    })
+}
+
 /// Answers for paths that are not served.
 pub(super) async fn unknown_route(uri: Uri) -> Refusal {
     let path = uri.path().escape_debug().to_string();

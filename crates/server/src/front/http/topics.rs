@@ -1,5 +1,7 @@
 //! `/api/v1/topics`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,7 +9,7 @@ use litemq_domain::{DurationMs, Topic, TopicName, TopicType, check_ttl};
 
 use super::App;
 use super::model::{ErrorView, NewTopicForm, TopicChangeForm, TopicKind, TopicList, TopicView};
-use super::reply::{Form, Refusal, Reply, Segments};
+use super::reply::{Form, Refusal, Reply, Segments, to_the_end};
 use crate::broker::NewTopic;
 use crate::config::units::{format_time, format_ttl, parse_ttl};
 
@@ -31,7 +33,9 @@ pub(super) async fn create(
     }
     let name = TopicName::new(&form.name)?;
     let ttl = form.ttl.as_deref().map_or(Ok(None), checked_ttl)?;
-    let topic = app.broker.create_topic(NewTopic { name, ttl }).await?;
+    let broker = Arc::clone(&app.broker);
+    let new = NewTopic { name, ttl };
+    let topic = to_the_end(async move { broker.create_topic(new).await }).await?;
     Ok((StatusCode::CREATED, Json(view(&app, &topic))))
 }
 
@@ -56,7 +60,9 @@ pub(super) async fn update(
     Segments(name): Segments<String>,
     Form(form): Form<TopicChangeForm>,
 ) -> Reply<Json<TopicView>> {
-    let topic = app.broker.update_topic(&name, checked_ttl(&form.ttl)?).await?;
+    let ttl = checked_ttl(&form.ttl)?;
+    let broker = Arc::clone(&app.broker);
+    let topic = to_the_end(async move { broker.update_topic(&name, ttl).await }).await?;
     Ok(Json(view(&app, &topic)))
 }
 
@@ -68,7 +74,7 @@ pub(super) async fn delete(
     State(app): State<App>,
     Segments(name): Segments<String>,
 ) -> Reply<StatusCode> {
-    app.broker.delete_topic(&name).await?;
+    to_the_end(async move { app.broker.delete_topic(&name).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

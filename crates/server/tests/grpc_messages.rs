@@ -1,0 +1,297 @@
+//! A message's way through the door: sent, received, settled.
+
+mod grpc_support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use grpc_support::*;
+use litemq_protocol::v2;
+use v2::{Code, LiteSubscriptionAction};
+
+const JAVA: &str = "JAVA";
+const PYTHON: &str = "PYTHON";
+
+#[tokio::test]
+async fn a_message_sent_before_the_subscription_is_received_and_acked_once() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    let sent = client.send(vec![message("s1", "hello")]).await;
+    assert_eq!(sent.status.unwrap().code(), Code::Ok);
+    assert_eq!(sent.entries.len(), 1);
+    assert_eq!(sent.entries[0].message_id, "s1-hello");
+    assert_eq!(sent.entries[0].offset, 0);
+
+    client.subscribe(UNORDERED, &["s1"]).await;
+    let received = client.receive(UNORDERED, 32, 5).await;
+    assert_eq!(received.parts, "smt");
+    assert_eq!(received.status.code(), Code::Ok);
+    assert_eq!(received.bodies(), [b"hello"]);
+    let message = &received.messages[0];
+    assert_eq!(message.topic.as_ref().unwrap().name, TOPIC);
+    assert_eq!((lite_topic(message), attempt(message)), ("s1", 1));
+
+    for time in ["first", "again"] {
+        let acked = client.ack(UNORDERED, message).await;
+        assert_eq!(acked.status.unwrap().code(), Code::Ok, "{time}");
+        assert_eq!(acked.entries[0].receipt_handle, handle(message));
+    }
+    let empty = client.receive(UNORDERED, 32, 0).await;
+    assert_eq!((empty.parts.as_str(), empty.status.code()), ("st", Code::MessageNotFound));
+}
+
+#[tokio::test]
+async fn a_parked_receive_is_answered_by_the_send_it_waits_for() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    client.subscribe(UNORDERED, &["s1"]).await;
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.receive(UNORDERED, 1, 20).await }
+    });
+    door.client("p1", JAVA).await.send(vec![message("s1", "late")]).await;
+    let received = soon(waiting).await.unwrap();
+    assert_eq!(received.bodies(), [b"late"]);
+}
+
+#[tokio::test]
+async fn a_send_is_answered_only_when_it_is_durable() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    client.send(vec![message("s1", "first")]).await;
+    door.store.hold_syncs();
+    let sending = tokio::spawn({
+        let client = client.clone();
+        async move { client.send(vec![message("s1", "second")]).await }
+    });
+    // Calls of one connection overtake the send while it waits.
+    for _ in 0..20 {
+        client.receive(UNORDERED, 1, 0).await;
+    }
+    assert!(!sending.is_finished());
+    door.store.release_syncs();
+    assert_eq!(soon(sending).await.unwrap().status.unwrap().code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn one_request_may_carry_messages_of_several_lite_topics() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    let sent = client.send(vec![message("a", "1"), message("b", "2"), message("a", "3")]).await;
+    assert_eq!(sent.status.unwrap().code(), Code::Ok);
+    let offsets: Vec<_> = sent.entries.iter().map(|entry| entry.offset).collect();
+    assert_eq!(offsets, [0, 0, 1]);
+}
+
+#[tokio::test]
+async fn one_bad_message_refuses_the_whole_request() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    let sent = client.send(vec![message("a", "1"), message("a/b", "2")]).await;
+    assert_eq!(sent.status.unwrap().code(), Code::IllegalLiteTopic);
+    assert!(sent.entries.is_empty());
+    client.subscribe(UNORDERED, &["a"]).await;
+    assert_eq!(client.receive(UNORDERED, 1, 0).await.status.code(), Code::MessageNotFound);
+}
+
+#[tokio::test]
+async fn a_body_of_4_mib_passes_both_ways_and_one_more_byte_is_refused() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    let body = Bytes::from(vec![7; 4 << 20]);
+    let sent = client.send(vec![message_of("big", body.clone())]).await;
+    assert_eq!(sent.status.unwrap().code(), Code::Ok);
+    client.subscribe(UNORDERED, &["big"]).await;
+    assert_eq!(client.receive(UNORDERED, 1, 5).await.messages[0].body, body);
+
+    let sent = client.send(vec![message_of("big", vec![7; (4 << 20) + 1].into())]).await;
+    assert_eq!(sent.status.unwrap().code(), Code::MessageBodyTooLarge);
+
+    let messages = vec![message_of("big", vec![7; 5 << 20].into())];
+    let request = client.request(v2::SendMessageRequest { messages });
+    let refused = client.grpc.clone().send_message(request).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::OutOfRange, "{refused:?}");
+    assert!(refused.message().contains("too large"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_batch_of_one_lite_topic_goes_to_clients_that_keep_its_order_only() {
+    let door = Door::open().await;
+    let client = door.client("p", JAVA).await;
+    for lite in ["a", "b"] {
+        client.send(vec![message(lite, "1"), message(lite, "2")]).await;
+    }
+    let python = door.client("python", PYTHON).await;
+    python.subscribe(ORDERED, &["a"]).await;
+    assert_eq!(python.receive(ORDERED, 32, 5).await.bodies(), [b"1"]);
+    let java = door.client("java", JAVA).await;
+    java.subscribe(ORDERED, &["b"]).await;
+    assert_eq!(java.receive(ORDERED, 32, 5).await.bodies(), [b"1", b"2"]);
+}
+
+#[tokio::test]
+async fn an_ordered_lite_topic_waits_for_its_ack() {
+    let door = Door::open().await;
+    let client = door.client("python", PYTHON).await;
+    client.send(vec![message("a", "1"), message("a", "2")]).await;
+    client.subscribe(ORDERED, &["a"]).await;
+    let first = client.receive(ORDERED, 32, 5).await;
+    assert_eq!(first.bodies(), [b"1"]);
+    assert_eq!(client.receive(ORDERED, 32, 0).await.status.code(), Code::MessageNotFound);
+    client.ack(ORDERED, &first.messages[0]).await;
+    assert_eq!(client.receive(ORDERED, 32, 5).await.bodies(), [b"2"]);
+}
+
+#[tokio::test]
+async fn a_handle_that_is_no_good_is_final_for_acks_and_fine_for_dead_letters() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    for garbage in ["", "nonsense", &"x".repeat(5000)] {
+        let acked = client.ack_handle(UNORDERED, garbage, None).await;
+        assert_eq!(acked.status.unwrap().code(), Code::InvalidReceiptHandle);
+        assert_eq!(acked.entries[0].status.as_ref().unwrap().code(), Code::InvalidReceiptHandle);
+    }
+    let acked = client.ack_handle("no-such-group", "nonsense", None).await;
+    assert_eq!(acked.status.unwrap().code(), Code::InvalidReceiptHandle);
+    let forward = client.request(v2::ForwardMessageToDeadLetterQueueRequest {
+        group: Some(resource(UNORDERED)),
+        topic: Some(resource(TOPIC)),
+        receipt_handle: "nonsense".to_owned(),
+        ..Default::default()
+    });
+    let forwarded =
+        client.grpc.clone().forward_message_to_dead_letter_queue(forward).await.unwrap();
+    assert_eq!(forwarded.into_inner().status.unwrap().code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn an_ack_with_the_wrong_lite_topic_is_refused_and_without_one_is_fine() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    client.send(vec![message("a", "1")]).await;
+    client.subscribe(UNORDERED, &["a"]).await;
+    let received = client.receive(UNORDERED, 1, 5).await;
+    let handle = handle(&received.messages[0]);
+    let wrong = client.ack_handle(UNORDERED, handle, Some("b")).await;
+    assert_eq!(wrong.status.unwrap().code(), Code::InvalidReceiptHandle);
+    let acked = client.ack_handle(UNORDERED, handle, Some("")).await;
+    assert_eq!(acked.status.unwrap().code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_message_made_visible_at_once_comes_again_and_the_answer_has_a_handle() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    client.send(vec![message("a", "1")]).await;
+    client.subscribe(UNORDERED, &["a"]).await;
+    let received = client.receive(UNORDERED, 1, 5).await;
+    let change = |receipt_handle: &str, seconds| {
+        client.request(v2::ChangeInvisibleDurationRequest {
+            group: Some(resource(UNORDERED)),
+            topic: Some(resource(TOPIC)),
+            receipt_handle: receipt_handle.to_owned(),
+            invisible_duration: Some(prost_types::Duration { seconds, nanos: 0 }),
+            ..Default::default()
+        })
+    };
+    let mut grpc = client.grpc.clone();
+    let refused = change("nonsense", 0);
+    let refused = grpc.change_invisible_duration(refused).await.unwrap().into_inner();
+    assert_eq!(refused.status.unwrap().code(), Code::InvalidReceiptHandle);
+    assert_eq!(refused.receipt_handle, "nonsense");
+    let refused = change(handle(&received.messages[0]), 13 * 3600);
+    let refused = grpc.change_invisible_duration(refused).await.unwrap().into_inner();
+    assert_eq!(refused.status.unwrap().code(), Code::IllegalInvisibleTime);
+
+    let changed = change(handle(&received.messages[0]), 0);
+    let changed = grpc.change_invisible_duration(changed).await.unwrap().into_inner();
+    assert_eq!(changed.status.unwrap().code(), Code::Ok);
+    assert!(!changed.receipt_handle.is_empty());
+    assert_eq!(client.receive(UNORDERED, 1, 5).await.bodies(), [b"1"]);
+}
+
+#[tokio::test]
+async fn a_forwarded_message_is_gone_from_its_lite_topic() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    client.send(vec![message("a", "1"), message("a", "2")]).await;
+    client.subscribe(ORDERED, &["a"]).await;
+    let received = client.receive(ORDERED, 1, 5).await;
+    for time in ["first", "again"] {
+        let forward = client.request(v2::ForwardMessageToDeadLetterQueueRequest {
+            group: Some(resource(ORDERED)),
+            topic: Some(resource(TOPIC)),
+            receipt_handle: handle(&received.messages[0]).to_owned(),
+            lite_topic: Some("a".to_owned()),
+            ..Default::default()
+        });
+        let forwarded =
+            client.grpc.clone().forward_message_to_dead_letter_queue(forward).await.unwrap();
+        assert_eq!(forwarded.into_inner().status.unwrap().code(), Code::Ok, "{time}");
+    }
+    assert_eq!(client.receive(ORDERED, 1, 5).await.bodies(), [b"2"]);
+}
+
+#[tokio::test]
+async fn a_terminated_client_gives_its_messages_to_the_next() {
+    let door = Door::open().await;
+    let first = door.client("c1", JAVA).await;
+    let second = door.client("c2", JAVA).await;
+    first.send(vec![message("a", "1")]).await;
+    first.subscribe(ORDERED, &["a"]).await;
+    assert_eq!(first.receive(ORDERED, 1, 5).await.bodies(), [b"1"]);
+    second.subscribe(ORDERED, &["a"]).await;
+    assert_eq!(second.receive(ORDERED, 1, 0).await.status.code(), Code::MessageNotFound);
+    let goodbye = first.request(v2::NotifyClientTerminationRequest { group: None });
+    let goodbye = first.grpc.clone().notify_client_termination(goodbye).await.unwrap();
+    assert_eq!(goodbye.into_inner().status.unwrap().code(), Code::Ok);
+    assert_eq!(second.receive(ORDERED, 1, 5).await.bodies(), [b"1"]);
+}
+
+#[tokio::test]
+async fn a_stop_answers_parked_receives_as_empty_polls() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    client.subscribe(UNORDERED, &["a"]).await;
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.receive(UNORDERED, 1, 20).await }
+    });
+    // The poll has begun when a later call of the same connection was answered after it is seen.
+    client.receive(UNORDERED, 1, 0).await;
+    soon(door.stop()).await;
+    let received = soon(waiting).await.unwrap();
+    assert_eq!((received.parts.as_str(), received.status.code()), ("st", Code::MessageNotFound));
+}
+
+#[tokio::test]
+async fn a_full_sync_replaces_the_set_and_the_quota_is_exact() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    let names: Vec<String> = (0..101).map(|i| format!("n{i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let full = LiteSubscriptionAction::CompleteAdd;
+    let status = client.sync(full, UNORDERED, &names).await;
+    assert_eq!(status.code(), Code::LiteSubscriptionQuotaExceeded);
+    let status = client.sync(full, UNORDERED, &names[..100]).await;
+    assert_eq!(status.code(), Code::Ok);
+    let one_more = client.sync(LiteSubscriptionAction::PartialAdd, UNORDERED, &["x"]).await;
+    assert_eq!(one_more.code(), Code::LiteSubscriptionQuotaExceeded);
+    assert_eq!(client.sync(full, UNORDERED, &[]).await.code(), Code::Ok);
+    client.subscribe(UNORDERED, &["x"]).await;
+}
+
+#[tokio::test]
+async fn receives_end_before_the_deadline_of_the_call() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    client.subscribe(UNORDERED, &["a"]).await;
+    let mut request = client.request(receive_request(UNORDERED, 1, 20));
+    request.set_timeout(Duration::from_millis(1200));
+    let mut parts = client.grpc.clone().receive_message(request).await.unwrap().into_inner();
+    let mut count = 0;
+    while parts.message().await.unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, 2);
+}
