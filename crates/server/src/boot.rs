@@ -1,1 +1,235 @@
-//! Placeholder.
+//! The only place where the parts of a node are put together, and taken apart in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use litemq_storage::{LogOptions, LogStore, StoreError};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use crate::broker::{Broker, BrokerOptions};
+use crate::config::{Config, create_declared};
+use crate::front::grpc::{self, AddressError, GrpcOptions};
+use crate::front::http::{self, HttpOptions};
+use crate::front::stop::{StopSwitch, stop_switch};
+use crate::front::tls::{CertificateSource, TlsError, server_config};
+use crate::observe::Metrics;
+
+/// Why a node cannot start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The data folder cannot be used, or writing to it has failed.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificate cannot be used.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
+    /// The address for clients is none.
+    #[error("advertise: {0}")]
+    Advertise(#[from] AddressError),
+    /// A declared topic or group cannot be made.
+    #[error("{0}")]
+    Declared(litemq_domain::Error),
+    /// The last write at a stop failed; what was acknowledged is durable all the same.
+    #[error("the stop was not clean: {0}")]
+    Close(litemq_domain::Error),
+    /// The process cannot listen for signals.
+    #[error("cannot listen for signals: {0}")]
+    Signal(io::Error),
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    broker: Arc<Broker>,
+    grpc: SocketAddr,
+    http: SocketAddr,
+    switch: StopSwitch,
+    doors: Vec<JoinHandle<()>>,
+    upkeep: Vec<JoinHandle<()>>,
+    grace: Duration,
+}
+
+/// Serves until a signal says to stop, or until the store fails.
+///
+/// # Errors
+/// Whatever keeps the node from starting, and the store's failure.
+pub async fn serve(config: Config) -> Result<(), BootError> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(BootError::Signal)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(BootError::Signal)?;
+    let node = Node::start(config).await?;
+    tokio::select! {
+        biased;
+        _ = interrupt.recv() => tracing::info!("stopping: interrupted"),
+        _ = terminate.recv() => tracing::info!("stopping: told to terminate"),
+        error = node.broker.failed() => {
+            // Nothing can be promised any more; what was acknowledged is in the log.
+            tracing::error!(%error, "stopping: the store has failed");
+            return Err(error.into());
+        }
+    }
+    tokio::select! {
+        biased;
+        stopped = node.stop() => stopped,
+        _ = interrupt.recv() => {
+            tracing::warn!("interrupted again; the next start replays the log");
+            Ok(())
+        }
+    }
+}
+
+impl Node {
+    /// Opens the data folder and both doors.
+    ///
+    /// # Errors
+    /// Whatever keeps the node from starting.
+    pub async fn start(config: Config) -> Result<Self, BootError> {
+        let metrics = Arc::new(Metrics::new());
+        let store = open_store(&config).await?;
+        let broker = Broker::open(store, broker_options(&config), Arc::clone(&metrics)).await?;
+        create_declared(&broker, &config).await.map_err(BootError::Declared)?;
+        let tls = server_config(&certificate(&config))?;
+        let grpc = listen(config.listen).await?;
+        let http = listen(config.http).await?;
+        let (grpc_address, http_address) =
+            (address_of(&grpc, config.listen)?, address_of(&http, config.http)?);
+        let advertise = config.advertise.as_ref().map(|address| address.to_string().parse());
+        let options = GrpcOptions { advertise: advertise.transpose()? };
+        let (switch, stopping) = stop_switch();
+        let doors = vec![
+            tokio::spawn(grpc::serve(
+                Arc::clone(&broker),
+                Arc::clone(&metrics),
+                grpc,
+                Some(tls),
+                options,
+                stopping.clone(),
+            )),
+            tokio::spawn(serve_http(
+                Arc::clone(&broker),
+                metrics,
+                http,
+                HttpOptions::from(&config),
+                stopping,
+            )),
+        ];
+        let upkeep = vec![
+            tokio::spawn(Arc::clone(&broker).watch_sessions()),
+            tokio::spawn(Arc::clone(&broker).keep_up()),
+        ];
+        tracing::info!(
+            grpc = %grpc_address,
+            http = %http_address,
+            data = %config.data.display(),
+            version = env!("CARGO_PKG_VERSION"),
+            "LiteMQ is ready"
+        );
+        let grace = config.shutdown.grace;
+        Ok(Self { broker, grpc: grpc_address, http: http_address, switch, doors, upkeep, grace })
+    }
+
+    /// Where the gRPC door listens.
+    pub fn grpc_address(&self) -> SocketAddr {
+        self.grpc
+    }
+
+    /// Where the HTTP door listens.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// The broker behind the doors.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Stops in order: waiting receives are answered, the doors end their calls, the log is closed.
+    ///
+    /// # Errors
+    /// When the last write failed.
+    pub async fn stop(self) -> Result<(), BootError> {
+        self.broker.begin_shutdown();
+        self.switch.stop();
+        for door in self.doors {
+            let mut door = door;
+            if tokio::time::timeout(self.grace, &mut door).await.is_err() {
+                tracing::warn!("calls took longer than the grace of the stop; they are cut off");
+                door.abort();
+            }
+        }
+        for task in self.upkeep {
+            if let Err(error) = task.await {
+                tracing::warn!(%error, "a background task did not end well");
+            }
+        }
+        self.broker.close().await.map_err(BootError::Close)?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn serve_http(
+    broker: Arc<Broker>,
+    metrics: Arc<Metrics>,
+    listener: TcpListener,
+    options: HttpOptions,
+    stopping: crate::front::stop::Stopping,
+) {
+    if let Err(error) = http::serve(broker, metrics, listener, options, stopping).await {
+        tracing::error!(%error, "the HTTP door has failed");
+    }
+}
+
+async fn open_store(config: &Config) -> Result<Arc<LogStore>, BootError> {
+    let data = config.data.clone();
+    let options = LogOptions {
+        segment_bytes: config.storage.segment_size_bytes,
+        unsynced_bytes_max: config.storage.unsynced_bytes_max,
+        min_sync_interval: config.storage.min_sync_interval,
+        ..LogOptions::default()
+    };
+    let opened = tokio::task::spawn_blocking(move || LogStore::open(data, options)).await;
+    let store = opened.map_err(|error| StoreError::Failed(error.to_string()))??;
+    Ok(Arc::new(store))
+}
+
+fn broker_options(config: &Config) -> BrokerOptions {
+    BrokerOptions {
+        shards: config.shards,
+        in_flight_bytes_max: config.limits.in_flight_bytes_max,
+        retention: config.storage.retention,
+        checkpoint_interval: config.storage.checkpoint_interval,
+        checkpoint_log_bytes: config.storage.checkpoint_log_bytes,
+    }
+}
+
+fn certificate(config: &Config) -> CertificateSource {
+    match &config.tls {
+        Some(files) => {
+            CertificateSource::Files { certificate: files.cert.clone(), key: files.key.clone() }
+        }
+        None => CertificateSource::SelfSigned {
+            folder: config.data.join("tls"),
+            hosts: config.advertise.iter().map(|address| address.host.clone()).collect(),
+        },
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, BootError> {
+    TcpListener::bind(address).await.map_err(|source| BootError::Listen { address, source })
+}
+
+fn address_of(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, BootError> {
+    listener.local_addr().map_err(|source| BootError::Listen { address: asked, source })
+}
