@@ -1,0 +1,214 @@
+//! Writes checkpoints while everything else goes on.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::disk::DiskFile;
+use crate::{
+    BoxFuture, CheckpointWriter, KEY_BYTES_MAX, Lsn, PAYLOAD_BYTES_MAX, ShardId, StoreError,
+};
+
+use super::blocking::off_thread;
+use super::engine::Engine;
+use super::files::io_error;
+use super::heads::{CHUNK_HEADS, Head};
+use super::layout::{CHECKPOINT, number_of, unfinished};
+use super::snapshot::{
+    CHUNK_BYTES, ChunkKind, SnapshotHeader, encode_chunk, encode_heads, encode_pair,
+};
+
+/// Finished checkpoints kept: the newest, and the one before it in case that is damaged.
+const KEPT_CHECKPOINTS: usize = 2;
+/// Bytes written between two syncs, so that no sync holds up the log's for long.
+const BYTES_PER_SYNC: u64 = 16 << 20;
+
+/// A checkpoint being written.
+#[derive(Debug)]
+pub(super) struct Writer {
+    engine: Arc<Engine>,
+    header: SnapshotHeader,
+    log_bytes: u64,
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    at: u64,
+    unsynced_bytes: u64,
+    chunks: u32,
+    body: Vec<u8>,
+    is_published: bool,
+}
+
+impl Writer {
+    /// Begins a checkpoint of all batches submitted before this call.
+    pub(super) fn begin(engine: &Arc<Engine>) -> Result<Self, StoreError> {
+        let (start, replay_from) = {
+            let queue = engine.queue();
+            queue.is_open()?;
+            (Lsn(queue.last_lsn() + 1), queue.segment)
+        };
+        if engine.checkpoints.is_being_written.swap(true, Ordering::AcqRel) {
+            return Err(StoreError::Invalid("a checkpoint is being written already".into()));
+        }
+        let number = engine.checkpoints.number.load(Ordering::Acquire) + 1;
+        let header = SnapshotHeader { database: engine.database, number, replay_from, start };
+        let path = unfinished(&engine.layout.checkpoint(number));
+        let opened = engine.disk.create(&path).and_then(|file| {
+            let block = header.encode();
+            file.write_at(&block, 0)?;
+            Ok((file, block.len() as u64))
+        });
+        match opened {
+            Ok((file, at)) => Ok(Self {
+                engine: Arc::clone(engine),
+                header,
+                log_bytes: engine.counters.log_bytes.load(Ordering::Relaxed),
+                path,
+                file,
+                at,
+                unsynced_bytes: 0,
+                chunks: 0,
+                body: Vec::with_capacity(CHUNK_BYTES),
+                is_published: false,
+            }),
+            Err(error) => {
+                engine.checkpoints.is_being_written.store(false, Ordering::Release);
+                Err(io_error(&path, &error))
+            }
+        }
+    }
+
+    fn write_chunk(&mut self, kind: ChunkKind) -> io::Result<()> {
+        let chunk = encode_chunk(&self.header, kind, self.chunks, &self.body);
+        self.file.write_at(&chunk, self.at)?;
+        self.at += chunk.len() as u64;
+        self.unsynced_bytes += chunk.len() as u64;
+        self.chunks += 1;
+        self.body.clear();
+        if self.unsynced_bytes >= BYTES_PER_SYNC {
+            self.file.sync_data()?;
+            self.unsynced_bytes = 0;
+        }
+        Ok(())
+    }
+
+    /// Writes what the engine itself must know, and the end.
+    fn write_rest(&mut self, complete: Lsn) -> io::Result<()> {
+        if !self.body.is_empty() {
+            self.write_chunk(ChunkKind::State)?;
+        }
+        let extent = self.engine.index().heads.extent();
+        for (shard, chunks) in extent {
+            for chunk in 0..chunks {
+                self.copy_heads(shard, chunk);
+                if !self.body.is_empty() {
+                    self.write_chunk(ChunkKind::Heads)?;
+                }
+            }
+        }
+        self.body.extend_from_slice(&complete.0.to_le_bytes());
+        self.write_chunk(ChunkKind::End)?;
+        self.file.sync_data()
+    }
+
+    fn copy_heads(&mut self, shard: ShardId, chunk: usize) {
+        let index = self.engine.index();
+        let heads = index.heads.chunk(shard, chunk).unwrap_or_default();
+        let used = heads.iter().rposition(|head| *head != Head::EMPTY).map_or(0, |last| last + 1);
+        if let Some(heads) = heads.get(..used).filter(|heads| !heads.is_empty()) {
+            let first_slot = (chunk * CHUNK_HEADS) as u32;
+            encode_heads(&mut self.body, shard, first_slot, heads);
+        }
+    }
+
+    /// Recovery starts here from now on.
+    fn publish(&mut self) -> Result<(), StoreError> {
+        let engine = Arc::clone(&self.engine);
+        let path = engine.layout.checkpoint(self.header.number);
+        engine.while_locked(|| {
+            let renamed = engine.disk.rename(&self.path, &path);
+            let synced = renamed.and_then(|()| engine.disk.sync_dir(&engine.layout.checkpoint_dir));
+            synced.map_err(|error| io_error(&path, &error))
+        })?;
+        self.is_published = true;
+        let state = &engine.checkpoints;
+        state.number.store(self.header.number, Ordering::Release);
+        state.replay_from.store(self.header.replay_from, Ordering::Release);
+        state.log_bytes.store(self.log_bytes, Ordering::Release);
+        remove_old(&engine).map_err(|error| io_error(&engine.layout.checkpoint_dir, &error))
+    }
+}
+
+impl CheckpointWriter for Writer {
+    fn put(&mut self, shard: ShardId, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        if key.len() > KEY_BYTES_MAX || value.len() > PAYLOAD_BYTES_MAX {
+            return Err(StoreError::Invalid("a key or value is too long".into()));
+        }
+        encode_pair(&mut self.body, shard, key, value);
+        if self.body.len() >= CHUNK_BYTES {
+            self.write_chunk(ChunkKind::State).map_err(|error| io_error(&self.path, &error))?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let complete = Lsn(self.engine.queue().last_lsn());
+        Box::pin(async move {
+            let mut writer = off_thread(move || {
+                let written = self.write_rest(complete);
+                written.map_err(|error| io_error(&self.path, &error)).map(|()| self)
+            })
+            .await?;
+            let mut watermark = writer.engine.watermark.subscribe();
+            let reached =
+                |state: &crate::Durability| state.durable >= complete || state.failed.is_some();
+            match watermark.wait_for(reached).await.as_deref() {
+                Ok(state) if state.durable >= complete => {}
+                Ok(state) => return Err(state.failed.clone().unwrap_or(StoreError::Closed)),
+                Err(_) => return Err(StoreError::Closed),
+            }
+            off_thread(move || writer.publish()).await
+        })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if !self.is_published
+            && let Err(error) = self.engine.while_locked(|| {
+                self.engine.disk.remove(&self.path).map_err(|error| io_error(&self.path, &error))
+            })
+        {
+            tracing::debug!(%error, "an unfinished checkpoint stays until the next start");
+        }
+        self.engine.checkpoints.is_being_written.store(false, Ordering::Release);
+    }
+}
+
+/// Removes checkpoints that are not needed any more.
+fn remove_old(engine: &Engine) -> io::Result<()> {
+    let numbers = numbers(engine)?;
+    for number in numbers.iter().skip(KEPT_CHECKPOINTS) {
+        engine.disk.remove(&engine.layout.checkpoint(*number))?;
+    }
+    count_bytes(engine)
+}
+
+/// Counts the bytes of all checkpoints.
+pub(super) fn count_bytes(engine: &Engine) -> io::Result<()> {
+    let mut bytes = 0;
+    for number in numbers(engine)? {
+        bytes += engine.disk.open(&engine.layout.checkpoint(number))?.len_bytes()?;
+    }
+    engine.counters.checkpoint_bytes.store(bytes, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The checkpoints of the folder, newest first.
+fn numbers(engine: &Engine) -> io::Result<Vec<u32>> {
+    let names = engine.disk.list(&engine.layout.checkpoint_dir)?;
+    let mut numbers: Vec<u32> =
+        names.iter().filter_map(|name| number_of(name, CHECKPOINT)).collect();
+    numbers.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+    Ok(numbers)
+}

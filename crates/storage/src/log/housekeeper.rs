@@ -1,0 +1,279 @@
+//! Work beside the commits: spare segments, indexes of full ones, files of removed ones.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::disk::DiskFile;
+
+use super::engine::Engine;
+use super::files::{FileKey, ReadFault};
+use super::format::{SegmentHeader, Uuid};
+use super::index::{Held, Lookup, Segment};
+use super::layout::{RETIRED, numbered, unfinished};
+use super::queue::Spare;
+use super::sealed::{self, SealedIndex};
+
+/// Prepared segments behind the present one.
+const SPARES_WANTED: usize = 1;
+/// Full segments without an index file; with more, indexes come before spares, so that writers
+/// wait and memory stays bounded.
+const UNSEALED_MAX: usize = 4;
+/// Bytes zeroed with one write, and with one sync.
+const ZEROS_BYTES: usize = 1 << 20;
+const ZEROED_BYTES_PER_SYNC: u64 = 8 << 20;
+/// When to look again at a disk that was full or refused.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What the housekeeper remembers.
+#[derive(Debug, Default)]
+pub(super) struct Chores {
+    /// The number of the next segment.
+    pub(super) next_number: u32,
+    /// Files that wait for another life.
+    pub(super) recycled: Vec<PathBuf>,
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chore {
+    Done,
+    Nothing,
+    /// The disk refused; try again later.
+    Refused,
+}
+
+/// The life of the housekeeper's thread.
+pub(super) fn run(engine: &Engine) {
+    while !engine.is_stopping() && !engine.queue().is_failed() {
+        match step(engine) {
+            Chore::Done => {}
+            Chore::Nothing | Chore::Refused => engine.wait_for_call(RETRY),
+        }
+    }
+}
+
+/// Does the most urgent thing.
+pub(super) fn step(engine: &Engine) -> Chore {
+    let mut chores = engine.chores();
+    let unsealed = unsealed(engine);
+    if unsealed.len() < UNSEALED_MAX && engine.queue().spares() < SPARES_WANTED {
+        return add_spare(engine, &mut chores);
+    }
+    if let Some(segment) = unsealed.first() {
+        return seal(engine, segment);
+    }
+    let removed = engine.removed().front().cloned();
+    if let Some(segment) = removed {
+        return match put_away(engine, &mut chores, &segment) {
+            Ok(()) => {
+                engine.removed().pop_front();
+                Chore::Done
+            }
+            Err(error) => {
+                tracing::warn!(segment = segment.number, %error, "cannot remove a segment yet");
+                Chore::Refused
+            }
+        };
+    }
+    Chore::Nothing
+}
+
+fn unsealed(engine: &Engine) -> Vec<Arc<Segment>> {
+    let present = engine.queue().segment;
+    let index = engine.index();
+    index.unsealed().filter(|segment| segment.number < present).cloned().collect()
+}
+
+fn add_spare(engine: &Engine, chores: &mut Chores) -> Chore {
+    let number = chores.next_number;
+    match prepare(engine, chores, number) {
+        Ok(spare) => {
+            chores.next_number += 1;
+            engine.counters.segment_files.fetch_add(1, Ordering::Relaxed);
+            engine.queue().add_spare(spare);
+            engine.queue_changed().notify_all();
+            Chore::Done
+        }
+        Err(error) => {
+            let mut queue = engine.queue();
+            if queue.spare_fault.is_none() {
+                tracing::warn!(%error, "no segment can be added to the log");
+            }
+            queue.spare_fault = Some(error.to_string());
+            Chore::Refused
+        }
+    }
+}
+
+/// Makes a segment file with a header and no frames, from a recycled file if there is one.
+pub(super) fn prepare(engine: &Engine, chores: &mut Chores, number: u32) -> io::Result<Spare> {
+    let path = engine.layout.segment(number);
+    let fresh = unfinished(&path);
+    let file = match chores.recycled.last() {
+        Some(old) => {
+            engine.disk.rename(old, &fresh)?;
+            chores.recycled.pop();
+            engine.counters.segment_files.fetch_sub(1, Ordering::Relaxed);
+            engine.disk.open(&fresh)?
+        }
+        None => {
+            let made = zeroed_file(engine, &fresh);
+            if made.is_err()
+                && let Err(error) = engine.disk.remove(&fresh)
+            {
+                tracing::debug!(%error, "an unfinished segment stays until the next start");
+            }
+            made?
+        }
+    };
+    let header = SegmentHeader {
+        database: engine.database,
+        number,
+        uuid: random_uuid()?,
+        segment_bytes: engine.options.segment_bytes,
+    };
+    file.write_at(&header.encode(), 0)?;
+    file.sync_data()?;
+    engine.disk.rename(&fresh, &path)?;
+    engine.disk.sync_dir(&engine.layout.log_dir)?;
+    Ok(Spare { segment: Arc::new(Segment::new(number, header.uuid)), file })
+}
+
+fn zeroed_file(engine: &Engine, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    let segment_bytes = engine.options.segment_bytes;
+    let free_bytes = engine.disk.free_bytes(&engine.layout.log_dir)?;
+    if free_bytes < segment_bytes.saturating_add(engine.options.free_bytes_min) {
+        return Err(io::Error::new(
+            io::ErrorKind::StorageFull,
+            format!("{free_bytes} bytes free, a new segment needs {segment_bytes} and a margin"),
+        ));
+    }
+    let file = engine.disk.create(path)?;
+    file.allocate(segment_bytes)?;
+    let zeros = vec![0; ZEROS_BYTES];
+    let mut at = 0;
+    while at < segment_bytes {
+        let bytes = (segment_bytes - at).min(ZEROS_BYTES as u64);
+        file.write_at(zeros.get(..bytes as usize).unwrap_or_default(), at)?;
+        at += bytes;
+        if at.is_multiple_of(ZEROED_BYTES_PER_SYNC) {
+            file.sync_data()?;
+        }
+    }
+    Ok(file)
+}
+
+pub(super) fn random_uuid() -> io::Result<Uuid> {
+    let mut uuid = Uuid::default();
+    getrandom::fill(&mut uuid).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(uuid)
+}
+
+fn seal(engine: &Engine, segment: &Segment) -> Chore {
+    match write_index(engine, segment, segment.durable_end()) {
+        Ok(sealed) => {
+            install(engine, segment, sealed);
+            Chore::Done
+        }
+        Err(ReadFault::Damaged(what)) => {
+            let path = engine.layout.segment(segment.number);
+            engine.fail(format!("{} does not read back: {what}", path.display()));
+            Chore::Refused
+        }
+        Err(ReadFault::Io(error)) => {
+            tracing::warn!(segment = segment.number, %error, "cannot write a segment index yet");
+            Chore::Refused
+        }
+        Err(ReadFault::WouldWait) => Chore::Refused,
+    }
+}
+
+/// Writes the index file of a segment and opens it.
+pub(super) fn write_index(
+    engine: &Engine,
+    segment: &Segment,
+    end: u64,
+) -> Result<SealedIndex, ReadFault> {
+    let number = segment.number;
+    let log_file = engine.files.get(FileKey::Segment(number))?;
+    let bytes = sealed::build(log_file.as_ref(), number, &segment.uuid, end)?;
+    let path = engine.layout.index(number);
+    let fresh = unfinished(&path);
+    let file = engine.disk.create(&fresh)?;
+    file.write_at(&bytes, 0)?;
+    file.sync_data()?;
+    engine.files.forget(FileKey::Index(number));
+    engine.disk.rename(&fresh, &path)?;
+    engine.disk.sync_dir(&engine.layout.index_dir)?;
+    SealedIndex::open(file.as_ref(), number, &segment.uuid)
+}
+
+/// Readers find the segment through its index file from now on.
+pub(super) fn install(engine: &Engine, segment: &Segment, sealed: SealedIndex) {
+    segment.note_at_ms(sealed.newest_at_ms);
+    let file_bytes = sealed.file_bytes;
+    let mut index = engine.index_mut();
+    let Some(held) = index.segments.get_mut(&segment.number) else { return };
+    let before = std::mem::replace(&mut held.lookup, Lookup::Sealed(Arc::new(sealed)));
+    drop(index);
+    let bytes_before = match before {
+        Lookup::Sealed(old) => old.file_bytes,
+        Lookup::Open(_) => 0,
+    };
+    engine.counters.index_bytes.fetch_add(file_bytes, Ordering::Relaxed);
+    engine.counters.index_bytes.fetch_sub(bytes_before, Ordering::Relaxed);
+}
+
+/// Takes a segment whose records are all older than `at_ms` out of sight, and those before it;
+/// their files follow later. The log that recovery needs stays.
+pub(super) fn retain_after(engine: &Engine, at_ms: u64) {
+    let replay_from = engine.checkpoints.replay_from.load(Ordering::Acquire);
+    let mut removed = engine.removed();
+    let mut index = engine.index_mut();
+    while let Some(first) = index.segments.first_entry() {
+        let Held { segment, lookup } = first.get();
+        let is_old = segment.newest_at_ms() < at_ms && segment.number < replay_from;
+        let Lookup::Sealed(sealed) = lookup else { break };
+        if !is_old {
+            break;
+        }
+        engine.counters.index_bytes.fetch_sub(sealed.file_bytes, Ordering::Relaxed);
+        segment.retire();
+        removed.push_back(first.remove().segment);
+    }
+    drop(index);
+    drop(removed);
+    engine.call_housekeeper();
+}
+
+/// Gives the file of a removed segment another name, or removes it, and then its index. Oldest
+/// first and one by one, so that a crash never leaves a hole.
+fn put_away(engine: &Engine, chores: &mut Chores, segment: &Segment) -> io::Result<()> {
+    let number = segment.number;
+    let path = engine.layout.segment(number);
+    engine.files.forget(FileKey::Segment(number));
+    engine.files.forget(FileKey::Index(number));
+    if chores.recycled.len() < engine.options.recycled_files_max {
+        let old = numbered(&engine.layout.log_dir, number, RETIRED);
+        if is_there(engine.disk.rename(&path, &old))? {
+            chores.recycled.push(old);
+        }
+    } else if is_there(engine.disk.remove(&path))? {
+        engine.counters.segment_files.fetch_sub(1, Ordering::Relaxed);
+    }
+    engine.disk.sync_dir(&engine.layout.log_dir)?;
+    is_there(engine.disk.remove(&engine.layout.index(number)))?;
+    engine.disk.sync_dir(&engine.layout.index_dir)
+}
+
+/// Whether the file was there: an earlier try may have come half way.
+fn is_there(outcome: io::Result<()>) -> io::Result<bool> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}

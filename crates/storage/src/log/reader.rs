@@ -1,0 +1,281 @@
+//! Finds and reads the records of a channel.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::disk::DiskFile;
+use crate::{ChannelRef, ReadLimit, ReadPage, StoreError};
+
+use super::engine::Engine;
+use super::entries::{Link, Run};
+use super::files::{Access, FileKey, ReadFault, corrupt, io_error};
+use super::heads::Head;
+use super::housekeeper;
+use super::index::{Lookup, Segment};
+use super::sealed::{SealedIndex, SealedRun};
+use super::span::{Filling, Span};
+
+/// A segment may be sealed, removed or indexed anew while it is read, each time once per try.
+const TRIES_MAX: usize = 8;
+
+/// Why a page could not be read.
+#[derive(Debug)]
+pub(super) enum PageFault {
+    /// Not in memory, and the caller did not want to wait.
+    WouldWait,
+    /// What to tell the caller.
+    Store(StoreError),
+    /// A segment changed meanwhile: look again.
+    Moved,
+}
+
+/// Reads a page. [`PageFault::Moved`] never comes out.
+pub(super) fn read_page(
+    engine: &Engine,
+    channel: ChannelRef,
+    from: u64,
+    limit: ReadLimit,
+    access: Access,
+) -> Result<ReadPage, PageFault> {
+    let page = Page { engine, channel, from, limit, access };
+    for _ in 0..TRIES_MAX {
+        match page.read() {
+            Err(PageFault::Moved) => {}
+            answer => return answer,
+        }
+    }
+    Err(PageFault::Store(StoreError::Io {
+        path: engine.layout.log_dir.clone(),
+        message: "segments changed faster than they could be read".into(),
+    }))
+}
+
+/// A channel's part of one segment.
+#[derive(Debug)]
+struct Part {
+    segment: Arc<Segment>,
+    run: Run,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Entries in memory; the newest of the run.
+    Open {
+        newest: u32,
+    },
+    Sealed {
+        index: Arc<SealedIndex>,
+        found: SealedRun,
+    },
+}
+
+/// What a segment says about a channel.
+#[derive(Debug)]
+enum Step {
+    Found(Part),
+    /// Nothing visible here: look further back.
+    Nothing(Link),
+    /// Here the chain ends, or its rest was removed.
+    End,
+}
+
+struct Page<'e> {
+    engine: &'e Engine,
+    channel: ChannelRef,
+    from: u64,
+    limit: ReadLimit,
+    access: Access,
+}
+
+impl Page<'_> {
+    fn read(&self) -> Result<ReadPage, PageFault> {
+        let head = self.engine.index().heads.get(self.channel);
+        if head.generation != self.channel.generation || head.is_dropped() {
+            return Ok(ReadPage::default());
+        }
+        let parts = self.parts(Link { segment: head.segment, entry: head.entry })?;
+        let Some(oldest) = parts.last() else {
+            let first_retained = self.next_offset(&head).filter(|next| *next > self.from);
+            return Ok(ReadPage { records: Vec::new(), first_retained });
+        };
+        let start = self.from.max(oldest.run.first_offset);
+        let mut filling = Filling::new(self.limit);
+        for part in parts.iter().rev() {
+            let at = start + filling.records.len() as u64;
+            if !self.fill(part, at, &mut filling)? {
+                break;
+            }
+        }
+        let first_retained = (start > self.from).then_some(start);
+        Ok(ReadPage { records: filling.records, first_retained })
+    }
+
+    /// The channel's parts from new to old, until one reaches back to the wanted offset.
+    fn parts(&self, newest: Link) -> Result<Vec<Part>, PageFault> {
+        let mut parts = Vec::new();
+        let mut at = newest;
+        loop {
+            at = match self.step(at)? {
+                Step::Found(part) => {
+                    let (reaches, previous) =
+                        (part.run.first_offset <= self.from, part.run.previous);
+                    parts.push(part);
+                    if reaches {
+                        return Ok(parts);
+                    }
+                    previous
+                }
+                Step::Nothing(previous) => previous,
+                Step::End => return Ok(parts),
+            };
+        }
+    }
+
+    fn step(&self, at: Link) -> Result<Step, PageFault> {
+        let (segment, index) = {
+            let index = self.engine.index();
+            let Some(held) = index.segments.get(&at.segment) else { return Ok(Step::End) };
+            let segment = Arc::clone(&held.segment);
+            match &held.lookup {
+                Lookup::Open(entries) => {
+                    return Ok(match entries.run(at.entry, segment.durable_end()) {
+                        Ok((run, newest)) => {
+                            Step::Found(Part { segment, run, place: Place::Open { newest } })
+                        }
+                        Err(previous) => Step::Nothing(previous),
+                    });
+                }
+                Lookup::Sealed(sealed) => (segment, Arc::clone(sealed)),
+            }
+        };
+        let found = self.sealed(&segment, &index, |file| {
+            let found = index.find(file, self.channel, self.access)?;
+            found.ok_or(ReadFault::Damaged("a channel is missing from the index"))
+        })?;
+        Ok(Step::Found(Part { segment, run: found.run, place: Place::Sealed { index, found } }))
+    }
+
+    /// The offset after the newest record, when all records are gone by retention.
+    fn next_offset(&self, head: &Head) -> Option<u64> {
+        let oldest = self.engine.index().segments.first_key_value().map(|(number, _)| *number)?;
+        let is_removed = head.segment != 0 && head.segment < oldest;
+        is_removed.then(|| self.from + u64::from(head.next.wrapping_sub(self.from as u32)))
+    }
+
+    /// Adds the records of a part from offset `at` on; whether the page can take more.
+    fn fill(&self, part: &Part, at: u64, filling: &mut Filling) -> Result<bool, PageFault> {
+        let end = part.run.first_offset + part.run.count;
+        let count = filling
+            .records_left()
+            .min(usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX));
+        if count == 0 {
+            return Ok(!filling.is_full());
+        }
+        let positions = match &part.place {
+            Place::Open { newest } => self.open_positions(part, *newest, at, count)?,
+            Place::Sealed { index, found } => {
+                let skip = at - part.run.first_offset;
+                self.sealed(&part.segment, index, |file| {
+                    index.positions(file, found, skip, count, self.access)
+                })?
+            }
+        };
+        let number = part.segment.number;
+        let fault =
+            |position: u64, fault: ReadFault| self.record_fault(&part.segment, position, fault);
+        let file = self
+            .engine
+            .files
+            .get(FileKey::Segment(number))
+            .map_err(|error| fault(0, error.into()))?;
+        let mut span = Span::new(file.as_ref(), part.segment.durable_end(), self.access);
+        for (ordinal, position) in positions.iter().enumerate() {
+            let ahead = positions.get(ordinal..).unwrap_or_default();
+            let record = span
+                .record(ahead, self.channel, at + ordinal as u64)
+                .map_err(|error| fault(u64::from(*position), error))?;
+            if !filling.push(record) {
+                return Ok(false);
+            }
+        }
+        Ok(!filling.is_full())
+    }
+
+    fn open_positions(
+        &self,
+        part: &Part,
+        newest: u32,
+        at: u64,
+        count: usize,
+    ) -> Result<Vec<u32>, PageFault> {
+        let index = self.engine.index();
+        match index.segments.get(&part.segment.number).map(|held| &held.lookup) {
+            Some(Lookup::Open(entries)) => Ok(entries.positions(newest, at, at + count as u64 - 1)),
+            Some(Lookup::Sealed(_)) | None => Err(PageFault::Moved),
+        }
+    }
+
+    /// Asks an index file; a damaged one is made again from its segment.
+    fn sealed<R>(
+        &self,
+        segment: &Segment,
+        index: &Arc<SealedIndex>,
+        ask: impl FnOnce(&dyn DiskFile) -> Result<R, ReadFault>,
+    ) -> Result<R, PageFault> {
+        let file = self.engine.files.get(FileKey::Index(segment.number)).map_err(ReadFault::Io);
+        let what = match file.and_then(|file| ask(file.as_ref())) {
+            Ok(answer) => return Ok(answer),
+            Err(_) if segment.is_retired() => return Err(PageFault::Moved),
+            Err(ReadFault::WouldWait) => return Err(PageFault::WouldWait),
+            Err(_) if self.access == Access::Cached => return Err(PageFault::WouldWait),
+            Err(ReadFault::Damaged(what)) => what,
+            Err(ReadFault::Io(error)) if error.kind() == io::ErrorKind::NotFound => "it is gone",
+            Err(ReadFault::Io(error)) => {
+                let path = self.engine.layout.index(segment.number);
+                return Err(PageFault::Store(io_error(&path, &error)));
+            }
+        };
+        self.index_again(segment, index, what)
+    }
+
+    fn index_again<R>(
+        &self,
+        segment: &Segment,
+        damaged: &Arc<SealedIndex>,
+        what: &str,
+    ) -> Result<R, PageFault> {
+        // The housekeeper and other readers write index files too.
+        let _chores = self.engine.chores();
+        let is_present = match self.engine.index().segments.get(&segment.number) {
+            Some(held) => match &held.lookup {
+                Lookup::Sealed(present) => Arc::ptr_eq(present, damaged),
+                Lookup::Open(_) => false,
+            },
+            None => false,
+        };
+        if !is_present {
+            return Err(PageFault::Moved);
+        }
+        tracing::warn!(
+            segment = segment.number,
+            what,
+            "a segment index is made again from the log"
+        );
+        let sealed = housekeeper::write_index(self.engine, segment, damaged.end)
+            .map_err(|error| self.record_fault(segment, 0, error))?;
+        housekeeper::install(self.engine, segment, sealed);
+        Err(PageFault::Moved)
+    }
+
+    /// What a failed read of the log itself means.
+    fn record_fault(&self, segment: &Segment, position: u64, fault: ReadFault) -> PageFault {
+        let path = self.engine.layout.segment(segment.number);
+        match fault {
+            _ if segment.is_retired() => PageFault::Moved,
+            ReadFault::WouldWait => PageFault::WouldWait,
+            ReadFault::Damaged(what) => PageFault::Store(corrupt(&path, position, what)),
+            ReadFault::Io(error) => PageFault::Store(io_error(&path, &error)),
+        }
+    }
+}

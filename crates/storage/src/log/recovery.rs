@@ -1,0 +1,246 @@
+//! From files to a running store.
+//!
+//! First everything is read and judged; only when all of it makes sense is anything on the disk
+//! changed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::disk::DiskFile;
+use crate::{Durability, Lsn, Recovered, StateSink, StoreError};
+
+use super::committer::Committer;
+use super::engine::Engine;
+use super::files::{FileKey, ReadFault, corrupt, io_error};
+use super::format::{FRAME_HEADER_BYTES, FrameHeader, SegmentHeader};
+use super::housekeeper;
+use super::index::{Held, Index, Lookup, Segment};
+use super::layout::{INDEX, RETIRED, UNFINISHED, number_of};
+use super::queue::Spare;
+use super::replay::{self, Replayed};
+use super::snapshot::{self, ChunkKind};
+use super::survey::{self, Start, Survey};
+
+/// Streams the state into `sink` and opens the store for batches.
+pub(super) fn recover(engine: &Engine, sink: &mut dyn StateSink) -> Result<Recovered, StoreError> {
+    let survey = Survey::read(engine)?;
+    let mut index = Index::default();
+    let mut missing = Vec::new();
+    for header in survey.segments.iter().filter(|header| header.number < survey.replay_from()) {
+        if let Some(rebuilt) = hold_sealed(engine, &mut index, header)? {
+            missing.push(rebuilt);
+        }
+    }
+    if let Some(start) = &survey.start {
+        load(engine, start, &mut index, sink)?;
+    }
+    let replayed = replay::run(engine, &survey, &mut index, sink)?;
+
+    let oldest = survey.segments.first().map_or(1, |segment| segment.number);
+    let present = replayed.segment;
+    tidy(engine, oldest, present)?;
+    cut_tail(engine, &replayed)?;
+    for segment in missing {
+        let sealed = housekeeper::write_index(engine, &segment, segment.durable_end())
+            .map_err(|fault| index_error(engine, segment.number, fault))?;
+        index
+            .segments
+            .insert(segment.number, Held { segment, lookup: Lookup::Sealed(Arc::new(sealed)) });
+    }
+    start(engine, &survey, index, &replayed)
+}
+
+/// Opens the index of a segment before the replayed part. When it has to be made again, the
+/// segment is returned with its end.
+fn hold_sealed(
+    engine: &Engine,
+    index: &mut Index,
+    header: &SegmentHeader,
+) -> Result<Option<Arc<Segment>>, StoreError> {
+    let segment = Arc::new(Segment::new(header.number, header.uuid));
+    let what = match survey::open_index(engine, header) {
+        Ok(sealed) => {
+            segment.set_durable_end(sealed.end);
+            segment.note_at_ms(sealed.newest_at_ms);
+            let lookup = Lookup::Sealed(Arc::new(sealed));
+            index.segments.insert(header.number, Held { segment, lookup });
+            return Ok(None);
+        }
+        Err(ReadFault::Damaged(what)) => what,
+        Err(ReadFault::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            "it is missing"
+        }
+        Err(fault) => return Err(index_error(engine, header.number, fault)),
+    };
+    tracing::warn!(segment = header.number, what, "a segment index is made again from the log");
+    segment.set_durable_end(replay::end_of(engine, header)?);
+    Ok(Some(segment))
+}
+
+fn index_error(engine: &Engine, number: u32, fault: ReadFault) -> StoreError {
+    match fault {
+        ReadFault::Io(error) => io_error(&engine.layout.index(number), &error),
+        ReadFault::Damaged(what) => corrupt(&engine.layout.segment(number), 0, what),
+        ReadFault::WouldWait => corrupt(&engine.layout.index(number), 0, "it cannot be read"),
+    }
+}
+
+/// Loads a checkpoint.
+fn load(
+    engine: &Engine,
+    start: &Start,
+    index: &mut Index,
+    sink: &mut dyn StateSink,
+) -> Result<(), StoreError> {
+    let path = engine.layout.checkpoint(start.header.number);
+    let replay_from = start.header.replay_from;
+    snapshot::for_each_chunk(start.file.as_ref(), &start.header, |kind, body| {
+        let nonsense = LoadFault::Read(ReadFault::Damaged("a chunk makes no sense"));
+        match kind {
+            ChunkKind::State => {
+                let mut cut = super::codec::Cut(body);
+                while let Some((shard, key, value)) = snapshot::decode_pair(&mut cut) {
+                    sink.put(shard, key, value).map_err(LoadFault::Sink)?;
+                }
+                if cut.0.is_empty() { Ok(()) } else { Err(nonsense) }
+            }
+            ChunkKind::Heads => snapshot::decode_heads(body, |channel, head| {
+                index.restore_head(channel, head, replay_from);
+            })
+            .ok_or(nonsense),
+            ChunkKind::End => Ok(()),
+        }
+    })
+    .map_err(|fault| match fault {
+        LoadFault::Sink(error) => error,
+        LoadFault::Read(ReadFault::Io(error)) => io_error(&path, &error),
+        LoadFault::Read(ReadFault::Damaged(what)) => corrupt(&path, 0, what),
+        LoadFault::Read(ReadFault::WouldWait) => corrupt(&path, 0, "it cannot be read"),
+    })
+}
+
+#[derive(Debug)]
+enum LoadFault {
+    Read(ReadFault),
+    Sink(StoreError),
+}
+
+impl From<ReadFault> for LoadFault {
+    fn from(fault: ReadFault) -> Self {
+        Self::Read(fault)
+    }
+}
+
+/// Removes what a crash left half done, and indexes of segments that will get more records.
+fn tidy(engine: &Engine, oldest: u32, present: u32) -> Result<(), StoreError> {
+    let layout = &engine.layout;
+    for dir in [&layout.root, &layout.log_dir, &layout.index_dir, &layout.checkpoint_dir] {
+        let mut is_changed = false;
+        for name in survey::list(engine, dir)? {
+            let is_stale_index = dir == &layout.index_dir
+                && number_of(&name, INDEX)
+                    .is_some_and(|number| number < oldest || number >= present);
+            if name.ends_with(&format!(".{UNFINISHED}")) || is_stale_index {
+                let path = dir.join(&name);
+                engine.disk.remove(&path).map_err(|error| io_error(&path, &error))?;
+                is_changed = true;
+            }
+        }
+        if is_changed {
+            engine.disk.sync_dir(dir).map_err(|error| io_error(dir, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends the log behind the last whole frame. That frame is written again first: when its sync
+/// failed in a former life, it may be in memory and not on the disk.
+fn cut_tail(engine: &Engine, replayed: &Replayed) -> Result<(), StoreError> {
+    let rewrite = || -> std::io::Result<()> {
+        if let Some(last) = replayed.last_frame {
+            let file = engine.files.get(FileKey::Segment(last.segment))?;
+            let mut frame = vec![0; last.bytes];
+            file.read_at(&mut frame, last.at)?;
+            file.write_at(&frame, last.at)?;
+            file.sync_data()?;
+        }
+        if replayed.torn_bytes > 0 {
+            let file = engine.files.get(FileKey::Segment(replayed.segment))?;
+            file.write_at(&[0; FRAME_HEADER_BYTES], replayed.position)?;
+            file.sync_data()?;
+        }
+        Ok(())
+    };
+    let path = engine.layout.segment(replayed.segment);
+    rewrite().map_err(|error| io_error(&path, &error))?;
+    if replayed.torn_bytes > 0 {
+        tracing::warn!(
+            path = %path.display(),
+            position = replayed.position,
+            bytes = replayed.torn_bytes,
+            "an unfinished write was cut from the end of the log"
+        );
+    }
+    Ok(())
+}
+
+fn start(
+    engine: &Engine,
+    survey: &Survey,
+    index: Index,
+    replayed: &Replayed,
+) -> Result<Recovered, StoreError> {
+    let open = |number: u32| -> Result<Arc<dyn DiskFile>, StoreError> {
+        let path = engine.layout.segment(number);
+        engine.files.get(FileKey::Segment(number)).map_err(|error| io_error(&path, &error))
+    };
+    let held = index.segments.get(&replayed.segment);
+    let segment = held
+        .map(|held| Arc::clone(&held.segment))
+        .ok_or_else(|| corrupt(&engine.layout.log_dir, 0, "the present segment is missing"))?;
+    let committer = Committer::new(segment, open(replayed.segment)?, replayed.position);
+
+    let index_bytes = index.segments.values().map(|held| match &held.lookup {
+        Lookup::Sealed(sealed) => sealed.file_bytes,
+        Lookup::Open(_) => 0,
+    });
+    let counters = &engine.counters;
+    counters.index_bytes.store(index_bytes.sum(), Ordering::Relaxed);
+    counters.log_bytes.store(replayed.bytes, Ordering::Relaxed);
+    engine.checkpoints.number.store(survey.newest_checkpoint, Ordering::Release);
+    engine.checkpoints.replay_from.store(survey.replay_from(), Ordering::Release);
+
+    let mut segment_files = survey.segments.len() as u64;
+    let dir = &engine.layout.log_dir;
+    {
+        let mut chores = engine.chores();
+        chores.next_number = survey.segments.last().map_or(1, |last| last.number) + 1;
+        for name in survey::list(engine, dir)? {
+            if number_of(&name, RETIRED).is_some() {
+                chores.recycled.push(dir.join(name));
+                segment_files += 1;
+            }
+        }
+    }
+    counters.segment_files.store(segment_files, Ordering::Relaxed);
+    super::checkpoint::count_bytes(engine)
+        .map_err(|error| io_error(&engine.layout.checkpoint_dir, &error))?;
+
+    *engine.index_mut() = index;
+    *engine.committer() = Some(committer);
+    let next_lsn = replayed.next_lsn;
+    let durable = Lsn(next_lsn - 1);
+    engine.watermark.send_replace(Durability { durable, failed: None });
+    let mut queue = engine.queue();
+    for header in survey.segments.iter().filter(|header| header.number > replayed.segment) {
+        let segment = Arc::new(Segment::new(header.number, header.uuid));
+        queue.add_spare(Spare { segment, file: open(header.number)? });
+    }
+    queue.start(next_lsn, replayed.segment, engine.options.segment_bytes - replayed.position);
+    Ok(Recovered { durable, replayed_bytes: replayed.bytes, torn_bytes: replayed.torn_bytes })
+}
+
+/// Bytes of the whole frame, as far as they are written again.
+pub(super) fn whole_frame(header: &FrameHeader) -> usize {
+    FRAME_HEADER_BYTES + header.body_bytes as usize
+}

@@ -1,0 +1,198 @@
+//! What a data folder holds, looked at before anything is changed.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::StoreError;
+use crate::disk::DiskFile;
+
+use super::codec::Cut;
+use super::engine::Engine;
+use super::files::{Access, FileKey, ReadFault, corrupt, io_error, read_full};
+use super::format::{BLOCK_BYTES, FRAME_HEADER_BYTES, FRAMES_START, FrameHeader, SegmentHeader};
+use super::layout::{CHECKPOINT, LOG, Layout, number_of};
+use super::meta::header_error;
+use super::sealed::SealedIndex;
+use super::snapshot::{self, ChunkKind, SnapshotHeader};
+
+/// The segments and the checkpoint to start from.
+#[derive(Debug)]
+pub(super) struct Survey {
+    /// In order, without gaps.
+    pub(super) segments: Vec<SegmentHeader>,
+    /// The newest usable checkpoint.
+    pub(super) start: Option<Start>,
+    /// The highest number of any checkpoint file.
+    pub(super) newest_checkpoint: u32,
+}
+
+/// A checkpoint whose every chunk is intact.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) header: SnapshotHeader,
+    /// The log is complete up to this Lsn at least.
+    pub(super) complete: u64,
+    pub(super) file: Arc<dyn DiskFile>,
+}
+
+impl Survey {
+    pub(super) fn read(engine: &Engine) -> Result<Self, StoreError> {
+        let segments = segments(engine)?;
+        let (start, newest_checkpoint) = choose_start(engine, &segments)?;
+        Ok(Self { segments, start, newest_checkpoint })
+    }
+
+    /// Recovery reads the log from this segment on.
+    pub(super) fn replay_from(&self) -> u32 {
+        match &self.start {
+            Some(start) => start.header.replay_from,
+            None => self.segments.first().map_or(1, |segment| segment.number),
+        }
+    }
+}
+
+fn segments(engine: &Engine) -> Result<Vec<SegmentHeader>, StoreError> {
+    let dir = &engine.layout.log_dir;
+    let mut numbers: Vec<u32> =
+        list(engine, dir)?.iter().filter_map(|name| number_of(name, LOG)).collect();
+    numbers.sort_unstable();
+    if numbers.is_empty() {
+        return Err(corrupt(dir, 0, "the log has no segments"));
+    }
+    for pair in numbers.windows(2) {
+        if let [before, after] = pair
+            && before + 1 != *after
+        {
+            let missing = engine.layout.segment(before + 1);
+            return Err(corrupt(&missing, 0, "a segment is missing in the middle of the log"));
+        }
+    }
+    numbers.into_iter().map(|number| segment_header(engine, number)).collect()
+}
+
+fn segment_header(engine: &Engine, number: u32) -> Result<SegmentHeader, StoreError> {
+    let path = engine.layout.segment(number);
+    let io = |error: io::Error| io_error(&path, &error);
+    let file = engine.files.get(FileKey::Segment(number)).map_err(io)?;
+    let file_bytes = file.len_bytes().map_err(io)?;
+    if file_bytes != engine.options.segment_bytes {
+        return Err(corrupt(&path, file_bytes, "the segment has the wrong length"));
+    }
+    let mut block = vec![0; BLOCK_BYTES];
+    read_full(file.as_ref(), &mut block, 0, Access::Waiting).map_err(|fault| match fault {
+        ReadFault::Io(error) => io_error(&path, &error),
+        ReadFault::Damaged(what) => corrupt(&path, 0, what),
+        ReadFault::WouldWait => corrupt(&path, 0, "the header cannot be read"),
+    })?;
+    let header = SegmentHeader::decode(&block)
+        .map_err(|fault| header_error(&path, &engine.layout, fault))?;
+    if header.number != number || header.database != engine.database {
+        return Err(corrupt(&path, 0, "the segment belongs somewhere else"));
+    }
+    Ok(header)
+}
+
+fn choose_start(
+    engine: &Engine,
+    segments: &[SegmentHeader],
+) -> Result<(Option<Start>, u32), StoreError> {
+    let dir = &engine.layout.checkpoint_dir;
+    let mut numbers: Vec<u32> =
+        list(engine, dir)?.iter().filter_map(|name| number_of(name, CHECKPOINT)).collect();
+    numbers.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+    let newest = numbers.first().copied().unwrap_or(0);
+    let oldest_segment = segments.first().map_or(1, |segment| segment.number);
+    let newest_segment = segments.last().map_or(1, |segment| segment.number);
+
+    let mut damage = None;
+    for number in numbers {
+        let path = engine.layout.checkpoint(number);
+        match checked_start(engine, number) {
+            Ok(start) if start.header.replay_from < oldest_segment => {
+                let missing = engine.layout.segment(start.header.replay_from);
+                damage
+                    .get_or_insert_with(|| corrupt(&missing, 0, "a checkpoint needs this segment"));
+            }
+            Ok(start) if start.header.replay_from > newest_segment => {
+                let missing = engine.layout.segment(start.header.replay_from);
+                return Err(corrupt(&missing, 0, "a checkpoint needs this segment"));
+            }
+            Ok(start) => return Ok((Some(start), newest)),
+            Err(ReadFault::Io(error)) => return Err(io_error(&path, &error)),
+            Err(ReadFault::Damaged(what)) => {
+                tracing::warn!(path = %path.display(), what, "a checkpoint is damaged; looking for an older one");
+                damage.get_or_insert_with(|| corrupt(&path, 0, what));
+            }
+            Err(ReadFault::WouldWait) => {}
+        }
+    }
+    match damage {
+        _ if oldest_segment == 1 => Ok((None, newest)),
+        Some(damage) => Err(damage),
+        None => {
+            Err(corrupt(dir, 0, "the log does not reach back to its start, and no checkpoint does"))
+        }
+    }
+}
+
+fn checked_start(engine: &Engine, number: u32) -> Result<Start, ReadFault> {
+    let file = engine.disk.open(&engine.layout.checkpoint(number))?;
+    let header = snapshot::read_header(file.as_ref())?;
+    if header.number != number || header.database != engine.database {
+        return Err(ReadFault::Damaged("the checkpoint belongs somewhere else"));
+    }
+    let mut complete = None;
+    snapshot::for_each_chunk(file.as_ref(), &header, |kind, body| {
+        if kind == ChunkKind::End {
+            complete = Cut(body).u64();
+        }
+        Ok::<(), ReadFault>(())
+    })?;
+    let complete = complete.ok_or(ReadFault::Damaged("it has no end"))?;
+    Ok(Start { header, complete, file })
+}
+
+/// The index file of a segment, if it is there and intact; else why not.
+pub(super) fn open_index(
+    engine: &Engine,
+    segment: &SegmentHeader,
+) -> Result<SealedIndex, ReadFault> {
+    let file = engine.files.get(FileKey::Index(segment.number))?;
+    SealedIndex::open(file.as_ref(), segment.number, &segment.uuid)
+}
+
+/// The header of the first frame of a segment, if it has one.
+pub(super) fn first_frame(
+    engine: &Engine,
+    segment: &SegmentHeader,
+) -> Result<Option<FrameHeader>, StoreError> {
+    let path = engine.layout.segment(segment.number);
+    let mut bytes = [0; FRAME_HEADER_BYTES];
+    let file = engine.files.get(FileKey::Segment(segment.number));
+    file.and_then(|file| file.read_at(&mut bytes, FRAMES_START))
+        .map_err(|error| io_error(&path, &error))?;
+    Ok(FrameHeader::decode(&bytes, &segment.uuid))
+}
+
+/// Whether the folder holds anything that a store without META would not.
+pub(super) fn has_remains(engine: &dyn crate::disk::Disk, layout: &Layout) -> io::Result<bool> {
+    for dir in [&layout.log_dir, &layout.index_dir, &layout.checkpoint_dir] {
+        let names = match engine.list(dir) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let unfinished = |name: &&String| {
+            // The first segment is made before META.
+            number_of(name, super::layout::UNFINISHED).is_some() || number_of(name, LOG) == Some(1)
+        };
+        if names.iter().any(|name| !unfinished(&name)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+pub(super) fn list(engine: &Engine, dir: &std::path::Path) -> Result<Vec<String>, StoreError> {
+    engine.disk.list(dir).map_err(|error| io_error(dir, &error))
+}
