@@ -150,7 +150,7 @@ level = "info,litemq_server=debug"
 cert = "a.pem"
 key = "b.pem"
 [storage]
-segment_size = "3MiB"
+segment_size = "24MiB"
 min_sync_interval = "2ms"
 [limits]
 connections_max = 7
@@ -195,7 +195,7 @@ client_quota = -1
         group.line = original.line;
     }
     assert_eq!(&again, config, "{printed}");
-    assert!(printed.contains("segment_size = \"3MiB\" # litemq.toml:14"), "{printed}");
+    assert!(printed.contains("segment_size = \"24MiB\" # litemq.toml:14"), "{printed}");
     assert!(printed.contains("retention = \"72h\" # default"), "{printed}");
 }
 

@@ -37,6 +37,24 @@ async fn a_topic_is_created_described_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_change_comes_to_its_end_when_its_client_goes_away() {
+    let door = Door::open().await;
+    tokio::select! {
+        biased;
+        _ = door.post("/api/v1/topics", r#"{"name":"chat"}"#) => panic!("it was not interrupted"),
+        () = std::future::ready(()) => {}
+    }
+    // The change and these requests take turns on one thread.
+    for _ in 0..100 {
+        if door.get("/api/v1/topics/chat").await.status == StatusCode::OK {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the topic was never created");
+}
+
+#[tokio::test]
 async fn a_group_is_created_described_changed_and_deleted() {
     let door = Door::with_chat().await;
     let json = door.get("/api/v1/groups/bots").await.json();

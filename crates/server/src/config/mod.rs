@@ -83,7 +83,7 @@ pub struct TlsFiles {
 /// Storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageConfig {
-    /// Size of a log segment, 1 MiB to 1 GiB.
+    /// Size of a log segment, 16 MiB to 1 GiB, a multiple of 4 KiB.
     pub segment_size_bytes: u64,
     /// How long messages stay stored.
     pub retention: Duration,

@@ -48,7 +48,10 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 const SHARDS: RangeInclusive<u16> = 1..=64;
-const SEGMENT_SIZE_BYTES: RangeInclusive<u64> = MIB..=GIB;
+/// A segment holds a few of the largest batches.
+const SEGMENT_SIZE_BYTES: RangeInclusive<u64> = 16 * MIB..=GIB;
+/// What the disk reads and writes at a time.
+const PAGE_BYTES: u64 = 4096;
 const RETENTION: RangeInclusive<Duration> = secs(60)..=secs(3650 * 86_400);
 const MIN_SYNC_INTERVAL: RangeInclusive<Duration> = Duration::ZERO..=secs(1);
 const CHECKPOINT_INTERVAL: RangeInclusive<Duration> = secs(1)..=secs(86_400);
@@ -170,11 +173,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "storage.segment_size",
-        help: "one log file, 1MiB to 1GiB",
+        help: "one log file, 16MiB to 1GiB; fixed at the first start of a data folder",
         kind: Kind::Text,
         set: |draft, text| {
-            size(text, &SEGMENT_SIZE_BYTES)
-                .map(|value| draft.config.storage.segment_size_bytes = value)
+            segment_size(text).map(|value| draft.config.storage.segment_size_bytes = value)
         },
         get: |config| Some(format_bytes(config.storage.segment_size_bytes)),
     },
@@ -371,6 +373,14 @@ fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
     }
     let (least, most) = (format_bytes(*range.start()), format_bytes(*range.end()));
     Err(format!("is {}; give {least} to {most}", format_bytes(bytes)))
+}
+
+fn segment_size(text: &str) -> Result<u64, String> {
+    let bytes = size(text, &SEGMENT_SIZE_BYTES)?;
+    if bytes.is_multiple_of(PAGE_BYTES) {
+        return Ok(bytes);
+    }
+    Err(format!("is {}; give a multiple of {}", format_bytes(bytes), format_bytes(PAGE_BYTES)))
 }
 
 fn span(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
