@@ -1,0 +1,14 @@
+//! How a shard behaves, told in scripts.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a script that is wrong may panic
+
+mod dead_letters;
+mod delivery;
+mod leases;
+mod listing;
+mod removal;
+mod retention;
+mod script;
+mod sending;
+mod settle;
+mod subscriptions;

@@ -1,0 +1,95 @@
+//! Handing out everything that is left.
+
+use std::collections::BTreeMap;
+
+use litemq_domain::{
+    Claim, ClientKey, DurationMs, Effects, GroupId, Handle, Place, Record, Shard, Timestamp,
+};
+
+use super::world::World;
+
+/// Longer than any lease.
+const LATER: DurationMs = DurationMs::from_hours(13);
+
+/// What was handed out of one lite topic to one group: each message's offset and attempt, in order.
+pub(crate) type Drained = BTreeMap<(GroupId, String), Vec<(u64, String)>>;
+
+/// Lets all leases end and hands out, and settles, everything to its subscribers. Nothing may be
+/// left then, and nothing may come twice.
+pub(crate) fn drain(mut shard: Shard, world: &World) -> Drained {
+    let mut stored = world.stored.clone();
+    let now = world.now + LATER;
+    let mut fx = Effects::default();
+    while shard.next_deadline().is_some_and(|due| due <= now) {
+        shard.tick(now, &|_| false, &mut fx);
+    }
+    while shard.has_work() {
+        shard.step(now, &mut fx);
+    }
+    let mut drained = Drained::new();
+    let mut last = usize::MAX;
+    while last != 0 {
+        last = 0;
+        for (_, client, group, _) in shard.subscribers() {
+            last += claim_and_settle(&mut shard, now, (client, group), &mut stored, &mut drained);
+        }
+    }
+    assert_nothing_is_left(&shard, world, now);
+    drained
+}
+
+fn claim_and_settle(
+    shard: &mut Shard,
+    now: Timestamp,
+    (client, group): (ClientKey, GroupId),
+    stored: &mut BTreeMap<(u32, u32, u64), String>,
+    drained: &mut Drained,
+) -> usize {
+    let claim = Claim {
+        client,
+        group,
+        messages_max: 7,
+        per_lite_topic_max: 3,
+        invisible: DurationMs::from_secs(10),
+        auto_renew: false,
+    };
+    let mut fx = Effects::default();
+    let Ok(outcome) = shard.claim(now, claim, &mut fx) else { return 0 };
+    let progress = outcome.messages.len() + fx.burials.len();
+    for claimed in outcome.messages {
+        let place = claimed.place;
+        let message = message_at(stored, place);
+        let came = drained.entry((group, claimed.lite_topic.to_string())).or_default();
+        assert!(came.iter().all(|(offset, _)| *offset < place.offset), "{message} out of order");
+        came.push((place.offset, format!("{message}#{}", claimed.attempt)));
+        let (epoch, visible_at) = (claimed.epoch, claimed.visible_at);
+        let handle = Handle { shard: shard.number(), place, group, epoch, visible_at };
+        shard.ack(now, &handle, &mut fx).unwrap();
+    }
+    for burial in std::mem::take(&mut fx.burials) {
+        let message = message_at(stored, burial.place);
+        shard.bury(now, &burial, message.into(), &mut fx).unwrap();
+    }
+    for record in fx.records {
+        if let Record::Append { slot, generation, offset, payload, .. } = record {
+            let message = String::from_utf8(payload.to_vec()).unwrap();
+            stored.insert((slot, generation, offset), message);
+        }
+    }
+    progress
+}
+
+fn message_at(stored: &BTreeMap<(u32, u32, u64), String>, place: Place) -> String {
+    stored[&(place.slot, place.generation, place.offset)].clone()
+}
+
+fn assert_nothing_is_left(shard: &Shard, world: &World, now: Timestamp) {
+    assert_eq!(shard.next_deadline(), None, "a timer is left");
+    for topic in world.topics.keys() {
+        for view in shard.list(now, *topic, "", None, usize::MAX) {
+            for group in view.groups.iter().filter(|group| !group.subscribers.is_empty()) {
+                assert_eq!(group.committed, view.next_offset, "left behind: {view:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A tiny language for behaviour: steps between `|`, each with what it must show after `->`.
+//!
+//! ```text
+//! group g unordered attempts=3        a group; `of=dead` consumes the dead letters of `g`
+//! send a m1 m2 [id=x]                 to lite topic a; with an id, a repeat shows `again 0`
+//! sub c1 a b | unsub c1 a | full c1 a | leave c1          `c1@h` is client c1 of group h
+//! claim c1 10s [max=2] [each=1] -> a:m1 b:m2#2 ...        `#2` is the attempt, `...` is more
+//! claim c1 auto                       a lease that is renewed
+//! ack m1 | hide m1 30s | suspend m1 30s | back m1         `m1~1` is its first handle, `m1@h` of h
+//! wait 9s | jump 9s | tick            `jump` is a wait in which nothing else happens
+//! offline c1 | online c1 | gone c1 [renewed]
+//! dead m1 | burials -> a:m1#3 | bury m1 | unburied m1
+//! remove a | remove-topic | remove-group g | step | steps | trim a 2
+//! show a -> 0..3 g=1/1/1(c1)          committed/in flight/ready(subscribers)
+//! list [prefix=a] [after=b] [max=2] -> a b | names -> 2 | pairs -> 1 | woke -> c1@g
+//! restart
+//! ```
+//!
+//! A refusal shows as `!` and its error code; where nothing is expected, it fails the script.
+
+mod drain;
+mod replay;
+mod step;
+pub(crate) mod world;
+
+use step::Step;
+use world::World;
+
+/// Runs a script, and again up to each of its steps: a shard recovered there, from its records or
+/// from a snapshot taken in pieces, must look the same and hand out the same.
+pub(crate) fn check(script: &str) {
+    let steps: Vec<(&str, Step, Option<String>)> = script
+        .split('|')
+        .map(str::trim)
+        .map(|text| {
+            let (step, expected) = Step::parse(text);
+            (text, step, expected)
+        })
+        .collect();
+    let mut world = World::new();
+    for (number, (text, step, expected)) in steps.iter().enumerate() {
+        let shown = world.apply(step);
+        let fits = match expected {
+            None => !shown.starts_with('!'),
+            Some(expected) if expected.ends_with("...") => shown == *expected,
+            Some(expected) => shown.trim_end_matches("...").trim_end() == expected,
+        };
+        let wanted = expected.as_deref().unwrap_or("no refusal");
+        assert!(fits, "step {}: {text}\n  expected: {wanted}\n  shown:    {shown}", number + 1);
+    }
+    for prefix in 1..=steps.len() {
+        let mut world = World::new();
+        for (_, step, _) in &steps[..prefix] {
+            world.apply(step);
+        }
+        replay::check_restarts(world, &format!("after step {prefix}: {}", steps[prefix - 1].0));
+    }
+}

@@ -1,0 +1,223 @@
+//! The steps of a script and how they are written.
+
+use litemq_domain::{DurationMs, SubscriptionMode};
+
+/// A client of a group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Who {
+    pub(crate) client: String,
+    pub(crate) group: String,
+}
+
+/// A message handed to a group; `nth` is which of its handles, the last if not given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Which {
+    pub(crate) message: String,
+    pub(crate) group: String,
+    pub(crate) nth: Option<usize>,
+}
+
+/// One step.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Group {
+        name: String,
+        ordered: bool,
+        attempts: u16,
+        of_dead_letters: bool,
+    },
+    Send {
+        lite: String,
+        messages: Vec<String>,
+        id: u64,
+    },
+    Subscribe(Who, Vec<String>),
+    Unsubscribe(Who, Vec<String>),
+    Replace(Who, Vec<String>),
+    Leave(Who),
+    Claim {
+        who: Who,
+        /// `None` is renewed.
+        invisible: Option<DurationMs>,
+        max: usize,
+        each: usize,
+    },
+    Ack(Which),
+    Change {
+        which: Which,
+        invisible: DurationMs,
+        suspend: bool,
+    },
+    GiveBack(Which),
+    Wait(DurationMs),
+    Jump(DurationMs),
+    Tick,
+    Connected(String, bool),
+    Gone {
+        client: String,
+        renewed_only: bool,
+    },
+    BeginBurial(Which),
+    Burials,
+    Bury(Which),
+    BurialFailed(Which),
+    Remove(String),
+    RemoveTopic,
+    RemoveGroup(String),
+    Work {
+        all: bool,
+    },
+    Trim(String, u64),
+    Show(String),
+    List {
+        prefix: String,
+        after: Option<String>,
+        max: usize,
+    },
+    CountNew(Who, Vec<String>),
+    Names,
+    Pairs,
+    Woke,
+    Restart,
+}
+
+/// The only mode there is.
+pub(crate) const MODE: SubscriptionMode = SubscriptionMode::Shared;
+
+impl Step {
+    /// A step and what it must show.
+    pub(crate) fn parse(text: &str) -> (Self, Option<String>) {
+        let (step, expected) = match text.split_once("->") {
+            Some((step, expected)) => (step, Some(expected.trim().to_owned())),
+            None => (text, None),
+        };
+        let words = Words::new(step);
+        (words.step().unwrap_or_else(|| panic!("not a step: {text:?}")), expected)
+    }
+}
+
+/// The words of a step: plain ones in order, and `key=value` options.
+struct Words<'a> {
+    plain: Vec<&'a str>,
+    options: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Words<'a> {
+    fn new(text: &'a str) -> Self {
+        let (mut plain, mut options) = (Vec::new(), Vec::new());
+        for word in text.split_whitespace() {
+            match word.split_once('=') {
+                Some(option) => options.push(option),
+                None => plain.push(word),
+            }
+        }
+        Self { plain, options }
+    }
+
+    fn option<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
+        let (_, value) = self.options.iter().find(|(found, _)| *found == key)?;
+        value.parse().ok()
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.plain.contains(&word)
+    }
+
+    fn rest(&self, from: usize) -> Vec<String> {
+        self.plain[from..].iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    fn step(&self) -> Option<Step> {
+        let (verb, first) = (*self.plain.first()?, self.plain.get(1).copied());
+        let text = || first.map(str::to_owned);
+        let time = |at: usize| self.plain.get(at).and_then(|word| duration(word));
+        let to_who = || first.map(who);
+        let to_which = || first.map(which);
+        Some(match verb {
+            "group" => Step::Group {
+                name: text()?,
+                ordered: !self.has("unordered"),
+                attempts: self.option("attempts").unwrap_or(17),
+                of_dead_letters: self.option::<String>("of").is_some(),
+            },
+            "send" => Step::Send {
+                lite: text()?,
+                messages: self.rest(2),
+                id: self.option::<String>("id").map_or(0, |id| number(&id)),
+            },
+            "sub" => Step::Subscribe(to_who()?, self.rest(2)),
+            "unsub" => Step::Unsubscribe(to_who()?, self.rest(2)),
+            "full" => Step::Replace(to_who()?, self.rest(2)),
+            "new" => Step::CountNew(to_who()?, self.rest(2)),
+            "leave" => Step::Leave(to_who()?),
+            "claim" => Step::Claim {
+                who: to_who()?,
+                invisible: if self.has("auto") { None } else { Some(time(2)?) },
+                max: self.option("max").unwrap_or(32),
+                each: self.option("each").unwrap_or(32),
+            },
+            "ack" => Step::Ack(to_which()?),
+            "hide" => Step::Change { which: to_which()?, invisible: time(2)?, suspend: false },
+            "suspend" => Step::Change { which: to_which()?, invisible: time(2)?, suspend: true },
+            "back" => Step::GiveBack(to_which()?),
+            "wait" => Step::Wait(time(1)?),
+            "jump" => Step::Jump(time(1)?),
+            "tick" => Step::Tick,
+            "online" => Step::Connected(text()?, true),
+            "offline" => Step::Connected(text()?, false),
+            "gone" => Step::Gone { client: text()?, renewed_only: self.has("renewed") },
+            "dead" => Step::BeginBurial(to_which()?),
+            "burials" => Step::Burials,
+            "bury" => Step::Bury(to_which()?),
+            "unburied" => Step::BurialFailed(to_which()?),
+            "remove" => Step::Remove(text()?),
+            "remove-topic" => Step::RemoveTopic,
+            "remove-group" => Step::RemoveGroup(text()?),
+            "step" => Step::Work { all: false },
+            "steps" => Step::Work { all: true },
+            "trim" => Step::Trim(text()?, self.plain.get(2)?.parse().ok()?),
+            "show" => Step::Show(text()?),
+            "list" => Step::List {
+                prefix: self.option("prefix").unwrap_or_default(),
+                after: self.option("after"),
+                max: self.option("max").unwrap_or(usize::MAX),
+            },
+            "names" => Step::Names,
+            "pairs" => Step::Pairs,
+            "woke" => Step::Woke,
+            "restart" => Step::Restart,
+            _ => return None,
+        })
+    }
+}
+
+fn who(text: &str) -> Who {
+    let (client, group) = text.split_once('@').unwrap_or((text, "g"));
+    Who { client: client.to_owned(), group: group.to_owned() }
+}
+
+fn which(text: &str) -> Which {
+    let (text, nth) = match text.split_once('~') {
+        Some((text, nth)) => (text, nth.parse().ok()),
+        None => (text, None),
+    };
+    let Who { client: message, group } = who(text);
+    Which { message, group, nth }
+}
+
+fn duration(text: &str) -> Option<DurationMs> {
+    let digits = text.trim_end_matches(char::is_alphabetic);
+    let unit = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok().map(|count| DurationMs(count * unit))
+}
+
+/// A number for a short text, never 0.
+pub(crate) fn number(text: &str) -> u64 {
+    text.bytes().fold(1, |number, byte| number * 131 + u64::from(byte))
+}
