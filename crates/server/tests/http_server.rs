@@ -4,12 +4,8 @@ mod http_support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
-use http_support::{CONNECTIONS_MAX, Served};
-
-/// Longer than any answer takes; a test that waits so long fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+use http_support::{CONNECTIONS_MAX, PATIENCE, Served};
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 pub(crate) const MESSAGES: &str = "/api/v1/topics/chat/lite/s1/messages";
@@ -102,6 +104,9 @@ pub(crate) fn request(method: Method, path: &str, body: Body) -> Request<Body> {
         .unwrap()
 }
 
+/// Longer than anything takes; a test that waits so long fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Connections of a served door.
 pub(crate) const CONNECTIONS_MAX: usize = 4;
 
@@ -119,7 +124,10 @@ impl Served {
         let (switch, stopping) = stop_switch();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let options = HttpOptions { connections_max: CONNECTIONS_MAX, ..HttpOptions::default() };
+        // More grace than patience: nothing may depend on being cut off.
+        let grace = 2 * PATIENCE;
+        let options =
+            HttpOptions { connections_max: CONNECTIONS_MAX, grace, ..HttpOptions::default() };
         let task = runtime.spawn(async move {
             let metrics = Arc::new(Metrics::new());
             let broker = broker(Arc::clone(&metrics)).await;
@@ -131,7 +139,8 @@ impl Served {
     /// Stops, and returns when the door is closed.
     pub(crate) fn stop(self) {
         self.switch.stop();
-        self.runtime.block_on(self.task).unwrap().unwrap();
+        let stopped = self.runtime.block_on(async { timeout(PATIENCE, self.task).await });
+        stopped.expect("the door did not close in time").unwrap().unwrap();
     }
 }
 
