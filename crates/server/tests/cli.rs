@@ -1,5 +1,12 @@
 //! The real binary against a served HTTP door.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a helper that cannot go on fails its test"
+)]
+
 mod http_support;
 
 use std::io::Write;

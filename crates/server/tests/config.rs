@@ -1,5 +1,7 @@
 //! The configuration as an operator meets it: files, variables, flags, and what is said about them.
 
+#![allow(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
+
 use std::time::Duration;
 
 use litemq_domain::DurationMs;

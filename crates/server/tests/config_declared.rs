@@ -1,5 +1,12 @@
 //! Topics and groups that the configuration declares, against a broker.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a helper that cannot go on fails its test"
+)]
+
 mod http_support;
 
 use std::sync::Arc;

@@ -1,5 +1,12 @@
 //! The HTTP door through its router, against a real broker in memory.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a helper that cannot go on fails its test"
+)]
+
 mod http_support;
 
 use axum::body::Body;
