@@ -1,6 +1,9 @@
 //! The few file operations the log engine needs. Every access to a data folder goes through
 //! [`Disk`], so that a test can fail, tear and lose what a real disk can.
 
+#[cfg(any(test, feature = "testing"))]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "for tests: it may panic")]
+mod fault;
 mod real;
 
 use std::fmt;
@@ -8,6 +11,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(any(test, feature = "testing"))]
+pub use fault::{FaultDisk, Survival};
 pub use real::RealDisk;
 
 /// A place for files. What is not synced may be lost or half there after a crash: file contents

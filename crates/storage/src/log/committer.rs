@@ -68,7 +68,13 @@ impl Committer {
     /// Marks a clean end, so that damage of the frame before it is told from a torn write.
     pub(super) fn finish(&mut self, engine: &Engine) -> Result<(), String> {
         let mut frame = vec![0; FRAME_HEADER_BYTES];
-        let next_lsn = engine.queue().last_lsn() + 1;
+        let next_lsn = {
+            let queue = engine.queue();
+            if queue.is_failed() {
+                return Ok(());
+            }
+            queue.last_lsn() + 1
+        };
         if self.position + FRAME_HEADER_BYTES as u64 > engine.options.segment_bytes {
             return Ok(());
         }

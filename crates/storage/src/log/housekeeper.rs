@@ -139,6 +139,7 @@ pub(super) fn prepare(engine: &Engine, chores: &mut Chores, number: u32) -> io::
     file.sync_data()?;
     engine.disk.rename(&fresh, &path)?;
     engine.disk.sync_dir(&engine.layout.log_dir)?;
+    engine.files.forget(FileKey::Segment(number));
     Ok(Spare { segment: Arc::new(Segment::new(number, header.uuid)), file })
 }
 

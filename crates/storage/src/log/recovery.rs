@@ -236,7 +236,8 @@ fn start(
         let segment = Arc::new(Segment::new(header.number, header.uuid));
         queue.add_spare(Spare { segment, file: open(header.number)? });
     }
-    queue.start(next_lsn, replayed.segment, engine.options.segment_bytes - replayed.position);
+    let last_frame_in = replayed.last_frame.map_or(replayed.segment, |last| last.segment);
+    queue.start(next_lsn, last_frame_in, engine.options.segment_bytes - replayed.position);
     Ok(Recovered { durable, replayed_bytes: replayed.bytes, torn_bytes: replayed.torn_bytes })
 }
 

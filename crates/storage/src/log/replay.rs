@@ -76,10 +76,10 @@ pub(super) fn run(
             }
             continue;
         }
-        reject_later(engine, segments, next_lsn)?.map_or(Ok(()), |later| {
-            Err(corrupt(&path, end.at, format!("no valid frame, but {later} has later ones")))
-        })?;
-        if start.is_some_and(|start| start.complete >= next_lsn) {
+        reject_later(engine, segments, next_lsn)?;
+        let is_short = start.is_some_and(|start| start.complete >= next_lsn);
+        // The segment that a checkpoint names had frames, unless it was the very first.
+        if is_short || (replay.next_lsn.is_none() && first_lsn.0 > 1) {
             return Err(corrupt(
                 &path,
                 end.at,
@@ -98,26 +98,26 @@ pub(super) fn run(
     Err(corrupt(&engine.layout.log_dir, 0, "the log has no segments"))
 }
 
-/// Whether any of the segments behind the end holds a frame: its file name.
+/// Refuses segments behind the end that hold a frame.
 fn reject_later<'s>(
     engine: &Engine,
     mut later: impl Iterator<Item = &'s SegmentHeader>,
     next_lsn: u64,
-) -> Result<Option<String>, StoreError> {
-    let name = |header: &SegmentHeader| engine.layout.segment(header.number).display().to_string();
-    if let Some(next) = later.next() {
-        let path = engine.layout.segment(next.number);
-        let found = with_scan(engine, next, |scan| scan.find_later_frame(FRAMES_START, next_lsn));
-        if found.map_err(|error| io_error(&path, &error))?.is_some() {
-            return Ok(Some(name(next)));
-        }
+) -> Result<(), StoreError> {
+    let Some(next) = later.next() else { return Ok(()) };
+    let path = engine.layout.segment(next.number);
+    let found = with_scan(engine, next, |scan| scan.find_later_frame(FRAMES_START, next_lsn));
+    if let Some(at) = found.map_err(|error| io_error(&path, &error))? {
+        let what = format!("no valid frame, but a later one at byte {at}");
+        return Err(corrupt(&path, FRAMES_START, what));
     }
     for header in later {
         if survey::first_frame(engine, header)?.is_some() {
-            return Ok(Some(name(header)));
+            let what = format!("no valid frame, but segment {} has one", header.number);
+            return Err(corrupt(&path, FRAMES_START, what));
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 fn with_scan<R>(
