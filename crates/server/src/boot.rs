@@ -193,11 +193,15 @@ async fn serve_http(
 
 async fn open_store(config: &Config) -> Result<Arc<LogStore>, BootError> {
     let data = config.data.clone();
+    let defaults = LogOptions::default();
+    let segment_bytes = config.storage.segment_size_bytes;
     let options = LogOptions {
-        segment_bytes: config.storage.segment_size_bytes,
+        segment_bytes,
+        // What acks may still use of the last segment when the disk is full.
+        reserve_bytes: defaults.reserve_bytes.min(segment_bytes / 4),
         unsynced_bytes_max: config.storage.unsynced_bytes_max,
         min_sync_interval: config.storage.min_sync_interval,
-        ..LogOptions::default()
+        ..defaults
     };
     let opened = tokio::task::spawn_blocking(move || LogStore::open(data, options)).await;
     let store = opened.map_err(|error| StoreError::Failed(error.to_string()))??;

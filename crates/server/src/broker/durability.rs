@@ -12,7 +12,7 @@ pub(super) async fn wait_for(
     let reached = durable.wait_for(|state| state.durable >= lsn || state.failed.is_some()).await;
     match reached {
         Ok(state) if state.durable >= lsn => Ok(()),
-        Ok(state) => Err(state.failed.as_ref().map_or_else(closed, |error| error_of(error))),
+        Ok(state) => Err(state.failed.as_ref().map_or_else(closed, error_of)),
         Err(_) => Err(closed()),
     }
 }

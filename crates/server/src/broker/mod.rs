@@ -27,9 +27,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use litemq_domain::persisted::{Counters, Identity};
-use litemq_domain::{Error, ErrorCode, Group, Result, Send, Timestamp, Topic};
+use litemq_domain::{Error, ErrorCode, Group, Result, Send, SendOutcome, Timestamp, Topic};
 use prost::Message as _;
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 pub use deliveries::Deliveries;
 pub use message::{DeadLetterOrigin, Delivery, NewMessage, Peeked, Sent, StoredMessage};
@@ -59,7 +59,7 @@ pub struct Broker {
     /// Numbers handed out; held over every change of the catalog, so that those are one at a time.
     counters: Mutex<Counters>,
     /// One permit a payload byte of the sends under way.
-    in_flight: Semaphore,
+    in_flight: Arc<Semaphore>,
     parked: AtomicUsize,
     /// Whose turn it is among the shards that have something.
     turn: AtomicUsize,
@@ -70,26 +70,20 @@ pub struct Broker {
 impl Broker {
     /// Sends messages; one result for each, in order, when durable.
     pub async fn send(&self, topic: &Arc<Topic>, messages: Vec<NewMessage>) -> Vec<Result<Sent>> {
-        let sizes: Vec<u64> = messages.iter().map(|m| m.message.body.len() as u64).collect();
-        let payloads: usize = messages.iter().map(|m| m.message.encoded_len()).sum();
-        let count = messages.len();
-        let _permit = match self.admit(payloads).await {
-            Ok(permit) => permit,
-            Err(error) => return vec![Err(error); count],
-        };
-        let mut waiting = Vec::with_capacity(count);
-        for message in messages {
-            waiting.push(self.start_send(topic, message).await);
-        }
         let entry = self.context.catalog.topic_entry(topic.id);
-        let mut results = Vec::with_capacity(count);
-        for (waiting, size) in waiting.into_iter().zip(sizes) {
-            let result = match waiting {
+        let mut waiting = Vec::with_capacity(messages.len());
+        for message in messages {
+            let body_bytes = message.message.body.len() as u64;
+            waiting.push((self.start_send(topic, message).await, body_bytes));
+        }
+        let mut results = Vec::with_capacity(waiting.len());
+        for (started, body_bytes) in waiting {
+            let result = match started {
                 Ok(answer) => answer.await.unwrap_or_else(|_| Err(stopping())),
                 Err(error) => Err(error),
             };
-            if let (Ok(_), Some(entry)) = (&result, &entry) {
-                entry.metrics.message_in(size);
+            if let (Ok(SendOutcome { repeated: false, .. }), Some(entry)) = (&result, &entry) {
+                entry.metrics.message_in(body_bytes);
             }
             results.push(result.map(|sent| Sent { offset: sent.offset, repeated: sent.repeated }));
         }
@@ -101,24 +95,27 @@ impl Broker {
         &self,
         topic: &Topic,
         message: NewMessage,
-    ) -> Result<tokio::sync::oneshot::Receiver<Result<litemq_domain::SendOutcome>>> {
-        let shard = self.keys.shard(&message.lite_topic);
+    ) -> Result<oneshot::Receiver<Result<SendOutcome>>> {
+        let NewMessage { lite_topic, message } = message;
+        let shard = self.shards.get(self.keys.shard(&lite_topic)).ok_or_else(stopping)?;
+        let in_flight = self.admit(message.encoded_len()).await?;
         let send = Send {
             topic: topic.id,
-            lite_topic: message.lite_topic,
-            tag: self.keys.message(&message.message.message_id),
-            payload: message.message.encode_to_vec().into(),
+            lite_topic,
+            tag: self.keys.message(&message.message_id),
+            payload: message.encode_to_vec().into(),
         };
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        let shard = self.shards.get(shard).ok_or_else(stopping)?;
-        shard.tell(Command::Send(send, reply)).await?;
+        let (reply, answer) = oneshot::channel();
+        shard.tell(Command::Send { send, in_flight, reply }).await?;
         Ok(answer)
     }
 
-    /// Waits for a place among the bytes in flight.
-    async fn admit(&self, bytes: usize) -> Result<SemaphorePermit<'_>> {
+    /// Waits for a place among the bytes in flight. It is held until the message is durable, even
+    /// when nobody waits for that any more.
+    async fn admit(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
-        match tokio::time::timeout(ADMISSION_WAIT, self.in_flight.acquire_many(permits)).await {
+        let place = Arc::clone(&self.in_flight).acquire_many_owned(permits);
+        match tokio::time::timeout(ADMISSION_WAIT, place).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(stopping()),
             Err(_) => Err(Error::new(

@@ -124,7 +124,7 @@ impl Broker {
             metrics,
             shards,
             counters: Mutex::new(counters),
-            in_flight: Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS)),
+            in_flight: Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))),
             parked: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
             stopping: watch::Sender::new(false),

@@ -129,9 +129,9 @@ impl ShardActor {
         let now = self.context.clock.now();
         let shard = &mut self.shard;
         answers.push(match command {
-            Command::Send(send, reply) => {
+            Command::Send { send, in_flight, reply } => {
                 let admitted = self.context.store.admit_append().map_err(|error| error_of(&error));
-                Answer::Send(reply, admitted.and_then(|()| shard.send(now, send, fx)))
+                Answer::Send(reply, admitted.and_then(|()| shard.send(now, send, fx)), in_flight)
             }
             Command::Claim(claim, reply) => {
                 let outcome = shard.claim(now, claim, fx);
@@ -320,7 +320,7 @@ fn check_name(shard: &Shard, named: &Named) -> litemq_domain::Result<()> {
 
 fn payload_bytes(command: &Command) -> usize {
     match command {
-        Command::Send(send, _) => send.payload.len(),
+        Command::Send { send, .. } => send.payload.len(),
         Command::Bury { payload, .. } => payload.len(),
         _ => 0,
     }

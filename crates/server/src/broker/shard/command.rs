@@ -7,7 +7,7 @@ use litemq_domain::{
     LiteTopicName, LiteView, Place, Result, Send, SendOutcome, ShardCounts, SyncOutcome, Topic,
     TopicId,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::broker::SyncAction;
 
@@ -15,7 +15,14 @@ use crate::broker::SyncAction;
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Store a message.
-    Send(Send, Reply<SendOutcome>),
+    Send {
+        /// The message.
+        send: Send,
+        /// Its place among the bytes in flight, given back with the answer.
+        in_flight: OwnedSemaphorePermit,
+        /// Where it is stored.
+        reply: Reply<SendOutcome>,
+    },
     /// Hand out messages.
     Claim(Claim, Reply<ClaimOutcome>),
     /// Settle a message.

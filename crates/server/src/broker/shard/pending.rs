@@ -7,14 +7,14 @@ use litemq_domain::{
     ShardCounts, SyncOutcome,
 };
 use litemq_storage::Lsn;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::command::{Reply, SnapshotPiece};
 
 /// An answer that is ready but for its durability.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Send(Reply<SendOutcome>, Result<SendOutcome>),
+    Send(Reply<SendOutcome>, Result<SendOutcome>, OwnedSemaphorePermit),
     Claim(GroupId, Reply<ClaimOutcome>, Result<ClaimOutcome>),
     Done(Reply<()>, Result<()>),
     Handle(Reply<Handle>, Result<Handle>),
@@ -34,7 +34,10 @@ impl Answer {
     /// Gives the answer. A claim that nobody waits for any more comes back.
     fn give(self) -> Option<Orphan> {
         match self {
-            Self::Send(reply, answer) => give(reply, answer),
+            Self::Send(reply, answer, in_flight) => {
+                drop(in_flight);
+                give(reply, answer);
+            }
             Self::Claim(group, reply, answer) => {
                 let unheard = reply.send(answer).err()?.ok()?;
                 let messages = unheard.messages.iter().map(|m| (m.place, m.epoch)).collect();
@@ -56,7 +59,7 @@ impl Answer {
     /// Gives an error instead.
     fn refuse(self, error: Error) {
         match self {
-            Self::Send(reply, _) => give(reply, Err(error)),
+            Self::Send(reply, ..) => give(reply, Err(error)),
             Self::Claim(_, reply, _) => give(reply, Err(error)),
             Self::Done(reply, _) => give(reply, Err(error)),
             Self::Handle(reply, _) => give(reply, Err(error)),
