@@ -1,5 +1,7 @@
 //! Every engine against the same suite.
 
+#![allow(clippy::expect_used, reason = "tests")]
+
 use std::sync::Arc;
 
 use litemq_storage::conformance::{Fixture, OpenWith};

@@ -174,7 +174,7 @@ fn damaged_record_of_an_old_segment_is_named_and_the_rest_stays_readable() {
         for record in records {
             let limit = litemq_storage::ReadLimit { records_max: 1, bytes_max: 1 };
             match common::ready(store.read(channel(slot, 0), record.offset, limit)) {
-                Ok(page) => assert_eq!(page.records, [record.clone()]),
+                Ok(page) => assert_eq!(page.records, std::slice::from_ref(record)),
                 Err(StoreError::Corrupt { path, position, .. }) => {
                     assert_eq!((path, position), (file.clone(), start as u64));
                     damaged += 1;

@@ -30,6 +30,8 @@ pub(super) struct Engine {
     pub(super) layout: Layout,
     pub(super) options: LogOptions,
     pub(super) database: Uuid,
+    /// Whether threads move the store, and not its owner step by step.
+    pub(super) is_threaded: bool,
     pub(super) files: OpenFiles,
     pub(super) watermark: watch::Sender<Durability>,
     /// Set when the last frame is written after `close`.
@@ -77,6 +79,7 @@ impl Engine {
         options: LogOptions,
         database: Uuid,
         lock: Box<dyn DiskLock>,
+        is_threaded: bool,
     ) -> Self {
         Self {
             files: OpenFiles::new(Arc::clone(&disk), layout.clone()),
@@ -85,6 +88,7 @@ impl Engine {
             layout,
             options,
             database,
+            is_threaded,
             watermark: watch::Sender::new(Durability { durable: Lsn(0), failed: None }),
             is_closed: watch::Sender::new(false),
             counters: Counters::default(),

@@ -21,9 +21,12 @@ const SPARES_WANTED: usize = 1;
 /// Full segments without an index file; with more, indexes come before spares, so that writers
 /// wait and memory stays bounded.
 const UNSEALED_MAX: usize = 4;
-/// Bytes zeroed with one write, and with one sync.
-const ZEROS_BYTES: usize = 1 << 20;
-const ZEROED_BYTES_PER_SYNC: u64 = 8 << 20;
+/// Bytes written with one sync, so that the syncs of the log never wait for long.
+const BYTES_PER_SYNC: usize = 1 << 20;
+/// Pause after each of them, while there is time.
+const PAUSE: Duration = Duration::from_millis(3);
+/// Lower priority of the thread, in steps of `nice`: where cores are few, commits come first.
+const NICE: i32 = 10;
 /// When to look again at a disk that was full or refused.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -47,6 +50,9 @@ pub(super) enum Chore {
 
 /// The life of the housekeeper's thread.
 pub(super) fn run(engine: &Engine) {
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "the housekeeper keeps its priority");
+    }
     while !engine.is_stopping() && !engine.queue().is_failed() {
         match step(engine) {
             Chore::Done => {}
@@ -154,17 +160,25 @@ fn zeroed_file(engine: &Engine, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
     }
     let file = engine.disk.create(path)?;
     file.allocate(segment_bytes)?;
-    let zeros = vec![0; ZEROS_BYTES];
+    let zeros = vec![0; BYTES_PER_SYNC];
     let mut at = 0;
     while at < segment_bytes {
-        let bytes = (segment_bytes - at).min(ZEROS_BYTES as u64);
+        let bytes = (segment_bytes - at).min(BYTES_PER_SYNC as u64);
         file.write_at(zeros.get(..bytes as usize).unwrap_or_default(), at)?;
         at += bytes;
-        if at.is_multiple_of(ZEROED_BYTES_PER_SYNC) {
+        if at < segment_bytes {
             file.sync_data()?;
+            pause(engine);
         }
     }
     Ok(file)
+}
+
+/// Gives way to the commits, unless they are about to need what is being made.
+fn pause(engine: &Engine) {
+    if engine.is_threaded && engine.queue().has_time() {
+        std::thread::sleep(PAUSE);
+    }
 }
 
 pub(super) fn random_uuid() -> io::Result<Uuid> {
@@ -204,8 +218,12 @@ pub(super) fn write_index(
     let path = engine.layout.index(number);
     let fresh = unfinished(&path);
     let file = engine.disk.create(&fresh)?;
-    file.write_at(&bytes, 0)?;
-    file.sync_data()?;
+    let mut at = 0;
+    for piece in bytes.chunks(BYTES_PER_SYNC) {
+        file.write_at(piece, at)?;
+        file.sync_data()?;
+        at += piece.len() as u64;
+    }
     engine.files.forget(FileKey::Index(number));
     engine.disk.rename(&fresh, &path)?;
     engine.disk.sync_dir(&engine.layout.index_dir)?;

@@ -116,6 +116,11 @@ impl Queue {
         self.spare_fault = None;
     }
 
+    /// Whether the present segment is less than half full.
+    pub(super) fn has_time(&self) -> bool {
+        self.room.left > self.capacity / 2 || self.room.spares > 0
+    }
+
     pub(super) fn spares(&self) -> usize {
         self.spares.len()
     }

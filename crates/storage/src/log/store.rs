@@ -89,7 +89,8 @@ impl LogStore {
         if let Some(meta) = &known {
             options.segment_bytes = meta.segment_bytes;
         }
-        let engine = Arc::new(Engine::new(disk, layout, options, database, lock));
+        let engine =
+            Arc::new(Engine::new(disk, layout, options, database, lock, drive == Drive::Threads));
         if known.is_none() {
             create(&engine)?;
         }
