@@ -31,8 +31,13 @@ impl Deliveries {
         Self { group, shard: None, messages: VecDeque::new() }
     }
 
-    pub(super) fn new(group: GroupId, shard: ShardHandle, messages: VecDeque<Outgoing>) -> Self {
-        Self { group, shard: Some(shard), messages }
+    /// None yet, of this shard.
+    pub(super) fn of(group: GroupId, shard: ShardHandle) -> Self {
+        Self { group, shard: Some(shard), messages: VecDeque::new() }
+    }
+
+    pub(super) fn push(&mut self, message: Outgoing) {
+        self.messages.push_back(message);
     }
 
     /// Whether nothing is left.

@@ -74,9 +74,10 @@ impl Broker {
         if bits == 0 {
             return None;
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % 64;
-        let from_turn = bits.rotate_right(turn as u32).trailing_zeros() as usize;
-        u16::try_from((from_turn + turn) % 64).ok()
+        let shards = self.shards.len().max(1);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut in_turn = (0..shards).map(|step| turn.wrapping_add(step) % shards);
+        in_turn.find(|shard| bits & (1 << shard) != 0).and_then(|shard| u16::try_from(shard).ok())
     }
 
     async fn claim(
@@ -98,9 +99,10 @@ impl Broker {
         let claimed = shard.ask(|reply| Command::Claim(claim, reply)).await?.messages;
         // From here on whatever is not delivered goes back when this is dropped.
         let mut unread = Unread { shard, group: request.group.id, claims: claimed.into() };
-        let mut outgoing = VecDeque::new();
+        let mut deliveries = Deliveries::of(request.group.id, shard.clone());
         let mut bytes_left = RECEIVE_BYTES_MAX;
         while let Some((channel, first, count)) = unread.next_run(number) {
+            let before = unread.claims.len();
             let limit = ReadLimit { records_max: count, bytes_max: bytes_left };
             let page = match self.context.store.read(channel, first, limit).await {
                 Ok(page) => page,
@@ -116,21 +118,17 @@ impl Broker {
                 shard.tell_soon(Command::Trimmed { slot, generation, first: left });
                 unread.drop_below(count, left);
             }
-            if page.records.is_empty() && page.first_retained.is_none() {
-                break;
-            }
             for record in page.records {
                 bytes_left = bytes_left.saturating_sub(record.payload.len());
                 if let Some(claimed) = unread.take(record.offset) {
-                    self.prepare(number, &claimed, record, request, entry, &mut outgoing).await?;
+                    self.prepare(number, &claimed, record, request, entry, &mut deliveries).await?;
                 }
             }
-            if bytes_left == 0 {
+            if bytes_left == 0 || unread.claims.len() == before {
                 break;
             }
         }
-        drop(unread);
-        Ok(Deliveries::new(request.group.id, shard.clone(), outgoing))
+        Ok(deliveries)
     }
 
     /// Makes a delivery of a claimed message; one that the filter does not want is settled.
@@ -141,7 +139,7 @@ impl Broker {
         record: StoredRecord,
         request: &ReceiveRequest,
         entry: &GroupEntry,
-        outgoing: &mut VecDeque<Outgoing>,
+        deliveries: &mut Deliveries,
     ) -> Result<()> {
         let handle = Handle {
             shard,
@@ -157,7 +155,7 @@ impl Broker {
             return self.shard(shard)?.ask(|reply| Command::Ack(named, reply)).await;
         }
         entry.metrics.message_out(message.body.len() as u64, u32::from(claimed.attempt));
-        outgoing.push_back(Outgoing {
+        deliveries.push(Outgoing {
             claim: (claimed.place, claimed.epoch),
             delivery: Delivery {
                 lite_topic: claimed.lite_topic.clone(),

@@ -137,8 +137,18 @@ impl Sessions {
 
     /// Forgets a client.
     pub(super) fn forget(&self, client: ClientKey) {
-        let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
-        sessions.remove(&client);
+        let removed = {
+            let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+            sessions.remove(&client)
+        };
+        let Some(session) = removed else { return };
+        let connections = std::mem::take(&mut lock(&session.connections).live);
+        let mut clients_of = lock(&self.clients_of);
+        for connection in connections {
+            if let Some(clients) = clients_of.get_mut(&connection) {
+                clients.remove(&client);
+            }
+        }
     }
 
     fn find(&self, key: ClientKey) -> Option<Arc<Session>> {

@@ -123,6 +123,14 @@ impl ShardActor {
             }
         }
         self.commit(&mut fx, &mut answers);
+        // A queue that is never empty must not keep leases from ending, or removals from going on.
+        let now = self.context.clock.now();
+        if self.shard.next_deadline().is_some_and(|at| at <= now) {
+            self.tick();
+        }
+        if self.shard.has_work() {
+            self.step();
+        }
     }
 
     fn apply(&mut self, command: Command, fx: &mut Effects, answers: &mut Vec<Answer>) {
