@@ -1,5 +1,12 @@
 //! A message's way through the door: sent, received, settled.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a helper that cannot go on fails its test"
+)]
+
 mod grpc_support;
 
 use std::time::Duration;
@@ -64,13 +71,27 @@ async fn a_send_is_answered_only_when_it_is_durable() {
         let client = client.clone();
         async move { client.send(vec![message("s1", "second")]).await }
     });
-    // Calls of one connection overtake the send while it waits.
+    // Later calls of the same connection are answered while it waits.
     for _ in 0..20 {
-        client.receive(UNORDERED, 1, 0).await;
+        let heartbeat = client.request(v2::HeartbeatRequest::default());
+        client.grpc.clone().heartbeat(heartbeat).await.unwrap();
     }
     assert!(!sending.is_finished());
     door.store.release_syncs();
     assert_eq!(soon(sending).await.unwrap().status.unwrap().code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_message_sent_again_is_stored_once_and_answered_with_its_first_offset() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    for _ in 0..2 {
+        let sent = client.send(vec![message("s1", "once")]).await;
+        assert_eq!(sent.status.unwrap().code(), Code::Ok);
+        assert_eq!(sent.entries[0].offset, 0);
+    }
+    client.subscribe(UNORDERED, &["s1"]).await;
+    assert_eq!(client.receive(UNORDERED, 32, 5).await.bodies(), [b"once"]);
 }
 
 #[tokio::test]
@@ -249,6 +270,30 @@ async fn a_terminated_client_gives_its_messages_to_the_next() {
 }
 
 #[tokio::test]
+async fn messages_that_a_leaving_client_did_not_read_go_to_the_next_at_their_first_attempt() {
+    let door = Door::open().await;
+    let first = door.client("c1", JAVA).await;
+    for number in 1..=8 {
+        let mut message = message_of("big", vec![number; 1 << 20].into());
+        message.system_properties.as_mut().unwrap().message_id = number.to_string();
+        first.send(vec![message]).await;
+    }
+    first.subscribe(UNORDERED, &["big"]).await;
+    let request = first.request(receive_request(UNORDERED, 8, 5));
+    let mut parts = first.grpc.clone().receive_message(request).await.unwrap().into_inner();
+    parts.message().await.unwrap().unwrap();
+    // By now the window of the stream is filled, which holds two messages.
+    drop(parts);
+
+    let second = door.client("c2", JAVA).await;
+    second.subscribe(UNORDERED, &["big"]).await;
+    let received = second.receive(UNORDERED, 8, 5).await;
+    let numbers: Vec<u8> = received.messages.iter().map(|message| message.body[0]).collect();
+    assert!(numbers.ends_with(&[5, 6, 7, 8]), "{numbers:?}");
+    assert!(received.messages.iter().all(|message| attempt(message) == 1));
+}
+
+#[tokio::test]
 async fn a_stop_answers_parked_receives_as_empty_polls() {
     let door = Door::open().await;
     let client = door.client("c1", JAVA).await;
@@ -257,7 +302,7 @@ async fn a_stop_answers_parked_receives_as_empty_polls() {
         let client = client.clone();
         async move { client.receive(UNORDERED, 1, 20).await }
     });
-    // The poll has begun when a later call of the same connection was answered after it is seen.
+    // A later call of the same connection was answered: the poll is on its way.
     client.receive(UNORDERED, 1, 0).await;
     soon(door.stop()).await;
     let received = soon(waiting).await.unwrap();

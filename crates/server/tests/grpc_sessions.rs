@@ -1,5 +1,12 @@
 //! Routes, settings, heartbeats and refusals: what a client meets before its first message.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a helper that cannot go on fails its test"
+)]
+
 mod grpc_support;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! A broker in memory behind the gRPC door, and clients of it.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
