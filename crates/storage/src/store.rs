@@ -53,13 +53,16 @@ pub struct ReadPage {
     /// Records in ascending, contiguous order.
     pub records: Vec<StoredRecord>,
     /// The oldest offset still stored, when the requested one is gone by retention; the records
-    /// then start there.
+    /// then start there. When none is stored any more, the offset the next record will have.
     pub first_retained: Option<u64>,
 }
 
 /// Receives the recovered state, in the order in which it was made durable. The state of one key
 /// is what its last `put` or `delete` says; records arrive in ascending order per channel, may
 /// repeat what a recovered value already contains, and may be of lives that later ended.
+///
+/// Only records since the last checkpoint arrive: a caller that wants to know more about a channel
+/// after a restart (its next offset, say) keeps that in a value.
 pub trait StateSink {
     /// A key has this value.
     fn put(&mut self, shard: ShardId, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
@@ -99,8 +102,9 @@ pub struct StoreUsage {
 pub trait CheckpointWriter: Send {
     /// Adds one key with its present value. Blocking; call it off the async threads.
     fn put(&mut self, shard: ShardId, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
-    /// Publishes the snapshot once every batch submitted before this call is durable. From then on
-    /// recovery starts here.
+    /// Publishes the snapshot once every batch submitted before this call is durable (and, it may
+    /// be, some submitted while it runs). From then on recovery starts here. An error leaves the
+    /// checkpoint before it in force.
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>>;
 }
 

@@ -92,8 +92,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes what the engine itself must know, and the end.
-    fn write_rest(&mut self, complete: Lsn) -> io::Result<()> {
+    /// Writes what the engine itself must know, and the end. Answers up to where the log must be
+    /// durable before the checkpoint counts: the heads may show batches that are not yet.
+    fn write_rest(&mut self) -> io::Result<Lsn> {
         if !self.body.is_empty() {
             self.write_chunk(ChunkKind::State)?;
         }
@@ -106,9 +107,11 @@ impl Writer {
                 }
             }
         }
+        let complete = Lsn(self.engine.queue().last_lsn());
         self.body.extend_from_slice(&complete.0.to_le_bytes());
         self.write_chunk(ChunkKind::End)?;
-        self.file.sync_data()
+        self.file.sync_data()?;
+        Ok(complete)
     }
 
     fn copy_heads(&mut self, shard: ShardId, chunk: usize) {
@@ -152,11 +155,12 @@ impl CheckpointWriter for Writer {
     }
 
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
-        let complete = Lsn(self.engine.queue().last_lsn());
         Box::pin(async move {
-            let mut writer = off_thread(move || {
-                let written = self.write_rest(complete);
-                written.map_err(|error| io_error(&self.path, &error)).map(|()| self)
+            let (mut writer, complete) = off_thread(move || {
+                let written = self.write_rest();
+                written
+                    .map_err(|error| io_error(&self.path, &error))
+                    .map(|complete| (self, complete))
             })
             .await?;
             let mut watermark = writer.engine.watermark.subscribe();

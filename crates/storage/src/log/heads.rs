@@ -24,6 +24,8 @@ pub(super) struct Head {
     pub(super) next: u32,
 }
 
+const _: () = assert!(size_of::<Head>() == 16, "the memory of an idle channel is a promise");
+
 impl Head {
     pub(super) const EMPTY: Self = Self { generation: 0, segment: 0, entry: NO_ENTRY, next: 0 };
 

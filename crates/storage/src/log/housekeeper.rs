@@ -103,6 +103,7 @@ fn add_spare(engine: &Engine, chores: &mut Chores) -> Chore {
             engine.queue_changed().notify_all();
             Chore::Done
         }
+        Err(_) if engine.is_stopping() => Chore::Nothing,
         Err(error) => {
             let mut queue = engine.queue();
             if queue.spare_fault.is_none() {
@@ -166,6 +167,9 @@ fn zeroed_file(engine: &Engine, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let bytes = (segment_bytes - at).min(BYTES_PER_SYNC as u64);
         file.write_at(zeros.get(..bytes as usize).unwrap_or_default(), at)?;
         at += bytes;
+        if engine.is_stopping() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         if at < segment_bytes {
             file.sync_data()?;
             pause(engine);
