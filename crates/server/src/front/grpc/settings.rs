@@ -4,6 +4,7 @@
 //! start, or quietly uses a default that loses messages.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use litemq_domain::limits::{
     BODY_BYTES_MAX, LITE_TOPIC_BYTES_MAX, MAX_ATTEMPTS_DEFAULT, RECEIVE_MESSAGES_MAX,
@@ -12,7 +13,7 @@ use litemq_domain::limits::{
 use litemq_domain::{DurationMs, Error, ErrorCode, Group, GroupName, Result, TopicName};
 use litemq_protocol::v2;
 use v2::settings::PubSub;
-use v2::{ClientType, Metric, Publishing, Settings, Subscription};
+use v2::{ClientType, Metric, Publishing, Settings, Subscription, Ua};
 
 use super::backoff;
 use super::call::{Call, Language};
@@ -32,6 +33,7 @@ pub(super) fn answer(
     check_client_properties(&settings.client_properties)?;
     let client_type = settings.client_type();
     let language = call.language.of_settings(settings.user_agent.as_ref());
+    let hides_refusals = hides_refusals(language, settings.user_agent.as_ref());
     let backoff_policy = match settings.pub_sub.as_mut() {
         None => {
             return Err(Error::new(
@@ -46,7 +48,12 @@ pub(super) fn answer(
         }
         Some(PubSub::Subscription(subscription)) => {
             let role = check_role(client_type, Role::Consumer)?;
-            let attempts = complete_subscription(catalog, call, role, subscription)?;
+            let group = match group_of(catalog, call, role, subscription) {
+                // With settings it starts, and is told the reason when it subscribes.
+                Err(_) if role == Role::LiteConsumer && hides_refusals => None,
+                found => found?,
+            };
+            let attempts = complete_subscription(group.as_deref(), subscription);
             match language {
                 Language::Python => backoff::of_delivery_listed(attempts),
                 _ => backoff::of_delivery(attempts),
@@ -56,6 +63,22 @@ pub(super) fn answer(
     settings.backoff_policy = Some(backoff_policy);
     settings.metric = Some(Metric { on: false, endpoints: None });
     Ok(settings)
+}
+
+/// Whether the start of a refused client fails with an error that does not tell the reason.
+fn hides_refusals(language: Language, user_agent: Option<&Ua>) -> bool {
+    match language {
+        // Waits for settings, and then stumbles while it cleans up.
+        Language::Python => true,
+        // Tries again on the stream that has ended, and shows what the last try met.
+        Language::Java => user_agent.and_then(major_and_minor).is_some_and(|v| v >= (5, 2)),
+        Language::Go | Language::Node | Language::Other | Language::Unknown => false,
+    }
+}
+
+fn major_and_minor(user_agent: &Ua) -> Option<(u32, u32)> {
+    let mut numbers = user_agent.version.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,13 +119,13 @@ fn complete_publishing(call: &Call, publishing: &mut Publishing) -> Result<()> {
     Ok(())
 }
 
-/// Completes a subscription; the result is how often a message is delivered at most.
-fn complete_subscription(
+/// The group of a subscription, checked to suit the consumer and each topic of the subscription.
+fn group_of(
     catalog: &impl Catalog,
     call: &Call,
     role: Role,
-    subscription: &mut Subscription,
-) -> Result<u16> {
+    subscription: &Subscription,
+) -> Result<Option<Arc<Group>>> {
     let name = full_name(call, subscription.group.as_ref());
     GroupName::new(&name)?;
     let group = catalog.group(&name).ok();
@@ -128,14 +151,18 @@ fn complete_subscription(
             check_entry(catalog, &topic, group)?;
         }
     }
+    Ok(group)
+}
 
-    let quota = group.as_ref().map_or(0, |group| client_quota(group));
-    subscription.fifo = Some(group.as_ref().is_some_and(|group| group.ordered));
+/// Completes a subscription; the result is how often a message is delivered at most.
+fn complete_subscription(group: Option<&Group>, subscription: &mut Subscription) -> u16 {
+    let quota = group.map_or(0, client_quota);
+    subscription.fifo = Some(group.is_some_and(|group| group.ordered));
     subscription.receive_batch_size = Some(to_i32(RECEIVE_MESSAGES_MAX));
     subscription.long_polling_timeout = Some(duration(DurationMs::from_secs(POLL_MAX.as_secs())));
     subscription.lite_subscription_quota = Some(quota.max(1));
     subscription.max_lite_topic_size = Some(to_i32(LITE_TOPIC_BYTES_MAX));
-    Ok(group.map_or(MAX_ATTEMPTS_DEFAULT, |group| group.max_attempts))
+    group.map_or(MAX_ATTEMPTS_DEFAULT, |group| group.max_attempts)
 }
 
 fn check_entry(catalog: &impl Catalog, topic: &str, group: &Group) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use litemq_domain::Error;
 use litemq_protocol::v2;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -10,14 +11,14 @@ use tracing::debug;
 use v2::TelemetryCommand;
 use v2::telemetry_command::Command;
 
-use super::call::Call;
+use super::call::{Call, Language};
 use super::limits::TELEMETRY_COMMANDS_MAX;
 use super::{Door, reply, settings};
 use crate::broker::Broker;
 use crate::front::stop::Stopping;
 use crate::observe::Metrics;
 
-/// What a client gets on its stream. A failure ends it: there is no other way to tell one.
+/// What a client gets on its stream. A failure ends it.
 pub(super) type Commands = ReceiverStream<Answer>;
 
 pub(super) type Answer = Result<TelemetryCommand, Status>;
@@ -75,11 +76,51 @@ async fn converse(
 fn answer_settings(broker: &Broker, metrics: &Metrics, call: &Call, asked: v2::Settings) -> Answer {
     // Without the connection, which may be gone before what it sent is read.
     broker.sessions().seen(&call.client, None);
-    let settings = settings::answer(broker, call, asked).map_err(|error| {
-        metrics.error(error.code);
-        debug!(client = %call.client, code = ?error.code, %error, "refused the settings of a client");
-        reply::telemetry_end(&error)
-    })?;
-    // Python drops an answer without a status.
-    Ok(TelemetryCommand { status: Some(reply::ok()), command: Some(Command::Settings(settings)) })
+    let language = call.language.of_settings(asked.user_agent.as_ref());
+    match settings::answer(broker, call, asked) {
+        Ok(settings) => Ok(TelemetryCommand {
+            // Python drops an answer without a status.
+            status: Some(reply::ok()),
+            command: Some(Command::Settings(settings)),
+        }),
+        Err(error) => {
+            metrics.error(error.code);
+            debug!(client = %call.client, code = ?error.code, %error, "refused the settings of a client");
+            refusal(language, &error)
+        }
+    }
+}
+
+/// The answer that makes the start of a client fail at once with the reason in its error.
+fn refusal(language: Language, error: &Error) -> Answer {
+    match language {
+        // It opens a stream that has ended again and again, and its start waits on; but a status
+        // without a command fails the start.
+        Language::Node => {
+            Ok(TelemetryCommand { status: Some(reply::failed(error)), command: None })
+        }
+        _ => Err(reply::telemetry_end(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use litemq_domain::ErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn node_hears_a_refusal_as_a_status_and_all_others_as_the_end_of_the_stream() {
+        let error = Error::new(ErrorCode::ConsumerGroupIllegal, "no group 'g'");
+        let told = refusal(Language::Node, &error).unwrap();
+        assert!(told.command.is_none());
+        let status = told.status.unwrap();
+        assert_eq!(status.code(), v2::Code::IllegalConsumerGroup);
+        assert_eq!(status.message, "no group 'g'");
+        for language in [Language::Java, Language::Go, Language::Python, Language::Unknown] {
+            let ended = refusal(language, &error).unwrap_err();
+            assert_eq!(ended.code(), tonic::Code::InvalidArgument, "{language:?}");
+            assert!(ended.message().contains("no group 'g'"), "{ended:?}");
+        }
+    }
 }

@@ -191,6 +191,40 @@ fn a_lite_consumer_needs_a_bound_group() {
     check_refused(consumer(LITE, "a b", &["orders"]), ErrorCode::ConsumerGroupIllegal);
 }
 
+/// Their subscriptions are refused, with the reason; see `subscription.rs`.
+#[test]
+fn lite_consumers_that_hide_a_refusal_get_settings_whatever_their_group_is() {
+    let of = |language: v2::Language, version: &str| {
+        Some(Ua { language: language.into(), version: version.to_owned(), ..Ua::default() })
+    };
+    for client_type in [LITE, ClientType::LiteSimpleConsumer] {
+        for (group, topic) in [("unknown", "orders"), ("a b", "orders"), ("workers", "chats")] {
+            let asked = consumer(client_type, group, &[topic]);
+            for user_agent in [
+                of(v2::Language::Python, "5.1.2"),
+                of(v2::Language::Java, "5.2.0"),
+                of(v2::Language::Java, "5.10.1-SNAPSHOT"),
+                of(v2::Language::Java, "6.0.0"),
+            ] {
+                let asked = Settings { user_agent, ..asked.clone() };
+                let answer = answer(&FIXTURE, &call(), asked).unwrap();
+                let filled = subscription(&answer);
+                assert_eq!(filled.lite_subscription_quota, Some(1), "enough to ask");
+                assert_eq!(filled.receive_batch_size, Some(32));
+            }
+            for user_agent in [
+                of(v2::Language::Java, "5.1.0"),
+                of(v2::Language::Java, ""),
+                of(v2::Language::Golang, "5.2.0"),
+                of(v2::Language::NodeJs, "5.2.0"),
+            ] {
+                let asked = Settings { user_agent, ..asked.clone() };
+                assert!(answer(&FIXTURE, &call(), asked).is_err());
+            }
+        }
+    }
+}
+
 #[test]
 fn a_plain_consumer_cannot_use_a_bound_group() {
     for client_type in [ClientType::PushConsumer, ClientType::SimpleConsumer] {
