@@ -10,9 +10,11 @@ from .world import DELIVERED_WITHIN_S, bodies, check, first_arrivals
 
 RETRY_S = 30  # after which a failed message is certainly due again
 LEASE_S = 10  # the shortest that the protocol allows
+RECEIVE_MAX = 10  # messages that a simple consumer asks for at once
 # A killed push consumer keeps its lease of 60 s, and its session may outlive it for a while.
 KILLED_CONSUMER_S = 120
 CRASH_RECOVERY_S = 120
+REFUSED_WITHIN_S = 15  # with the start of a process on a busy machine
 ILLEGAL_LITE_TOPIC = "40020"
 # The published examples have port 8080 in their code, so each suite that runs them has a loopback address of its own.
 PUBLISHED_EXAMPLE_NETS = {"java-5.1.0": 51, "java-5.2.0": 52}
@@ -58,7 +60,7 @@ def acked_messages_stay_acked(w):
 
 
 def unacked_messages_return_after_the_lease(w):
-    """What a simple consumer does not ack comes again after the lease, in order, with a higher attempt."""
+    """What a simple consumer does not ack comes again after the lease, with a higher attempt, and holds up the rest."""
     topic = w.topic()
     group = w.group(topic)
     driver = w.driver()
@@ -66,15 +68,22 @@ def unacked_messages_return_after_the_lease(w):
     send_round_robin(driver, topic, ["session-1"], range(3))
     driver.simple("s", topic, group)
     subscribe_when_settings_are_there(driver, "s", "session-1")
-    first = receive_until(driver, "s", 3, w.delivery_s)
+    # How many come at once is the broker's choice: one by one to SDKs that do not keep an order themselves.
+    first = receive_some(driver, "s", w.delivery_s)
     leased_at = time.monotonic()
-    again = receive_until(driver, "s", 3, LEASE_S + DELIVERED_WITHIN_S)
+    again = receive_some(driver, "s", LEASE_S + DELIVERED_WITHIN_S)
     check(time.monotonic() - leased_at > LEASE_S - 1, "redelivered before the lease was over")
-    check(bodies(first) == bodies(again) == ["0", "1", "2"], f"{bodies(first)}, then {bodies(again)}")
-    check([m.attempt for m in again] == [m.attempt + 1 for m in first], "each redelivery must raise the attempt")
+    check(bodies(first) == bodies(again) == ["0", "1", "2"][:len(first)], f"{bodies(first)}, then {bodies(again)}")
+    check([m.attempt for m in again] == [m.attempt + 1 for m in first], f"the attempts were {again} after {first}")
     driver.ack("s", again)
+    received = again
+    while len(received) < 3:
+        more = receive_some(driver, "s", DELIVERED_WITHIN_S)
+        driver.ack("s", more)
+        received = received + more
+    check(bodies(received) == ["0", "1", "2"], f"came as {bodies(received)}")
     send_round_robin(driver, topic, ["session-1"], ["next"])
-    check(bodies(receive_until(driver, "s", 1, DELIVERED_WITHIN_S)) == ["next"], "acked messages came back")
+    check(bodies(receive_some(driver, "s", DELIVERED_WITHIN_S)) == ["next"], "acked messages came back")
 
 
 def messages_that_fail_are_tried_again(w):
@@ -203,14 +212,23 @@ def says_what_is_wrong_with_a_group(w):
     """A group that is unknown or bound elsewhere is an error at start or at the first subscribe, not silence."""
     topic, elsewhere = w.topic(), w.topic()
     bound_elsewhere = w.group(elsewhere)
-    for number, group in enumerate(("group-nobody-made", bound_elsewhere)):
-        def join(consumer=f"c{number}", group=group):
-            driver = w.driver()
-            driver.push(consumer, topic, group)
-            driver.subscribe(consumer, "a-1")
 
-        text = error_of(f"joining {group}", join)
-        check(group in text, f"the group {group} is not named in: {text}")
+    def push(group):
+        driver = w.driver()
+        driver.push("c", topic, group)
+        driver.subscribe("c", "a-1")
+
+    def simple(group):
+        driver = w.driver()
+        driver.simple("s", topic, group)
+        subscribe_when_settings_are_there(driver, "s", "a-1")
+
+    for join in (push, simple) if w.sdk.has_simple_consumer else (push,):
+        for group in ("group-nobody-made", bound_elsewhere):
+            asked_at = time.monotonic()
+            text = error_of(f"joining {group}", lambda: join(group))
+            check(group in text, f"the group {group} is not named in: {text}")
+            check(time.monotonic() - asked_at < REFUSED_WITHIN_S, f"it took too long to hear: {text}")
 
 
 def runs_the_sample_programs(w):
@@ -258,14 +276,14 @@ def send_until_ok(driver, topic, lite, body):
             check(time.monotonic() < deadline, f"sends still fail: {error}")
 
 
-def receive_until(driver, consumer, count, within_s):
-    """Polls until `count` messages came, for the polls of a simple consumer are allowed to be empty."""
+def receive_some(driver, consumer, within_s):
+    """Polls until a poll has messages, for the polls of a simple consumer are allowed to be empty."""
     deadline = time.monotonic() + within_s
-    received = []
-    while len(received) < count:
-        check(time.monotonic() < deadline, f"{len(received)} of {count} messages came within {within_s} s")
-        received += driver.receive(consumer, count - len(received), LEASE_S)
-    return received
+    while True:
+        received = driver.receive(consumer, RECEIVE_MAX, LEASE_S)
+        if received:
+            return received
+        check(time.monotonic() < deadline, f"no message came within {within_s} s")
 
 
 def subscribe_when_settings_are_there(driver, consumer, lite):
@@ -275,7 +293,8 @@ def subscribe_when_settings_are_there(driver, consumer, lite):
         try:
             return driver.subscribe(consumer, lite)
         except SdkError as error:
-            check("quota: 0" in str(error) and time.monotonic() < deadline, str(error))
+            if "quota: 0" not in str(error) or time.monotonic() > deadline:
+                raise
 
 
 def check_subscriptions(w, driver, expected):

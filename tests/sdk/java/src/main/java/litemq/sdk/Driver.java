@@ -48,8 +48,17 @@ public final class Driver {
             Collection<String> values = run(words[1], Arrays.copyOfRange(words, 2, words.length));
             say("ok", words[0], String.join("\t", values));
         } catch (Exception e) {
-            say("error", words[0], e.getClass().getSimpleName(), String.valueOf(e.getMessage()).replaceAll("\\s+", " "));
+            say("error", words[0], stackTraceWithoutFrames(e));
         }
+    }
+
+    /** What a user reads in a stack trace: the causes count, since some clients put the reason only there. */
+    private static String stackTraceWithoutFrames(Throwable thrown) {
+        StringBuilder text = new StringBuilder(thrown.toString());
+        for (Throwable cause = thrown.getCause(); cause != null; cause = cause.getCause()) {
+            text.append(" Caused by: ").append(cause);
+        }
+        return text.toString().replaceAll("\\s+", " ");
     }
 
     private Collection<String> run(String verb, String[] args) throws Exception {
