@@ -188,18 +188,27 @@ impl Run {
         settled
     }
 
-    /// Extends leases that have run out and whose clients are connected, within their bound.
+    /// Extends leases that have run out and whose clients are connected, within their bound. A
+    /// lease that is not extended has ended, even if its client comes back; whether that happened.
     pub(crate) fn renew(
         &mut self,
         now: Timestamp,
         step: DurationMs,
         is_connected: &dyn Fn(ClientKey) -> bool,
-    ) {
+    ) -> bool {
+        let mut ended = false;
         for entry in &mut self.entries {
-            if entry.is_visible(now) && entry.renew_until > now && is_connected(entry.client) {
+            if !entry.is_visible(now) {
+                continue;
+            }
+            if entry.renew_until > now && is_connected(entry.client) {
                 entry.visible_at = (now + step).min(entry.renew_until);
+            } else if entry.renew_until > Timestamp(0) {
+                entry.renew_until = Timestamp(0);
+                ended = true;
             }
         }
+        ended
     }
 
     /// Ends this client's leases, renewal included; whether there were any. `renewed_only` leaves leases

@@ -125,7 +125,9 @@ impl Shard {
             self.timers.pop_first();
             if let Some(run) = self.cursors.run_mut(cursor) {
                 run.timer = Timestamp(0);
-                run.renew(now, AUTO_RENEW_STEP, is_connected);
+                if run.renew(now, AUTO_RENEW_STEP, is_connected) {
+                    self.save_cursor(cursor, fx);
+                }
             }
             self.refresh(now, cursor, fx);
         }

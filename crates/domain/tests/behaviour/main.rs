@@ -6,6 +6,7 @@ mod dead_letters;
 mod delivery;
 mod leases;
 mod listing;
+mod model;
 mod removal;
 mod retention;
 mod script;

@@ -20,9 +20,10 @@
 
 mod drain;
 mod replay;
-mod step;
+pub(crate) mod step;
 pub(crate) mod world;
 
+pub(crate) use replay::check_restarts;
 use step::Step;
 use world::World;
 
@@ -53,6 +54,6 @@ pub(crate) fn check(script: &str) {
         for (_, step, _) in &steps[..prefix] {
             world.apply(step);
         }
-        replay::check_restarts(world, &format!("after step {prefix}: {}", steps[prefix - 1].0));
+        check_restarts(world, &format!("after step {prefix}: {}", steps[prefix - 1].0));
     }
 }

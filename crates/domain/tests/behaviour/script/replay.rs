@@ -94,12 +94,9 @@ pub(crate) fn check_restarts(mut world: World, place: &str) {
     }
 }
 
-/// A client that is not connected has lost its lease, which a restart gives some time to come
-/// back; a restart also forgets what is being buried and deals with what is due.
+/// A restart forgets what is being buried and deals with what is due.
 fn leases_agree(live: &Shard, world: &World) -> bool {
-    world.offline.is_empty()
-        && world.burials.is_empty()
-        && live.next_deadline().is_none_or(|due| due > world.now)
+    world.burials.is_empty() && live.next_deadline().is_none_or(|due| due > world.now)
 }
 
 /// What a shard shows of itself.
