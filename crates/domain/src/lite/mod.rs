@@ -403,3 +403,22 @@ fn is_named(
 fn compare(slots: &Arena<Slot>, names: &NameArena, slot: u32, name: &[u8]) -> Ordering {
     name_of(slots, names, slot).cmp(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lite_topic_costs_64_bytes_beside_its_name() {
+        assert!(size_of::<Slot>() <= 64, "{}", size_of::<Slot>());
+    }
+
+    #[test]
+    fn a_slot_beyond_the_limit_is_refused() {
+        let mut table = LiteTable::new([0; 16]);
+        assert!(table.has_room(SLOTS_MAX as usize));
+        assert!(!table.has_room(SLOTS_MAX as usize + 1));
+        assert!(table.place_mut(SLOTS_MAX).is_none());
+        assert_eq!(table.slots_len(), 0);
+    }
+}

@@ -83,6 +83,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_that_come_in_order_leave_no_spare_room_behind() {
+        let mut order = NameOrder::default();
+        for value in 0..100_000 {
+            order.insert(value, |other| other.cmp(&value));
+        }
+        let kept: usize = order.chunks.iter().map(Vec::capacity).sum();
+        assert!(kept <= order.len() + CHUNK_MAX, "{kept} places for {} names", order.len());
+    }
+
+    #[test]
     fn elements_stay_in_order_through_inserts_and_removes() {
         let mut order = NameOrder::default();
         let mut model = std::collections::BTreeSet::new();

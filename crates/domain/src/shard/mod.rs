@@ -13,6 +13,8 @@ mod send;
 mod settle;
 mod snapshot;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

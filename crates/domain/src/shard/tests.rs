@@ -1,0 +1,180 @@
+//! What a shard keeps is bounded by what is there, however much comes and goes.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::group::SubscriptionMode;
+use crate::handle::Handle;
+use crate::names::{ClientId, GroupName, TopicName};
+use crate::time::DurationMs;
+use crate::topic::TopicType;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+const GROUP: GroupId = GroupId(1);
+const TOPIC: TopicId = TopicId(1);
+
+fn shard(ordered: bool) -> Shard {
+    let mut shard = Shard::new(ShardConfig { number: 0, hash_key: [1; 16] });
+    shard.set_topic(Arc::new(Topic {
+        id: TOPIC,
+        name: TopicName::new("t").unwrap(),
+        topic_type: TopicType::Lite,
+        ttl: None,
+        created_at: NOW,
+    }));
+    shard.set_group(Arc::new(Group {
+        id: GROUP,
+        name: GroupName::new("g").unwrap(),
+        topic: TOPIC,
+        dead_letter_topic: TOPIC,
+        ordered,
+        mode: SubscriptionMode::Shared,
+        client_quota: None,
+        max_attempts: 17,
+        created_at: NOW,
+    }));
+    shard
+}
+
+fn name(text: &str) -> LiteTopicName {
+    LiteTopicName::new(text).unwrap()
+}
+
+fn send(shard: &mut Shard, lite: &str) {
+    let send = Send { topic: TOPIC, lite_topic: name(lite), tag: 0, payload: bytes::Bytes::new() };
+    shard.send(NOW, send, &mut Effects::default()).unwrap();
+}
+
+fn subscribe(shard: &mut Shard, client: u64, lite: &str) {
+    let id = ClientId::new(&format!("c{client}")).unwrap();
+    let fx = &mut Effects::default();
+    shard.subscribe(NOW, &id, ClientKey(client), GROUP, &[name(lite)], fx).unwrap();
+}
+
+fn claim(shard: &mut Shard, client: u64, messages_max: usize) -> Vec<Handle> {
+    let claim = Claim {
+        client: ClientKey(client),
+        group: GROUP,
+        messages_max,
+        per_lite_topic_max: messages_max,
+        invisible: DurationMs::from_secs(10),
+        auto_renew: false,
+    };
+    let outcome = shard.claim(NOW, claim, &mut Effects::default()).unwrap();
+    let handle = |claimed: Claimed| Handle {
+        shard: 0,
+        place: claimed.place,
+        group: GROUP,
+        epoch: claimed.epoch,
+        visible_at: claimed.visible_at,
+    };
+    outcome.messages.into_iter().map(handle).collect()
+}
+
+#[test]
+fn clients_that_hand_one_message_around_leave_no_trace() {
+    let mut shard = shard(false);
+    let fx = &mut Effects::default();
+    send(&mut shard, "a");
+    send(&mut shard, "a");
+    for client in 1..=1000 {
+        subscribe(&mut shard, client, "a");
+        let handles = claim(&mut shard, client, 1);
+        assert_eq!(handles.len(), 1);
+        shard.change_invisible(NOW, &handles[0], DurationMs(0), true, fx).unwrap();
+        shard.unsubscribe_all(ClientKey(client), GROUP, fx);
+    }
+    assert!(shard.held_by.len() <= 2, "{} clients hold something", shard.held_by.len());
+    assert!(shard.cursors.run(0).unwrap().clients.len() <= 2);
+    assert_eq!((shard.timers.len(), shard.subscribers().len()), (0, 0));
+}
+
+#[test]
+fn everybody_who_holds_a_message_is_known_and_can_be_released() {
+    let mut shard = shard(false);
+    for client in 1..=40 {
+        send(&mut shard, "a");
+        subscribe(&mut shard, client, "a");
+        assert_eq!(claim(&mut shard, client, 1).len(), 1);
+    }
+    for client in 1..=40 {
+        shard.release_client(NOW, ClientKey(client), false, &mut Effects::default());
+    }
+    assert_eq!(claim(&mut shard, 7, 100).len(), 40);
+}
+
+#[test]
+fn nothing_in_flight_leaves_no_timer_and_no_holder() {
+    let mut shard = shard(true);
+    let fx = &mut Effects::default();
+    for round in 0..100 {
+        let lite = format!("l{round}");
+        subscribe(&mut shard, 1, &lite);
+        send(&mut shard, &lite);
+        send(&mut shard, &lite);
+        for handle in claim(&mut shard, 1, 2) {
+            if round % 2 == 0 {
+                shard.ack(NOW, &handle, fx).unwrap();
+            }
+        }
+        shard.unsubscribe_all(ClientKey(1), GROUP, fx);
+        shard.remove_lite(TOPIC, &name(&lite), fx).unwrap();
+    }
+    assert_eq!((shard.timers.len(), shard.held_by.len()), (0, 0));
+    assert_eq!(shard.lites.slots_len(), 1, "one slot is used again and again");
+    assert_eq!(shard.lites.topics().count(), 0);
+    assert_eq!(shard.counts(NOW), ShardCounts::default());
+}
+
+#[test]
+fn a_tick_deals_with_so_many_positions_and_leaves_the_rest_due() {
+    let mut shard = shard(true);
+    let count = TICK_CURSORS_MAX + 10;
+    for lite in 0..count {
+        let lite = format!("l{lite}");
+        subscribe(&mut shard, 1, &lite);
+        send(&mut shard, &lite);
+    }
+    assert_eq!(claim(&mut shard, 1, usize::MAX).len(), count);
+    let later = NOW + DurationMs::from_secs(10);
+    let mut ready = Vec::new();
+    while shard.next_deadline().is_some() {
+        shard.tick(later, &|_| true, &mut Effects::default());
+        ready.push(shard.timers.len());
+    }
+    assert_eq!(ready, [10, 0]);
+}
+
+#[test]
+fn a_group_among_many_is_removed_from_a_lite_topic_and_the_others_stay() {
+    let mut shard = shard(true);
+    let other = GroupId(2);
+    let group = Group { id: other, ..Group::clone(&shard.groups[&GROUP]) };
+    shard.set_group(Arc::new(group));
+    let fx = &mut Effects::default();
+    for client in 0..20 {
+        let id = ClientId::new("c").unwrap();
+        let group = if client % 3 == 0 { GROUP } else { other };
+        shard.subscribe(NOW, &id, ClientKey(client), group, &[name("a")], fx).unwrap();
+    }
+    shard.remove_group(GROUP);
+    while shard.has_work() {
+        shard.step(NOW, fx);
+    }
+    let left: Vec<u64> = shard.subscribers().iter().map(|(_, key, ..)| key.0).collect();
+    assert_eq!(left, (0..20).filter(|client| client % 3 != 0).collect::<Vec<u64>>());
+    let slot = shard.lites.find(TOPIC, &name("a")).unwrap();
+    let first = shard.lites.get(slot).unwrap().first_link;
+    assert_eq!(shard.subscriptions.chain(first).count(), left.len());
+}
+
+#[test]
+fn a_handle_is_checked_against_the_name_it_was_given_for() {
+    let mut shard = shard(true);
+    subscribe(&mut shard, 1, "a");
+    send(&mut shard, "a");
+    let handles = claim(&mut shard, 1, 1);
+    assert!(shard.check_name(&handles[0], "a").is_ok());
+    let error = shard.check_name(&handles[0], "b").unwrap_err();
+    assert_eq!(error.code, ErrorCode::ReceiptHandleInvalid);
+}
