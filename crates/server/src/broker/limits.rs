@@ -26,6 +26,9 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(90);
 /// A client whose connections all closed has so long to come back before what it holds is handed
 /// to others.
 pub const DISCONNECT_GRACE: Duration = Duration::from_secs(1);
+/// How long a full sync without a name does not take it away after it was added by name. Longer
+/// than a call may take (3 s in every SDK), shorter than the period of full syncs (30 s).
+pub const FULL_SYNC_RACE_WINDOW: Duration = Duration::from_secs(5);
 /// How often sessions are looked through.
 pub const SESSION_SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 /// Slots of a shard written to a checkpoint between two of its commands.

@@ -44,7 +44,7 @@ use identity::Keys;
 use limits::ADMISSION_WAIT;
 use shard::command::Command;
 use shard::{ActorContext, ShardHandle};
-use subscriptions::SubscriptionCounts;
+use subscriptions::SubscriptionSets;
 
 use crate::observe::Metrics;
 
@@ -53,7 +53,7 @@ use crate::observe::Metrics;
 pub struct Broker {
     context: Arc<ActorContext>,
     keys: Keys,
-    subscriptions: SubscriptionCounts,
+    subscriptions: SubscriptionSets,
     metrics: Arc<Metrics>,
     shards: Vec<ShardHandle>,
     /// Numbers handed out; held over every change of the catalog, so that those are one at a time.

@@ -22,7 +22,7 @@ use super::limits::SHARDS_MAX;
 use super::ready::ReadySignals;
 use super::sessions::Sessions;
 use super::shard::{ActorContext, ShardHandle};
-use super::subscriptions::SubscriptionCounts;
+use super::subscriptions::SubscriptionSets;
 use crate::observe::Metrics;
 
 /// Settings of a broker.
@@ -100,7 +100,7 @@ impl Broker {
             sessions: Arc::clone(&sessions),
             catalog: Arc::clone(&catalog),
         });
-        let subscriptions = SubscriptionCounts::default();
+        let subscriptions = SubscriptionSets::default();
         let counters = recovery.counters;
         let shards = recovery
             .into_shards(identity, clock.now())

@@ -1,66 +1,92 @@
 //! Changing what a client is subscribed to, within its quota, as one step over all shards.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use litemq_domain::limits::SYNC_NAMES_MAX;
 use litemq_domain::{
-    ClientId, ClientKey, Error, ErrorCode, Group, GroupId, LiteTopicName, Result, SyncOutcome,
+    ClientId, ClientKey, DurationMs, Error, ErrorCode, Group, GroupId, LiteTopicName, Result,
+    SyncOutcome, Timestamp,
 };
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::Broker;
+use super::limits::FULL_SYNC_RACE_WINDOW;
 use super::request::SyncAction;
 use super::shard::command::{Command, Sync};
 
-/// How many lite topics each client of each group has. The lock of an entry is held over a whole
+/// What is known here of each client of each group. The lock of an entry is held over a whole
 /// change, so that two changes of one client never mix and the quota is exact.
 #[derive(Debug, Default)]
-pub(super) struct SubscriptionCounts {
-    counts: Mutex<BTreeMap<(ClientKey, GroupId), Count>>,
+pub(super) struct SubscriptionSets {
+    sets: Mutex<BTreeMap<(ClientKey, GroupId), Entry>>,
 }
 
-type Count = Arc<AsyncMutex<u64>>;
+type Entry = Arc<AsyncMutex<SubscriptionSet>>;
 
-impl SubscriptionCounts {
-    async fn lock(&self, client: ClientKey, group: GroupId) -> OwnedMutexGuard<u64> {
-        let count = {
-            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(counts.entry((client, group)).or_default())
+/// A client's lite topics of a group, without their names: those are in the shards.
+#[derive(Debug, Default)]
+struct SubscriptionSet {
+    count: u64,
+    /// Names added one by one within [`FULL_SYNC_RACE_WINDOW`], oldest first. A full sync that was
+    /// put together before an add may arrive after it (Node sends both at its start, each in a call
+    /// of its own); it does not take such a name away. SDKs remove names by name only.
+    added: VecDeque<(Timestamp, LiteTopicName)>,
+}
+
+impl SubscriptionSet {
+    fn forget_old(&mut self, now: Timestamp) {
+        let window = DurationMs(FULL_SYNC_RACE_WINDOW.as_millis() as u64);
+        while self.added.front().is_some_and(|(at, _)| now.since(*at) >= window) {
+            self.added.pop_front();
+        }
+    }
+}
+
+impl SubscriptionSets {
+    async fn lock(&self, client: ClientKey, group: GroupId) -> OwnedMutexGuard<SubscriptionSet> {
+        let set = {
+            let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(sets.entry((client, group)).or_default())
         };
-        count.lock_owned().await
+        set.lock_owned().await
     }
 
     /// Adds what was recovered; nobody holds a lock yet.
     pub(super) fn recover(&self, client: ClientKey, group: GroupId, count: u64) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = counts.entry((client, group)).or_default();
-        if let Ok(mut total) = entry.try_lock() {
-            *total += count;
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = sets.entry((client, group)).or_default();
+        if let Ok(mut set) = entry.try_lock() {
+            set.count += count;
         }
     }
 
     /// The groups a client has an entry for.
     pub(super) fn groups_of(&self, client: ClientKey) -> Vec<GroupId> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         let mut groups: Vec<GroupId> =
-            counts.keys().filter(|(owner, _)| *owner == client).map(|(_, group)| *group).collect();
+            sets.keys().filter(|(owner, _)| *owner == client).map(|(_, group)| *group).collect();
         groups.sort_unstable();
         groups
     }
 
     /// Clients with at least one lite topic, by group.
     pub(super) fn clients_of(&self, group: GroupId) -> u64 {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.keys().filter(|(_, of)| *of == group).count() as u64
+        let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        sets.keys().filter(|(_, of)| *of == group).count() as u64
     }
 
     /// Forgets an entry with nothing in it that nobody is about to change.
-    fn forget_if_empty(&self, client: ClientKey, group: GroupId, count: OwnedMutexGuard<u64>) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+    fn forget_if_empty(
+        &self,
+        client: ClientKey,
+        group: GroupId,
+        set: OwnedMutexGuard<SubscriptionSet>,
+    ) {
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         // Ours and the map's: whoever waits holds a third.
-        if *count == 0 && Arc::strong_count(OwnedMutexGuard::mutex(&count)) == 2 {
-            counts.remove(&(client, group));
+        if set.count == 0 && Arc::strong_count(OwnedMutexGuard::mutex(&set)) == 2 {
+            sets.remove(&(client, group));
         }
     }
 }
@@ -84,18 +110,31 @@ impl Broker {
                 format!("one request may name at most {SYNC_NAMES_MAX} lite topics"),
             ));
         }
-        let names: BTreeSet<LiteTopicName> = names.into_iter().collect();
+        let mut names: BTreeSet<LiteTopicName> = names.into_iter().collect();
         let key = self.keys.client(client);
-        let mut count = self.subscriptions.lock(key, group.id).await;
-        let checked = self.check_quota(key, group, action, &names, *count).await;
+        let mut set = self.subscriptions.lock(key, group.id).await;
+        let now = self.now();
+        set.forget_old(now);
+        match action {
+            SyncAction::CompleteAdd => keep_added(&mut names, &set, group),
+            SyncAction::PartialRemove => set.added.retain(|(_, name)| !names.contains(name)),
+            SyncAction::CompleteRemove => set.added.clear(),
+            SyncAction::PartialAdd => {}
+        }
+        let added = match action {
+            SyncAction::PartialAdd => names.clone(),
+            _ => BTreeSet::new(),
+        };
+        let checked = self.check_quota(key, group, action, &names, set.count).await;
         let changed = match checked {
             Ok(()) => self.sync_shards(client, key, group.id, action, names).await,
             Err(error) => Err(error),
         };
         if let Ok(outcome) = &changed {
-            *count = (*count + outcome.added).saturating_sub(outcome.removed);
+            set.count = (set.count + outcome.added).saturating_sub(outcome.removed);
+            set.added.extend(added.into_iter().map(|name| (now, name)));
         }
-        self.subscriptions.forget_if_empty(key, group.id, count);
+        self.subscriptions.forget_if_empty(key, group.id, set);
         changed.map(drop)
     }
 
@@ -112,10 +151,10 @@ impl Broker {
         self.context.signals.forget(client);
         self.tell_shards(|| Command::ReleaseClient { client, renewed_only: false }).await?;
         for group in self.subscriptions.groups_of(client) {
-            let mut count = self.subscriptions.lock(client, group).await;
+            let mut set = self.subscriptions.lock(client, group).await;
             self.end_subscriptions(client, group).await?;
-            *count = 0;
-            self.subscriptions.forget_if_empty(client, group, count);
+            *set = SubscriptionSet::default();
+            self.subscriptions.forget_if_empty(client, group, set);
         }
         Ok(())
     }
@@ -200,5 +239,15 @@ impl Broker {
             }
         }
         parts
+    }
+}
+
+/// Keeps names that were added just before in a full sync without them, unless that would go over
+/// the quota.
+fn keep_added(names: &mut BTreeSet<LiteTopicName>, set: &SubscriptionSet, group: &Group) {
+    let kept: BTreeSet<LiteTopicName> =
+        set.added.iter().map(|(_, name)| name).chain(names.iter()).cloned().collect();
+    if group.client_quota.is_none_or(|quota| kept.len() as u64 <= u64::from(quota)) {
+        *names = kept;
     }
 }
