@@ -14,6 +14,7 @@ use crate::broker::{Broker, BrokerOptions};
 use crate::config::{Config, create_declared};
 use crate::front::grpc::{self, AddressError, GrpcOptions};
 use crate::front::http::{self, HttpOptions};
+use crate::front::listen::PortOptions;
 use crate::front::stop::{StopSwitch, stop_switch};
 use crate::front::tls::{CertificateSource, TlsError, server_config};
 use crate::observe::Metrics;
@@ -48,6 +49,9 @@ pub enum BootError {
     #[error("cannot listen for signals: {0}")]
     Signal(io::Error),
 }
+
+/// How long a door may take to end after the grace of its calls.
+const DOOR_END_MAX: Duration = Duration::from_secs(2);
 
 /// A running node.
 #[derive(Debug)]
@@ -105,7 +109,11 @@ impl Node {
         let (grpc_address, http_address) =
             (address_of(&grpc, config.listen)?, address_of(&http, config.http)?);
         let advertise = config.advertise.as_ref().map(|address| address.to_string().parse());
-        let options = GrpcOptions { advertise: advertise.transpose()? };
+        let port = PortOptions {
+            connections_max: config.limits.connections_max,
+            drain_max: config.shutdown.grace,
+        };
+        let options = GrpcOptions { advertise: advertise.transpose()?, port };
         let (switch, stopping) = stop_switch();
         let doors = vec![
             tokio::spawn(grpc::serve(
@@ -163,7 +171,8 @@ impl Node {
         self.switch.stop();
         for door in self.doors {
             let mut door = door;
-            if tokio::time::timeout(self.grace, &mut door).await.is_err() {
+            // Doors end by themselves within the grace; a little more is for the end itself.
+            if tokio::time::timeout(self.grace + DOOR_END_MAX, &mut door).await.is_err() {
                 tracing::warn!("calls took longer than the grace of the stop; they are cut off");
                 door.abort();
             }

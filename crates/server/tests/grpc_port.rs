@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use litemq_server::broker::ConnectionId;
-use litemq_server::front::listen::{self, Connection, Handler};
+use litemq_server::front::listen::{self, Connection, Handler, PortOptions};
 use litemq_server::front::stop::{StopSwitch, Stopping, stop_switch};
 use litemq_server::front::tls::{self, CertificateSource};
 use rustls::pki_types::pem::PemObject;
@@ -80,8 +80,13 @@ impl Port {
             closing: closing_sender,
         };
         let (switch, stopping): (StopSwitch, Stopping) = stop_switch();
-        let serving =
-            tokio::spawn(listen::serve(listener, Some(config), handler.clone(), stopping));
+        let serving = tokio::spawn(listen::serve(
+            listener,
+            Some(config),
+            PortOptions::default(),
+            handler.clone(),
+            stopping,
+        ));
         Self { address, handler, arrived, closing, switch, serving, trusted }
     }
 

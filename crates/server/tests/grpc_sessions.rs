@@ -130,7 +130,7 @@ async fn a_route_leads_to_the_address_that_the_client_used() {
 #[tokio::test]
 async fn an_advertised_address_beats_the_one_that_the_client_used() {
     let advertise = Some("public.example:443".parse().unwrap());
-    let door = Door::open_with(GrpcOptions { advertise }).await;
+    let door = Door::open_with(GrpcOptions { advertise, ..GrpcOptions::default() }).await;
     let found = route(&door.client("c1", "JAVA").await, TOPIC, None).await;
     assert_eq!(home(&found).addresses[0].host, "public.example");
 }

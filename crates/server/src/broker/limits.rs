@@ -16,6 +16,9 @@ pub const RECEIVE_BYTES_MAX: usize = 16 << 20;
 pub const PEEK_BYTES_MAX: usize = 16 << 20;
 /// Messages of one peek.
 pub const PEEK_MESSAGES_MAX: usize = 1000;
+/// How long beyond its own wait a receive waits for its claim to become durable. SDKs give up 3 s
+/// after the wait.
+pub const CLAIM_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Receives that may wait at a time.
 pub const PARKED_RECEIVES_MAX: usize = 200_000;
 /// Shards of a node; a client's ready flags are one word.

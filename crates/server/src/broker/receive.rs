@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::catalog::GroupEntry;
 use super::deliveries::{Deliveries, Outgoing};
-use super::limits::{PARKED_RECEIVES_MAX, RECEIVE_BYTES_MAX};
+use super::limits::{CLAIM_WAIT_MAX, PARKED_RECEIVES_MAX, RECEIVE_BYTES_MAX};
 use super::message::{Delivery, StoredMessage};
 use super::ready::ReadySignal;
 use super::request::ReceiveRequest;
@@ -51,9 +51,12 @@ impl Broker {
             // Register first, then look: a flag raised after the look finds us registered.
             notified.as_mut().enable();
             while let Some(shard) = self.next_flagged(&signal) {
-                let deliveries = self.claim(shard, client, &request, &entry).await?;
-                if !deliveries.is_empty() {
-                    return Ok(deliveries);
+                // A store that stalls must not keep the answer: what is claimed later goes back.
+                let claim = self.claim(shard, client, &request, &entry);
+                match tokio::time::timeout_at(deadline + CLAIM_WAIT_MAX, claim).await {
+                    Ok(Ok(deliveries)) if deliveries.is_empty() => {}
+                    Ok(claimed) => return claimed,
+                    Err(_) => return Ok(Deliveries::none(group)),
                 }
             }
             if *stopping.borrow_and_update() {

@@ -82,15 +82,31 @@ pub trait Handler: Clone + Send + Sync + 'static {
     fn connection_closed(&self, connection: ConnectionId);
 }
 
-/// Serves until `stopping`, then lets open calls end for [`DRAIN_MAX`].
+/// What an operator may set of a port.
+#[derive(Debug, Clone, Copy)]
+pub struct PortOptions {
+    /// Connections at a time; one more is closed at once.
+    pub connections_max: usize,
+    /// How long open calls may take to end at a stop.
+    pub drain_max: Duration,
+}
+
+impl Default for PortOptions {
+    fn default() -> Self {
+        Self { connections_max: CONNECTIONS_MAX, drain_max: DRAIN_MAX }
+    }
+}
+
+/// Serves until `stopping`, then lets open calls end for [`PortOptions::drain_max`].
 pub async fn serve<H: Handler>(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
+    options: PortOptions,
     handler: H,
     mut stopping: Stopping,
 ) {
     let tls = tls.map(TlsAcceptor::from);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let slots = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     let mut last_id = 0;
     loop {
@@ -110,7 +126,7 @@ pub async fn serve<H: Handler>(
             }
         };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            debug!(%remote, max = CONNECTIONS_MAX, "too many connections; closed a new one");
+            debug!(%remote, max = options.connections_max, "too many connections; closed a new one");
             continue;
         };
         let local = match set_options(&stream) {
@@ -131,7 +147,8 @@ pub async fn serve<H: Handler>(
         });
     }
     drop(listener);
-    let drained = timeout(DRAIN_MAX, async { while connections.join_next().await.is_some() {} });
+    let drained =
+        timeout(options.drain_max, async { while connections.join_next().await.is_some() {} });
     if drained.await.is_err() {
         warn!(connections = connections.len(), "open calls did not end in time; closed them");
     }

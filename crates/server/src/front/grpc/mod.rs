@@ -52,7 +52,7 @@ use self::limits::{
     REQUEST_BYTES_IN_FLIGHT_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, TELEMETRY_REQUEST_BYTES_MAX,
 };
 use crate::broker::{Broker, ConnectionId};
-use crate::front::listen::{self, Handler};
+use crate::front::listen::{self, Handler, PortOptions};
 use crate::front::stop::Stopping;
 use crate::observe::Metrics;
 
@@ -64,10 +64,12 @@ const TELEMETRY_PATH: &str = "/apache.rocketmq.v2.MessagingService/Telemetry";
 pub struct GrpcOptions {
     /// Where routes send clients; when absent, to the address they used themselves.
     pub advertise: Option<AdvertisedAddress>,
+    /// Connections, and the end at a stop.
+    pub port: PortOptions,
 }
 
 /// Serves the protocol on a listener, plaintext and, with `tls`, TLS. Ends when `stopping` says so
-/// and open calls have ended or had [`listen::DRAIN_MAX`] to do so; call
+/// and open calls have ended or had [`PortOptions::drain_max`] to do so; call
 /// [`Broker::begin_shutdown`] before, so that parked receives are answered.
 pub async fn serve(
     broker: Arc<Broker>,
@@ -79,7 +81,7 @@ pub async fn serve(
 ) {
     let stop = stopping.clone();
     let door = Arc::new(Door { broker, metrics, advertise: options.advertise, stopping: stop });
-    listen::serve(listener, tls, Calls::new(door), stopping).await;
+    listen::serve(listener, tls, options.port, Calls::new(door), stopping).await;
 }
 
 /// What all calls share.
