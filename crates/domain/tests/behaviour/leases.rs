@@ -118,3 +118,15 @@ fn a_restart_after_a_lease_ran_out_hands_the_message_out_again() {
         | claim c1 10s -> a:m1#2",
     );
 }
+
+#[test]
+fn a_restart_neither_shortens_a_renewed_lease_nor_stretches_its_bound() {
+    check(
+        "sub c1 a | sub c2 a | send a m1 | claim c1 auto -> a:m1 | restart | offline c1 | wait 59s
+        | claim c2 10s -> . | wait 1s | claim c2 10s -> a:m1#2",
+    );
+    check(
+        "sub c1 a | send a m1 | claim c1 auto -> a:m1 | wait 10790s | restart | wait 9s
+        | claim c1 10s -> . | wait 1s | claim c1 10s -> a:m1#2",
+    );
+}

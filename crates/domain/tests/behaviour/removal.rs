@@ -72,3 +72,11 @@ fn a_large_topic_goes_in_steps() {
         "sub c1 {names} | remove-topic | step -> more | step | names -> . | pairs -> 0"
     ));
 }
+
+#[test]
+fn a_slot_of_a_removed_topic_brings_no_subscribers_along() {
+    check(
+        "group d of=dead | sub c1 a | send a m1 | remove-topic | steps | sub d1@d b | restart
+        | pairs -> 1",
+    );
+}
