@@ -1,0 +1,146 @@
+//! The broker under test: the real binary on a data folder that outlives it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::client::TOPIC;
+
+/// Longest start, recovery included.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// Where clients find the broker; `None` while it is down.
+pub type Address = watch::Receiver<Option<SocketAddr>>;
+
+/// A consumer group of the run.
+#[derive(Debug, Clone)]
+pub struct Group {
+    pub name: String,
+    pub ordered: bool,
+}
+
+/// The binary, its folder and its process.
+#[derive(Debug)]
+pub struct Broker {
+    folder: PathBuf,
+    process: Option<Child>,
+    address: watch::Sender<Option<SocketAddr>>,
+}
+
+/// How often a life of the broker writes checkpoints.
+#[derive(Debug, Clone, Copy)]
+pub enum Checkpoints {
+    Often,
+    Rarely,
+}
+
+impl Broker {
+    /// A broker that is not running yet.
+    pub fn new(folder: &Path, groups: &[Group]) -> Self {
+        let mut config = format!("[[topics]]\nname = \"{TOPIC}\"\n");
+        for Group { name, ordered } in groups {
+            // Enough attempts that nothing ever becomes a dead letter.
+            config += &format!(
+                "[[groups]]\nname = \"{name}\"\nbind = \"{TOPIC}\"\nordered = {ordered}\nmax_attempts = 1000\n"
+            );
+        }
+        std::fs::write(folder.join("litemq.toml"), config).unwrap();
+        Self { folder: folder.to_owned(), process: None, address: watch::channel(None).0 }
+    }
+
+    pub fn address(&self) -> Address {
+        self.address.subscribe()
+    }
+
+    /// Starts it, and tells the clients when it is ready.
+    pub fn start(&mut self, checkpoints: Checkpoints) {
+        let lines = self.spawn(checkpoints);
+        let ready = wait_for(&lines, "LiteMQ is ready");
+        let http = field(&ready, "http=");
+        let answer = ureq::get(format!("http://{http}/readyz")).call().unwrap();
+        assert_eq!(answer.status(), 200);
+        self.address.send_replace(Some(field(&ready, "grpc=").parse().unwrap()));
+    }
+
+    /// Starts it, and kills it in the middle of its recovery.
+    pub fn start_and_kill_early(&mut self) {
+        let lines = self.spawn(Checkpoints::Often);
+        wait_for(&lines, "the log is open");
+        self.kill();
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.address.send_replace(None);
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// How many lines of its log say this.
+    pub fn logged(&self, what: &str) -> usize {
+        let log = std::fs::read_to_string(self.folder.join("litemq.log")).unwrap();
+        log.lines().filter(|line| line.contains(what)).count()
+    }
+
+    fn spawn(&mut self, checkpoints: Checkpoints) -> mpsc::Receiver<String> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_litemq"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("LITEMQ_") {
+                command.env_remove(name);
+            }
+        }
+        command.arg("serve").arg("--config").arg(self.folder.join("litemq.toml"));
+        command.arg("--data").arg(self.folder.join("data"));
+        command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        command.env("LITEMQ_STORAGE_SEGMENT_SIZE", "16MiB");
+        if let Checkpoints::Often = checkpoints {
+            command.env("LITEMQ_STORAGE_CHECKPOINT_INTERVAL", "1s");
+            command.env("LITEMQ_STORAGE_CHECKPOINT_LOG_BYTES", "1MiB");
+        }
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(process.stderr.take().unwrap());
+        let log = self.folder.join("litemq.log");
+        let log = OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || copy_lines(output, log, &sender));
+        self.process = Some(process);
+        lines
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Into the log, and to whoever waits for a line.
+fn copy_lines(output: impl BufRead, mut log: File, waiting: &mpsc::Sender<String>) {
+    for line in output.lines().map_while(Result::ok) {
+        writeln!(log, "{line}").unwrap();
+        // Nobody waits after the start.
+        drop(waiting.send(line));
+    }
+}
+
+fn wait_for(lines: &mpsc::Receiver<String>, what: &str) -> String {
+    loop {
+        let line = lines.recv_timeout(START_MAX);
+        let line = line.unwrap_or_else(|error| panic!("the broker did not log '{what}': {error}"));
+        if line.contains(what) {
+            return line;
+        }
+    }
+}
+
+fn field<'l>(line: &'l str, name: &str) -> &'l str {
+    line.split_whitespace().find_map(|word| word.strip_prefix(name)).unwrap()
+}

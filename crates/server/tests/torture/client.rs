@@ -1,0 +1,213 @@
+//! A small client: it knows the calls, finds the broker again after each kill, and says when it
+//! does not know what became of a call.
+
+use std::time::Duration;
+
+use litemq_protocol::v2;
+use tonic::Request;
+use tonic::transport::{Channel, Endpoint};
+use v2::messaging_service_client::MessagingServiceClient;
+use v2::receive_message_response::Content;
+use v2::{LiteSubscriptionAction, Message, Resource};
+
+use crate::broker::Address;
+
+/// The parent topic of every message.
+pub const TOPIC: &str = "orders";
+
+/// Longest time a call may take. It is only reached when the broker hangs.
+const CALL_MAX: Duration = Duration::from_secs(20);
+/// How long a receive waits for a first message.
+const POLL: prost_types::Duration = prost_types::Duration { seconds: 1, nanos: 0 };
+
+/// A call without an answer: it may have taken effect or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost;
+
+/// How a consumer receives.
+#[derive(Debug, Clone, Copy)]
+pub struct Receiving {
+    pub language: &'static str,
+    pub batch: i32,
+    /// `None` is automatic renewal.
+    pub invisible: Option<Duration>,
+}
+
+/// One client id and its connection.
+#[derive(Debug)]
+pub struct Client {
+    id: String,
+    language: &'static str,
+    address: Address,
+    grpc: Option<MessagingServiceClient<Channel>>,
+}
+
+impl Client {
+    pub fn new(id: &str, language: &'static str, address: Address) -> Self {
+        Self { id: id.to_owned(), language, address, grpc: None }
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub async fn send(&mut self, messages: Vec<Message>) -> Result<v2::SendMessageResponse, Lost> {
+        let request = self.request(v2::SendMessageRequest { messages });
+        let mut grpc = self.connected().await;
+        self.finish(grpc.send_message(request)).await
+    }
+
+    /// Subscribes to these lite topics besides others.
+    pub async fn subscribe(
+        &mut self,
+        group: &str,
+        lites: impl IntoIterator<Item = String>,
+    ) -> Result<v2::Status, Lost> {
+        let request = self.request(v2::SyncLiteSubscriptionRequest {
+            action: LiteSubscriptionAction::PartialAdd.into(),
+            topic: Some(resource(TOPIC)),
+            group: Some(resource(group)),
+            lite_topic_set: lites.into_iter().collect(),
+            ..v2::SyncLiteSubscriptionRequest::default()
+        });
+        let mut grpc = self.connected().await;
+        let response = self.finish(grpc.sync_lite_subscription(request)).await?;
+        Ok(response.status.unwrap_or_default())
+    }
+
+    /// Hands each message to `take` as it arrives; those count even when the rest is lost.
+    pub async fn receive(
+        &mut self,
+        group: &str,
+        how: Receiving,
+        mut take: impl FnMut(Message),
+    ) -> Result<(), Lost> {
+        let request = self.request(v2::ReceiveMessageRequest {
+            group: Some(resource(group)),
+            message_queue: Some(v2::MessageQueue {
+                topic: Some(resource(TOPIC)),
+                ..v2::MessageQueue::default()
+            }),
+            batch_size: how.batch,
+            auto_renew: how.invisible.is_none(),
+            invisible_duration: how.invisible.map(wire),
+            long_polling_timeout: Some(POLL),
+            ..v2::ReceiveMessageRequest::default()
+        });
+        let mut grpc = self.connected().await;
+        let mut answer = self.finish(grpc.receive_message(request)).await?;
+        while let Some(part) = self.part(&mut answer).await? {
+            match part.content {
+                Some(Content::Message(message)) => take(message),
+                Some(Content::Status(status)) => {
+                    let fine = [v2::Code::Ok, v2::Code::MessageNotFound].contains(&status.code());
+                    assert!(fine, "receive: {status:?}");
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Acks by receipt handle; one status for each.
+    pub async fn ack(&mut self, group: &str, handles: &[String]) -> Result<Vec<v2::Status>, Lost> {
+        let entry = |handle: &String| v2::AckMessageEntry {
+            receipt_handle: handle.clone(),
+            ..v2::AckMessageEntry::default()
+        };
+        let request = self.request(v2::AckMessageRequest {
+            group: Some(resource(group)),
+            topic: Some(resource(TOPIC)),
+            entries: handles.iter().map(entry).collect(),
+        });
+        let mut grpc = self.connected().await;
+        let response = self.finish(grpc.ack_message(request)).await?;
+        assert_eq!(response.entries.len(), handles.len(), "ack: {:?}", response.status);
+        Ok(response.entries.into_iter().map(|entry| entry.status.unwrap_or_default()).collect())
+    }
+
+    /// Makes a message visible again after `invisible`.
+    pub async fn nack(
+        &mut self,
+        group: &str,
+        handle: &str,
+        invisible: Duration,
+    ) -> Result<v2::Status, Lost> {
+        let request = self.request(v2::ChangeInvisibleDurationRequest {
+            group: Some(resource(group)),
+            topic: Some(resource(TOPIC)),
+            receipt_handle: handle.to_owned(),
+            invisible_duration: Some(wire(invisible)),
+            ..v2::ChangeInvisibleDurationRequest::default()
+        });
+        let mut grpc = self.connected().await;
+        let response = self.finish(grpc.change_invisible_duration(request)).await?;
+        Ok(response.status.unwrap_or_default())
+    }
+
+    /// Says goodbye.
+    pub async fn terminate(&mut self, group: &str) -> Result<v2::Status, Lost> {
+        let group = Some(resource(group));
+        let request = self.request(v2::NotifyClientTerminationRequest { group });
+        let mut grpc = self.connected().await;
+        let response = self.finish(grpc.notify_client_termination(request)).await?;
+        Ok(response.status.unwrap_or_default())
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("x-mq-client-id", self.id.parse().unwrap());
+        request.metadata_mut().insert("x-mq-language", self.language.parse().unwrap());
+        request
+    }
+
+    /// The connection; a new one, to wherever the broker is now, after a lost call.
+    async fn connected(&mut self) -> MessagingServiceClient<Channel> {
+        loop {
+            if let Some(grpc) = &self.grpc {
+                return grpc.clone();
+            }
+            let address = self.address.wait_for(Option::is_some).await;
+            let address = address.expect("the broker outlives its clients").unwrap();
+            let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+            match endpoint.connect().await {
+                Ok(channel) => {
+                    let grpc = MessagingServiceClient::new(channel);
+                    self.grpc = Some(grpc.max_decoding_message_size(32 << 20));
+                }
+                Err(_) => {
+                    // Killed in between: the next address is another one.
+                    let moved = self.address.wait_for(|now| *now != Some(address)).await;
+                    drop(moved.expect("the broker outlives its clients"));
+                }
+            }
+        }
+    }
+
+    async fn part<T>(&mut self, stream: &mut tonic::Streaming<T>) -> Result<Option<T>, Lost> {
+        let part = tokio::time::timeout(CALL_MAX, stream.message()).await;
+        part.ok().and_then(Result::ok).ok_or_else(|| self.lost())
+    }
+
+    async fn finish<T>(
+        &mut self,
+        call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    ) -> Result<T, Lost> {
+        let answer = tokio::time::timeout(CALL_MAX, call).await;
+        answer.ok().and_then(Result::ok).map(tonic::Response::into_inner).ok_or_else(|| self.lost())
+    }
+
+    fn lost(&mut self) -> Lost {
+        self.grpc = None;
+        Lost
+    }
+}
+
+pub fn resource(name: &str) -> Resource {
+    Resource { name: name.to_owned(), ..Resource::default() }
+}
+
+fn wire(span: Duration) -> prost_types::Duration {
+    let seconds = i64::try_from(span.as_secs()).unwrap();
+    prost_types::Duration { seconds, nanos: i32::try_from(span.subsec_nanos()).unwrap() }
+}

@@ -1,0 +1,298 @@
+//! Producers and consumers that carry on by themselves whatever happens to the broker.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use litemq_domain::limits::AUTO_RENEW_STEP;
+use litemq_protocol::v2;
+use tokio::sync::watch;
+use v2::{Code, Message};
+
+use crate::broker::Address;
+use crate::client::{Client, Lost, Receiving};
+use crate::dice::Dice;
+use crate::history::{Delivered, Event, Recorder, SendResult, Sent, Settle, SettleResult, Settled};
+use crate::letter::{difference, letter};
+
+pub const LITE_TOPICS: usize = 48;
+
+/// Producers pause while more than this is owed, so that the end is never far.
+const OWED_MAX: u64 = 800;
+
+/// What all tasks of a run share.
+#[derive(Debug, Clone)]
+pub struct Load {
+    pub seed: u64,
+    pub recorder: Arc<Recorder>,
+    pub address: Address,
+    /// Becomes true when producers, or consumers, shall come to an end.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// What a consumer is like.
+#[derive(Debug, Clone)]
+pub struct Habits {
+    pub name: String,
+    pub group: String,
+    pub receiving: Receiving,
+    /// Percent of the lite topics that it subscribes to.
+    pub share: usize,
+    /// Of a hundred messages, so many are nacked.
+    pub nacks: usize,
+    /// Of a hundred messages, so many are forgotten.
+    pub forgets: usize,
+}
+
+/// A message in the hands of a consumer.
+#[derive(Debug, Clone)]
+struct Held {
+    lite: String,
+    offset: u64,
+    attempt: u32,
+    handle: String,
+}
+
+impl Load {
+    /// Sends until told to stop.
+    pub async fn produce(mut self, producer: usize) {
+        let name = format!("p{producer}");
+        let mut dice = Dice::of(self.seed).fork(&name);
+        let mut client = Client::new(&name, "JAVA", self.address.clone());
+        let mut sequences: BTreeMap<String, u64> = BTreeMap::new();
+        let mut progress = self.recorder.progress();
+        while !*self.stop.borrow() {
+            tokio::select! {
+                _ = self.stop.wait_for(|stop| *stop) => return,
+                _ = progress.wait_for(|progress| progress.owed < OWED_MAX) => {}
+            }
+            let batch: Vec<_> = (0..dice.within(1..5))
+                .map(|_| {
+                    let lite = lite_topic(dice.below(LITE_TOPICS));
+                    let sequence = sequences.entry(lite.clone()).or_default();
+                    *sequence += 1;
+                    (lite, *sequence)
+                })
+                .collect();
+            // A send without an answer is repeated under the same ids, or left unknown.
+            while self.send(&mut client, producer, &batch).await.is_err() && dice.percent(75) {}
+        }
+    }
+
+    async fn send(
+        &self,
+        client: &mut Client,
+        producer: usize,
+        batch: &[(String, u64)],
+    ) -> Result<(), Lost> {
+        let id = |lite: &str, sequence: u64| format!("p{producer}-{lite}-{sequence}");
+        let letters = batch.iter().map(|(lite, n)| letter(self.seed, &id(lite, *n), lite));
+        let asked_at = self.recorder.now();
+        let response = client.send(letters.collect()).await;
+        let answered_at = self.recorder.now();
+        for (at, (lite, sequence)) in batch.iter().enumerate() {
+            let result = match &response {
+                Err(Lost) => SendResult::Unknown,
+                Ok(response) => send_result(response, at),
+            };
+            self.recorder.record(Event::Sent(Sent {
+                id: id(lite, *sequence),
+                producer,
+                lite: lite.clone(),
+                sequence: *sequence,
+                asked_at,
+                answered_at,
+                result,
+            }));
+        }
+        response.map(drop)
+    }
+
+    /// Receives and settles until told to stop, as one client after another.
+    pub async fn consume(self, habits: Habits) {
+        let mut dice = Dice::of(self.seed).fork(&habits.name);
+        for life in 0.. {
+            if *self.stop.borrow() {
+                return;
+            }
+            let id = format!("{}-{life}", habits.name);
+            let client = Client::new(&id, habits.receiving.language, self.address.clone());
+            let polls = dice.within(20..200);
+            Consumer { load: &self, habits: &habits, client, dice: &mut dice }.live(polls).await;
+        }
+    }
+}
+
+/// One client of a consumer.
+struct Consumer<'a> {
+    load: &'a Load,
+    habits: &'a Habits,
+    client: Client,
+    dice: &'a mut Dice,
+}
+
+impl Consumer<'_> {
+    async fn live(mut self, polls: usize) {
+        self.subscribe().await;
+        for _ in 0..polls {
+            if *self.load.stop.borrow() {
+                break;
+            }
+            let (held, received) = self.receive().await;
+            let settled = self.settle(held).await;
+            let lost = received.is_err() || settled.is_err();
+            // Who renews its leases for ever may hold something in an answer that it never got;
+            // such a client goes sooner or later.
+            if lost && self.habits.receiving.invisible.is_none() && self.dice.percent(50) {
+                break;
+            }
+        }
+        self.leave().await;
+    }
+
+    async fn subscribe(&mut self) {
+        let all = (0..LITE_TOPICS).filter(|_| self.dice.percent(self.habits.share));
+        let lites: BTreeSet<String> = all.map(lite_topic).collect();
+        let (client, at) = (self.client.id().to_owned(), self.load.recorder.now());
+        self.load.recorder.record(Event::Subscribed { client, lites: lites.clone(), at });
+        // Once it is answered, the broker remembers it over every restart.
+        loop {
+            let answer = self.client.subscribe(&self.habits.group, lites.iter().cloned()).await;
+            let Ok(status) = answer else { continue };
+            assert_eq!(status.code(), Code::Ok, "{status:?}");
+            return;
+        }
+    }
+
+    async fn receive(&mut self) -> (Vec<Held>, Result<(), Lost>) {
+        let (load, habits) = (self.load, self.habits);
+        let receive = load.recorder.next_receive();
+        let asked_at = load.recorder.now();
+        let client = self.client.id().to_owned();
+        let mut held = Vec::new();
+        let take = |message: Message| {
+            let at = load.recorder.now();
+            let damage = difference(load.seed, &message);
+            let system = message.system_properties.unwrap_or_default();
+            let found = Held {
+                lite: system.lite_topic().to_owned(),
+                offset: u64::try_from(system.queue_offset()).unwrap(),
+                attempt: u32::try_from(system.delivery_attempt()).unwrap(),
+                handle: system.receipt_handle().to_owned(),
+            };
+            load.recorder.record(Event::Delivered(Delivered {
+                group: habits.group.clone(),
+                client: client.clone(),
+                receive,
+                asked_at,
+                at,
+                lite: found.lite.clone(),
+                offset: found.offset,
+                id: system.message_id,
+                attempt: found.attempt,
+                lease: habits
+                    .receiving
+                    .invisible
+                    .unwrap_or(Duration::from_millis(AUTO_RENEW_STEP.0)),
+                damage,
+            }));
+            held.push(found);
+        };
+        let received = self.client.receive(&habits.group, habits.receiving, take).await;
+        (held, received)
+    }
+
+    /// Acks, nacks or forgets each message.
+    async fn settle(&mut self, held: Vec<Held>) -> Result<(), Lost> {
+        let mut acked = Vec::new();
+        let mut outcome = Ok(());
+        for message in held {
+            let fate = self.dice.below(100);
+            if fate < self.habits.nacks {
+                outcome = self.nack(&message).await.and(outcome);
+            } else if fate >= self.habits.nacks + self.habits.forgets {
+                acked.push(message);
+            }
+        }
+        if acked.is_empty() {
+            return outcome;
+        }
+        // An ack without an answer is repeated until there is one, as SDKs do.
+        while self.ack(&acked).await.is_err() {
+            outcome = Err(Lost);
+        }
+        outcome
+    }
+
+    async fn ack(&mut self, messages: &[Held]) -> Result<(), Lost> {
+        let handles: Vec<_> = messages.iter().map(|message| message.handle.clone()).collect();
+        let asked_at = self.load.recorder.now();
+        let answer = self.client.ack(&self.habits.group, &handles).await;
+        let answered_at = self.load.recorder.now();
+        for (at, message) in messages.iter().enumerate() {
+            let result = settle_result(answer.as_ref().map(|statuses| &statuses[at]));
+            self.record_settled(message, Settle::Ack, (asked_at, answered_at), result);
+        }
+        answer.map(drop)
+    }
+
+    async fn nack(&mut self, message: &Held) -> Result<(), Lost> {
+        let spans = [Duration::ZERO, Duration::from_millis(100), Duration::from_secs(1)];
+        let invisible = *self.dice.one_of(&spans);
+        let asked_at = self.load.recorder.now();
+        let answer = self.client.nack(&self.habits.group, &message.handle, invisible).await;
+        let answered_at = self.load.recorder.now();
+        let result = settle_result(answer.as_ref());
+        self.record_settled(message, Settle::Nack(invisible), (asked_at, answered_at), result);
+        answer.map(drop)
+    }
+
+    fn record_settled(
+        &self,
+        message: &Held,
+        how: Settle,
+        (asked_at, answered_at): (Duration, Duration),
+        result: SettleResult,
+    ) {
+        self.load.recorder.record(Event::Settled(Settled {
+            group: self.habits.group.clone(),
+            lite: message.lite.clone(),
+            offset: message.offset,
+            attempt: message.attempt,
+            how,
+            asked_at,
+            answered_at,
+            result,
+        }));
+    }
+
+    async fn leave(&mut self) {
+        let (client, at) = (self.client.id().to_owned(), self.load.recorder.now());
+        self.load.recorder.record(Event::Left { client, at });
+        while self.client.terminate(&self.habits.group).await.is_err() {}
+    }
+}
+
+pub fn lite_topic(number: usize) -> String {
+    format!("l{number:02}")
+}
+
+fn send_result(response: &v2::SendMessageResponse, at: usize) -> SendResult {
+    let entry = response.entries.get(at);
+    match entry.and_then(|entry| entry.status.as_ref()).or(response.status.as_ref()) {
+        Some(status) if status.code() == Code::Ok => {
+            SendResult::Stored(entry.map_or(u64::MAX, |entry| entry.offset as u64))
+        }
+        status => SendResult::Refused(format!("{status:?}")),
+    }
+}
+
+fn settle_result(answer: Result<&v2::Status, &Lost>) -> SettleResult {
+    match answer {
+        Err(Lost) => SettleResult::Unknown,
+        Ok(status) if status.code() == Code::Ok => SettleResult::Done,
+        Ok(status) => {
+            SettleResult::Refused(format!("{}: {}", status.code().as_str_name(), status.message))
+        }
+    }
+}
