@@ -1,0 +1,140 @@
+//! What can be typed.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Measures LiteMQ: closed loops, idle channels, restarts.
+#[derive(Debug, Parser)]
+#[command(name = "litemq-bench", version)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// What to measure.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// The binary to measure [default: litemq beside this one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) litemq: Option<PathBuf>,
+    /// Where data folders are made; must be on the disk to be measured [default: the folder for
+    /// temporary files]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Cores that servers run on, as taskset writes them; pin the load generator itself with
+    /// taskset
+    #[arg(long, global = true, value_name = "LIST")]
+    pub(crate) server_cpus: Option<String>,
+    /// Shards of the server [default: the server's]
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) shards: Option<u16>,
+    /// Also write all results as JSON
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Closed loop of sends, beside a bare unary echo of the same bytes
+    Send(SendArgs),
+    /// Send, deliver, ack: the way of a message through the broker
+    Cycle(CycleArgs),
+    /// Many idle lite topics: memory, disk, restart
+    Idle(IdleArgs),
+    /// The bare unary echo, as a process of its own
+    #[command(hide = true)]
+    EchoServer(EchoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    /// Connections, each count measured alone
+    #[arg(long, value_delimiter = ',', default_value = "1,8", value_name = "N,N")]
+    pub(crate) connections: Vec<NonZeroUsize>,
+    /// Requests in flight, all connections together
+    #[arg(long, default_value = "64", value_name = "N")]
+    pub(crate) in_flight: NonZeroUsize,
+    /// Size of a body
+    #[arg(long, default_value_t = 256, value_name = "BYTES")]
+    pub(crate) body_bytes: usize,
+    /// Lite topics that take turns
+    #[arg(long, default_value = "1000", value_name = "N")]
+    pub(crate) lite_topics: NonZeroUsize,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
+    /// How often all is measured; medians are printed
+    #[arg(long, default_value = "3", value_name = "N")]
+    pub(crate) rounds: NonZeroUsize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CycleArgs {
+    /// Lite topics that the consumer holds and that take turns
+    #[arg(long, default_value = "1000", value_name = "N")]
+    pub(crate) lite_topics: NonZeroUsize,
+    /// Messages between their send and their ack
+    #[arg(long, default_value = "64", value_name = "N")]
+    pub(crate) in_flight: NonZeroUsize,
+    /// Receives that wait at a time
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) receives: NonZeroUsize,
+    /// Messages that one receive takes at most
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub(crate) batch: i32,
+    /// Ack all messages of a receive in one request; SDKs ack each alone
+    #[arg(long)]
+    pub(crate) batch_acks: bool,
+    /// Size of a body
+    #[arg(long, default_value_t = 256, value_name = "BYTES")]
+    pub(crate) body_bytes: usize,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IdleArgs {
+    /// Lite topics, each count measured alone on a data folder of its own
+    #[arg(long, value_delimiter = ',', default_value = "0,100000,1000000", value_name = "N,N")]
+    pub(crate) counts: Vec<usize>,
+    /// A consumer takes and acks every message first, so that each lite topic has a cursor
+    #[arg(long)]
+    pub(crate) with_cursor: bool,
+    /// Send requests in flight
+    #[arg(long, default_value = "64", value_name = "N")]
+    pub(crate) in_flight: NonZeroUsize,
+    /// Messages of one send request, each to another lite topic
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) send_batch: NonZeroUsize,
+    /// Size of a body
+    #[arg(long, default_value_t = 100, value_name = "BYTES")]
+    pub(crate) body_bytes: usize,
+    /// How long nothing happens before the first reading
+    #[arg(long, default_value_t = 2, value_name = "SECONDS")]
+    pub(crate) settle_seconds: u64,
+    /// How long the processor time at rest is taken
+    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    pub(crate) rest_seconds: u64,
+}
+
+/// How long a closed loop runs.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct TimeArgs {
+    /// How long is measured
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    pub(crate) seconds: u64,
+    /// How long it runs before that
+    #[arg(long, default_value_t = 2, value_name = "SECONDS")]
+    pub(crate) warmup_seconds: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EchoArgs {
+    /// Where it listens
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+}

@@ -1,0 +1,53 @@
+//! The load generator of LiteMQ.
+//!
+//! Each workload starts the server it measures, on a folder of its own, and prints a table with
+//! what is needed to judge it: the machine, its load, and the disk's own speed.
+
+mod args;
+mod client;
+mod disk;
+mod echo;
+mod http;
+mod latency;
+mod machine;
+mod messages;
+mod process;
+mod report;
+mod server;
+mod workload;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use report::Report;
+
+/// A bench run ends at the first thing that goes wrong; the message is for people.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(std::io::stderr(), "error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let report: Report = match cli.command {
+        Command::EchoServer(args) => return echo::serve(args.listen).await,
+        Command::Send(args) => workload::send::run(&cli.common, &args).await?,
+        Command::Cycle(args) => workload::cycle::run(&cli.common, &args).await?,
+        Command::Idle(args) => workload::idle::run(&cli.common, &args).await?,
+    };
+    writeln!(std::io::stdout(), "{}", report.to_markdown())?;
+    if let Some(path) = &cli.common.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Lite topics made by their first message.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use litemq_protocol::v2::SendMessageRequest;
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::Result;
+use crate::args::IdleArgs;
+use crate::client::Client;
+use crate::messages::Messages;
+
+/// Connections that the requests are spread over.
+const CONNECTIONS: usize = 4;
+
+/// How it went.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(super) struct Created {
+    pub(super) seconds: f64,
+    pub(super) lite_topics_per_second: f64,
+}
+
+/// Sends one message to each of `count` lite topics.
+pub(super) async fn create(args: &IdleArgs, address: SocketAddr, count: usize) -> Result<Created> {
+    if count == 0 {
+        return Ok(Created::default());
+    }
+    let messages = Arc::new(Messages::new(args.body_bytes));
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut clients = Vec::with_capacity(CONNECTIONS);
+    for number in 0..CONNECTIONS {
+        clients.push(Client::connect(address, &format!("bench-{number}")).await?);
+    }
+    let begun = Instant::now();
+    let mut workers = JoinSet::new();
+    for client in clients.iter().cycle().take(args.in_flight.get()) {
+        let (mut client, messages) = (client.clone(), Arc::clone(&messages));
+        let (next, batch) = (Arc::clone(&next), args.send_batch.get());
+        workers.spawn(async move {
+            loop {
+                let first = next.fetch_add(batch, Ordering::Relaxed);
+                if first >= count {
+                    return Ok::<_, Box<dyn std::error::Error + Send + Sync>>(());
+                }
+                let turn = first..count.min(first + batch);
+                let messages = turn.map(|number| messages.to(number)).collect();
+                client.send(SendMessageRequest { messages }).await?;
+            }
+        });
+    }
+    while let Some(worker) = workers.join_next().await {
+        worker??;
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    Ok(Created { seconds, lite_topics_per_second: count as f64 / seconds })
+}

@@ -1,0 +1,6 @@
+//! One file for each workload, or one folder where it has steps.
+
+pub(crate) mod closed_loop;
+pub(crate) mod cycle;
+pub(crate) mod idle;
+pub(crate) mod send;
