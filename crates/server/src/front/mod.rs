@@ -1,9 +1,11 @@
 //! The front doors: gRPC for the SDKs, HTTP for administration.
 
+mod content;
 pub mod grpc;
 pub mod http;
 pub mod listen;
 mod preface;
+mod reserved;
 pub mod status;
 pub mod stop;
 pub mod tls;

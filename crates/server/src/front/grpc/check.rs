@@ -1,20 +1,17 @@
 //! The checks on a message that a client sends, each with the code that upstream servers give, in
 //! the order in which they give it.
 
-use litemq_domain::limits::{
-    BODY_BYTES_MAX, MESSAGE_GROUP_BYTES_MAX, PROPERTIES_BYTES_MAX, USER_PROPERTIES_MAX,
-};
+use litemq_domain::limits::MESSAGE_GROUP_BYTES_MAX;
 use litemq_domain::{Error, ErrorCode, LiteTopicName, Result, Timestamp};
 use litemq_protocol::v2;
 use v2::{Encoding, Message, MessageType, SystemProperties};
 
 use super::limits::{
-    BORN_HOST_BYTES_MAX, DELIVERY_DELAY_MAX, MESSAGE_ID_BYTES_MAX, TRACE_CONTEXT_BYTES_MAX,
-    TRANSACTION_RECOVERY_MAX,
+    BORN_HOST_BYTES_MAX, DELIVERY_DELAY_MAX, TRACE_CONTEXT_BYTES_MAX, TRANSACTION_RECOVERY_MAX,
 };
-use super::reserved::is_reserved;
 use super::wiretime::{read_duration, read_timestamp};
 use crate::broker::{NewMessage, StoredMessage};
+use crate::front::content::{Content, has_control, is_fit_for_logs};
 
 /// A message that passed all checks but the one of its type.
 #[derive(Debug)]
@@ -27,11 +24,14 @@ pub(super) struct Checked {
 /// Checks one message; its parts are moved, not copied.
 pub(super) fn check(message: Message, now: Timestamp) -> Result<Checked> {
     let mut system = message.system_properties.unwrap_or_default();
-    check_body(message.body.len())?;
-    check_user_properties(&message.user_properties)?;
-    check_labels(&system)?;
-    check_properties_size(&message.user_properties, &system)?;
-    check_message_id(&system.message_id)?;
+    Content {
+        body_bytes: message.body.len(),
+        user_properties: &message.user_properties,
+        tag: given(system.tag.as_deref()),
+        keys: &system.keys,
+        message_id: &system.message_id,
+    }
+    .check()?;
     check_transaction(&system)?;
     check_delivery_time(&system, now)?;
     check_message_group(&system)?;
@@ -91,95 +91,6 @@ fn message_type(system: &SystemProperties) -> MessageType {
         s if given(s.lite_topic.as_deref()).is_some() => MessageType::Lite,
         _ => MessageType::Normal,
     }
-}
-
-fn check_body(bytes: usize) -> Result<()> {
-    if bytes == 0 {
-        return refused(ErrorCode::BodyEmpty, "the body is empty");
-    }
-    if bytes > BODY_BYTES_MAX {
-        return refused(
-            ErrorCode::BodyTooLarge,
-            format!("the body has {bytes} bytes; at most {BODY_BYTES_MAX} are allowed"),
-        );
-    }
-    Ok(())
-}
-
-type UserProperties = std::collections::BTreeMap<String, String>;
-
-fn check_user_properties(properties: &UserProperties) -> Result<()> {
-    if properties.len() > USER_PROPERTIES_MAX {
-        return refused(
-            ErrorCode::PropertiesTooLarge,
-            format!(
-                "the message has {} user properties; at most {USER_PROPERTIES_MAX} are allowed",
-                properties.len()
-            ),
-        );
-    }
-    for (key, value) in properties {
-        if is_reserved(key) {
-            return refused(
-                ErrorCode::PropertyKeyIllegal,
-                format!("user property '{key}' is reserved for the system; choose another key"),
-            );
-        }
-        if has_control(key) || has_control(value) {
-            return refused(
-                ErrorCode::PropertyKeyIllegal,
-                format!("user property '{}' has control characters", key.escape_debug()),
-            );
-        }
-    }
-    Ok(())
-}
-
-fn check_labels(system: &SystemProperties) -> Result<()> {
-    if let Some(tag) = given(system.tag.as_deref())
-        && (tag.trim().is_empty() || tag.contains('|') || has_control(tag))
-    {
-        return refused(
-            ErrorCode::TagIllegal,
-            "the tag is blank, or has a '|' or control characters",
-        );
-    }
-    let keys = system.keys.iter().map(String::as_str);
-    for key in keys.filter(|key| !key.is_empty()) {
-        if key.trim().is_empty() || has_control(key) {
-            return refused(
-                ErrorCode::MessageKeyIllegal,
-                "a key is blank or has control characters",
-            );
-        }
-    }
-    Ok(())
-}
-
-fn check_properties_size(properties: &UserProperties, system: &SystemProperties) -> Result<()> {
-    let user: usize = properties.iter().map(|(key, value)| key.len() + value.len()).sum();
-    let keys: usize = system.keys.iter().map(String::len).sum();
-    let bytes = user + keys + system.tag.as_ref().map_or(0, String::len);
-    if bytes > PROPERTIES_BYTES_MAX {
-        return refused(
-            ErrorCode::PropertiesTooLarge,
-            format!(
-                "user properties, tag and keys have {bytes} bytes together; at most \
-                 {PROPERTIES_BYTES_MAX} are allowed"
-            ),
-        );
-    }
-    Ok(())
-}
-
-fn check_message_id(id: &str) -> Result<()> {
-    if id.trim().is_empty() || !is_fit_for_logs(id, MESSAGE_ID_BYTES_MAX) {
-        return refused(
-            ErrorCode::MessageIdIllegal,
-            format!("the message id must have 1 to {MESSAGE_ID_BYTES_MAX} visible bytes"),
-        );
-    }
-    Ok(())
 }
 
 fn check_transaction(system: &SystemProperties) -> Result<()> {
@@ -245,14 +156,6 @@ fn check_trace_and_encoding(system: &SystemProperties) -> Result<()> {
 /// An optional text; SDKs send an empty one for none.
 fn given(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
-}
-
-fn has_control(text: &str) -> bool {
-    text.chars().any(char::is_control)
-}
-
-fn is_fit_for_logs(text: &str, bytes_max: usize) -> bool {
-    text.len() <= bytes_max && !has_control(text)
 }
 
 fn refused<T>(code: ErrorCode, message: impl Into<String>) -> Result<T> {

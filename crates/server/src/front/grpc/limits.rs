@@ -22,8 +22,6 @@ pub(super) const ACK_ENTRIES_MAX: usize = 1024;
 pub(super) const FILTER_BYTES_MAX: usize = 4 << 10;
 /// A receipt handle that a client sends; ours are far shorter.
 pub(super) const RECEIPT_HANDLE_BYTES_MAX: usize = 1 << 10;
-/// A message id; those of the SDKs have 34 bytes.
-pub(super) const MESSAGE_ID_BYTES_MAX: usize = 255;
 /// A trace context.
 pub(super) const TRACE_CONTEXT_BYTES_MAX: usize = 4 << 10;
 /// The host name that a client gives itself; a longer one is dropped.

@@ -17,7 +17,6 @@ mod limits;
 mod poll;
 mod receive;
 mod reply;
-mod reserved;
 mod resource;
 mod route;
 mod send;

@@ -23,9 +23,9 @@ use super::model::{
     SentView,
 };
 use super::reply::{Form, Params, Refusal, Reply, Segments};
-use super::rules::check_message;
 use crate::broker::{NewMessage, Peeked, StoredMessage};
 use crate::config::units::format_time;
+use crate::front::content::Content;
 
 /// Sends one message; the answer comes when it is durable.
 #[utoipa::path(post, path = "/api/v1/topics/{topic}/lite/{name}/messages", tag = "messages",
@@ -41,7 +41,14 @@ pub(super) async fn send(
     let topic = TopicName::new(&topic)?;
     let lite_topic = LiteTopicName::new(&name)?;
     let message = stored_message(&app, form)?;
-    check_message(&message)?;
+    Content {
+        body_bytes: message.body.len(),
+        user_properties: &message.user_properties,
+        tag: message.tag.as_deref(),
+        keys: &message.keys,
+        message_id: &message.message_id,
+    }
+    .check()?;
     let topic = app.broker.topic(topic.as_str())?;
     let message_id = message.message_id.clone();
     let messages = vec![NewMessage { lite_topic, message }];

@@ -12,7 +12,6 @@ pub mod model;
 mod openapi;
 mod operations;
 mod reply;
-mod rules;
 mod server;
 mod topics;
 

@@ -9,7 +9,7 @@ const DAY_S: i64 = 24 * 3600;
 fn lite() -> Message {
     Message {
         topic: None,
-        user_properties: UserProperties::new(),
+        user_properties: Default::default(),
         system_properties: Some(SystemProperties {
             message_id: "01ABCDEF".to_owned(),
             message_type: MessageType::Lite.into(),
