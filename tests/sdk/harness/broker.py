@@ -1,6 +1,7 @@
 """A litemq process on free ports with its own data folder: start, kill -9, start again, administer."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -38,7 +39,8 @@ class Broker:
             "--http", self.http.removeprefix("http://"),
         ]
         with open(self.log_path, "ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                command, env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + READY_WITHIN_S
         while not self._is_ready():
             if self._process.poll() is not None:
@@ -73,7 +75,7 @@ class Broker:
 
     def _admin(self, *arguments):
         command = [self._binary, "--server", self.http, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ADMIN_WITHIN_S)
+        done = subprocess.run(command, env=_environment(), capture_output=True, text=True, timeout=ADMIN_WITHIN_S)
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
@@ -84,6 +86,11 @@ class Broker:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False
+
+
+def _environment():
+    """Without what configures a broker of the person who runs this."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LITEMQ_")}
 
 
 def _free_port():

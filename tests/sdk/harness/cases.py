@@ -14,7 +14,7 @@ RECEIVE_MAX = 10  # messages that a simple consumer asks for at once
 # A killed push consumer keeps its lease of 60 s, and its session may outlive it for a while.
 KILLED_CONSUMER_S = 120
 CRASH_RECOVERY_S = 120
-REFUSED_WITHIN_S = 15  # with the start of a process on a busy machine
+REFUSED_WITHIN_S = 30  # with the start of a process on a busy machine
 ILLEGAL_LITE_TOPIC = "40020"
 # The published examples have port 8080 in their code, so each suite that runs them has a loopback address of its own.
 PUBLISHED_EXAMPLE_NETS = {"java-5.1.0": 51, "java-5.2.0": 52}
