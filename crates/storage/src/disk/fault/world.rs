@@ -205,8 +205,12 @@ impl World {
         let file = &mut self.inodes[inode];
         match outcome {
             Ok(false) => {
-                file.durable.clone_from(&file.live);
-                file.dirty.clear();
+                file.durable.resize(file.live.len(), 0);
+                for sector in std::mem::take(&mut file.dirty) {
+                    let start = sector * SECTOR_BYTES;
+                    let end = (start + SECTOR_BYTES).min(file.live.len());
+                    file.durable[start..end].copy_from_slice(&file.live[start..end]);
+                }
                 Ok(())
             }
             Ok(true) => Self::end_act(true),
