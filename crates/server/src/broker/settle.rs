@@ -58,11 +58,17 @@ impl Broker {
     pub async fn dead_letter(&self, group: &Arc<Group>, receipt: Receipt<'_>) -> Result<()> {
         let named = self.named(group, receipt)?;
         let number = named.handle.shard;
-        let shard = self.shard(number)?;
-        let Some(burial) = shard.ask(|reply| Command::BeginBurial(named, reply)).await? else {
-            return Ok(());
-        };
-        shard.bury(burial, number, &self.context).await
+        let shard = self.shard(number)?.clone();
+        let context = Arc::clone(&self.context);
+        // In a task of its own: the shard holds the message back until the end, whether or not the
+        // client waits for it.
+        let moved = tokio::spawn(async move {
+            match shard.ask(|reply| Command::BeginBurial(named, reply)).await? {
+                Some(burial) => shard.bury(burial, number, &context).await,
+                None => Ok(()),
+            }
+        });
+        moved.await.map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?
     }
 
     fn named(&self, group: &Group, receipt: Receipt<'_>) -> Result<Named> {

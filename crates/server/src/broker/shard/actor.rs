@@ -111,6 +111,10 @@ impl ShardActor {
     }
 
     fn apply_all(&mut self, commands: &mut Vec<Command>) {
+        // A queue that is never empty must not keep leases from ending; claims and acks go by them.
+        if self.shard.next_deadline().is_some_and(|at| at <= self.context.clock.now()) {
+            self.tick();
+        }
         let mut fx = Effects::default();
         let mut answers = Vec::with_capacity(commands.len());
         let mut bytes = 0;
@@ -123,11 +127,7 @@ impl ShardActor {
             }
         }
         self.commit(&mut fx, &mut answers);
-        // A queue that is never empty must not keep leases from ending, or removals from going on.
-        let now = self.context.clock.now();
-        if self.shard.next_deadline().is_some_and(|at| at <= now) {
-            self.tick();
-        }
+        // Nor from removing what was deleted.
         if self.shard.has_work() {
             self.step();
         }
