@@ -27,7 +27,7 @@ pub(crate) async fn start(common: &Common, folder: &Path) -> Result<Running> {
     let binary = std::env::current_exe()?;
     let child = spawn(common, &binary, &arguments, &folder.join("echo.log"))?;
     await_port(address).await?;
-    Ok(Running::new(child, address)?)
+    Running::new(child, address)
 }
 
 /// Serves until killed.
