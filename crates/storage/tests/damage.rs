@@ -428,7 +428,7 @@ fn index_of_a_segment_that_goes_on_after_a_crash_is_not_used() {
     let disk = FaultDisk::new();
     let (store, mut model, _) = recover(&disk).expect("a new store");
     chores(&store);
-    let grow = |store: &litemq_storage::LogStore, model: &mut Model, bytes: usize| {
+    let grow = |store: &LogStore, model: &mut Model, bytes: usize| {
         let batch = Batch { ops: vec![model.next_append(channel(0, 0), vec![3; bytes].into())] };
         model.apply(&batch);
         store.submit(batch).expect("it is taken");
