@@ -107,12 +107,12 @@ async fn measure(
     }
     let cpu_from = cpu_at(flow.from, server_pid).await?;
     let cpu_until = cpu_at(flow.until, server_pid).await?;
-    while let Some(producer) = producers.join_next().await {
-        producer??;
-    }
     let mut taken = Taken::new()?;
     while let Some(consumer) = consumers.join_next().await {
         taken.add(&consumer??)?;
+    }
+    while let Some(producer) = producers.join_next().await {
+        producer??;
     }
     let cycles = taken.whole.count() as f64;
     Ok(CycleReading {
@@ -133,8 +133,10 @@ async fn cpu_at(moment: Instant, pid: u32) -> Result<Duration> {
 
 async fn produce(flow: Arc<Flow>, mut client: Client) -> Result<()> {
     while Instant::now() < flow.until {
-        let place = timeout(STALL_MAX, flow.places.acquire());
-        place.await.map_err(|_| "messages do not come back")??.forget();
+        let place = timeout(STALL_MAX, flow.places.acquire()).await;
+        // Closed when the time is over.
+        let Ok(place) = place.map_err(|_| "messages do not come back")? else { return Ok(()) };
+        place.forget();
         let turn = flow.next_turn.fetch_add(1, Ordering::Relaxed) % flow.lite_topics;
         let mut message = flow.messages.to(usize::try_from(turn)?);
         message.body = flow.stamp()?;
@@ -216,8 +218,7 @@ async fn consume(flow: Arc<Flow>, mut client: Client, taking: Taking) -> Result<
         }
         flow.places.add_permits(messages.len());
     }
-    // Producers that wait for a place see the end.
-    flow.places.add_permits(Semaphore::MAX_PERMITS / 4);
+    flow.places.close();
     Ok(taken)
 }
 
