@@ -78,16 +78,22 @@ impl Broker {
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.address.send_replace(None);
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
-        }
+        let mut process = self.process.take().expect("a running broker");
+        let ended = process.try_wait().unwrap();
+        assert!(ended.is_none(), "the broker ended by itself, {}", ended.unwrap_or_default());
+        process.kill().unwrap();
+        process.wait().unwrap();
     }
 
-    /// How many lines of its log say this.
-    pub fn logged(&self, what: &str) -> usize {
+    /// The lines of its log, over all its lives, that say this.
+    pub fn logged(&self, what: &str) -> Vec<String> {
         let log = std::fs::read_to_string(self.folder.join("litemq.log")).unwrap();
-        log.lines().filter(|line| line.contains(what)).count()
+        log.lines().filter(|line| line.contains(what)).map(str::to_owned).collect()
+    }
+
+    /// Segments of the log that were filled and given an index.
+    pub fn sealed_segments(&self) -> usize {
+        std::fs::read_dir(self.folder.join("data/idx")).unwrap().count()
     }
 
     fn spawn(&mut self, checkpoints: Checkpoints) -> mpsc::Receiver<String> {
@@ -118,7 +124,10 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        self.kill();
+        if let Some(mut process) = self.process.take() {
+            // It may have ended, and this may be a panic already.
+            drop(process.kill().and_then(|()| process.wait()));
+        }
     }
 }
 

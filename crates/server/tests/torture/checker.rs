@@ -26,7 +26,8 @@ pub struct Violation {
 pub enum Rule {
     /// I1: what was answered OK is delivered to each group, and comes again until it is acked.
     NothingLost,
-    /// I2: what is delivered was sent and not refused, and a send is stored once.
+    /// I2: what is delivered was sent and not refused, and it is stored once,
+    /// however often it was repeated without an answer.
     NothingInvented,
     /// I3: it comes back bit for bit.
     NothingDamaged,
@@ -71,6 +72,7 @@ struct Checker<'a> {
     subscribed: BTreeMap<&'a str, &'a BTreeSet<String>>,
     left: BTreeMap<&'a str, Moment>,
     names: BTreeMap<(&'a str, u64), &'a str>,
+    offsets: BTreeMap<&'a str, u64>,
     violations: Vec<Violation>,
 }
 
@@ -84,6 +86,7 @@ impl<'a> Checker<'a> {
             subscribed: BTreeMap::new(),
             left: BTreeMap::new(),
             names: BTreeMap::new(),
+            offsets: BTreeMap::new(),
             violations: Vec::new(),
         };
         for event in events {
@@ -113,6 +116,7 @@ impl<'a> Checker<'a> {
         for sent in sends {
             if let SendResult::Stored(offset) = sent.result {
                 self.name(&sent.lite, offset, &sent.id);
+                self.offsets.insert(&sent.id, offset);
             }
         }
     }
@@ -154,15 +158,10 @@ impl<'a> Checker<'a> {
             let what = format!("{spot}, which nobody had sent there with success");
             self.report(Rule::NothingInvented, what, lite, &[*offset]);
         }
-        let elsewhere = sends.iter().find_map(|sent| match sent.result {
-            SendResult::Stored(at) if at != *offset => Some(at),
-            _ => None,
-        });
-        if let Some(at) = elsewhere
-            && sends.len() == 1
-        {
-            let what = format!("{spot}, which was sent once and stored at {at}");
-            self.report(Rule::NothingInvented, what, lite, &[*offset, at]);
+        let first = *self.offsets.entry(id).or_insert(*offset);
+        if first != *offset {
+            let what = format!("{spot}, which was stored at {first} before");
+            self.report(Rule::NothingInvented, what, lite, &[first, *offset]);
         }
         if let Some(damage) = &delivered.damage {
             let what = format!("{spot} damaged: {damage}");

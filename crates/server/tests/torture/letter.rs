@@ -13,8 +13,8 @@ use crate::dice::Dice;
 pub fn letter(seed: u64, id: &str, lite: &str) -> Message {
     let mut dice = Dice::of(seed).fork(id);
     let body_bytes = match dice.below(100) {
-        0 => dice.within(100_000..300_000),
-        1..=20 => dice.within(512..8192),
+        0..3 => dice.within(100_000..300_000),
+        3..20 => dice.within(512..8192),
         _ => dice.within(1..512),
     };
     let body: Vec<u8> =

@@ -1,5 +1,6 @@
 //! One run: load, kills, a quiet end, the verdict.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,8 +24,6 @@ const LEASE: Duration = Duration::from_secs(10);
 /// Longest time without a single event that a run waits for. Leases that hold messages back end
 /// long before.
 const STANDSTILL_MAX: Duration = Duration::from_secs(40);
-/// Violations that are told in full.
-const TOLD_MAX: usize = 5;
 /// With as many cycles, everything that shall happen sometimes has happened.
 const CYCLES_FOR_GOALS: u64 = 20;
 
@@ -35,6 +34,7 @@ pub struct Summary {
     progress: Progress,
     fewest_sends_in_a_cycle: u64,
     checkpoints: usize,
+    sealed_segments: usize,
     took: Duration,
 }
 
@@ -44,52 +44,65 @@ pub async fn torture(seed: u64, cycles: u64, folder: PathBuf) -> Result<Summary,
         .map(|(name, ordered)| Group { name: name.to_owned(), ordered });
     let recorder = Arc::new(Recorder::new(groups.iter().map(|group| group.name.clone()).collect()));
     let mut broker = Broker::new(&folder, &groups);
-    let mut load = Work::start(seed, &recorder, &broker, PRODUCERS, habits());
-    let mut dice = Dice::of(seed).fork("kills");
+    let endured = endure(seed, cycles, &recorder, &mut broker).await;
+    let violations = check(&recorder.events(), &groups);
+    // A history that did not come to its end still tells why.
+    let fewest_sends_in_a_cycle = match endured {
+        Ok(fewest) if violations.is_empty() => fewest,
+        Ok(_) => return Err(tell(&violations)),
+        Err(error) => return Err(format!("{error}\n{}", tell(&violations))),
+    };
+    if let Some(line) = ["panicked", " ERROR "].iter().flat_map(|what| broker.logged(what)).next() {
+        return Err(format!("the broker logged: {line}"));
+    }
+    let summary = Summary {
+        progress: *recorder.progress().borrow(),
+        fewest_sends_in_a_cycle,
+        checkpoints: broker.logged("wrote a checkpoint").len(),
+        sealed_segments: broker.sealed_segments(),
+        took: recorder.now(),
+    };
+    if cycles >= CYCLES_FOR_GOALS {
+        summary.reached_its_goals()?;
+    }
+    Ok(summary)
+}
 
+/// Kills the broker under load, then lets everything come to its end. Tells the fewest sends that
+/// were answered OK in a cycle.
+async fn endure(
+    seed: u64,
+    cycles: u64,
+    recorder: &Arc<Recorder>,
+    broker: &mut Broker,
+) -> Result<u64, String> {
+    let mut load = Work::start(seed, recorder, broker, PRODUCERS, habits());
+    let mut dice = Dice::of(seed).fork("kills");
     let mut fewest_sends = u64::MAX;
     for cycle in 0..cycles {
         let often = dice.percent(50);
         broker.start(if often { Checkpoints::Often } else { Checkpoints::Rarely });
         let before = *recorder.progress().borrow();
         let goal = Kill::random(&mut dice);
-        let reached = |now: &Progress| goal.is_due(&before, now);
-        wait(&recorder, reached)
-            .await
-            .map_err(|error| format!("cycle {cycle}, {goal:?}: {error}"))?;
+        let reached = wait(recorder, |now| goal.is_due(&before, now)).await;
+        reached.map_err(|error| format!("cycle {cycle}, {goal:?}: {error}"))?;
         broker.kill();
         recorder.record(Event::Killed { at: recorder.now() });
-        fewest_sends =
-            fewest_sends.min(recorder.progress().borrow().sends_stored - before.sends_stored);
+        println!("{:7.3} s: cycle {cycle}, killed after {goal:?}", recorder.now().as_secs_f64());
+        let sends = recorder.progress().borrow().sends_stored - before.sends_stored;
+        fewest_sends = fewest_sends.min(sends);
         if dice.percent(30) {
             broker.start_and_kill_early();
         }
     }
-
     broker.start(Checkpoints::Often);
     load.end().await;
-    let drain = Work::start(seed, &recorder, &broker, 0, drainers());
-    let drained = wait(&recorder, |now| now.owed == 0).await;
-    drained.map_err(|error| format!("the end: {error}{}", tell_owed(&recorder)))?;
-    let mut drain = drain;
+    let mut drain = Work::start(seed, recorder, broker, 0, drainers());
+    let drained = wait(recorder, |now| now.owed == 0).await;
+    drained.map_err(|error| format!("the end: {error}{}", tell_owed(recorder)))?;
     drain.end().await;
-
-    let violations = check(&recorder.events(), &groups);
-    let checkpoints = broker.logged("wrote a checkpoint");
-    let progress = *recorder.progress().borrow();
-    let summary = Summary {
-        progress,
-        fewest_sends_in_a_cycle: fewest_sends,
-        checkpoints,
-        took: recorder.now(),
-    };
-    if !violations.is_empty() {
-        return Err(tell(&violations));
-    }
-    if cycles >= CYCLES_FOR_GOALS {
-        summary.reached_its_goals()?;
-    }
-    Ok(summary)
+    broker.kill();
+    Ok(fewest_sends)
 }
 
 impl Summary {
@@ -100,6 +113,7 @@ impl Summary {
             ("an ack without an answer", self.progress.acks_unknown > 0),
             ("a redelivery", self.progress.redeliveries > 0),
             ("a checkpoint", self.checkpoints > 0),
+            ("a segment that was sealed", self.sealed_segments > 0),
             ("20 sends answered OK in each cycle", self.fewest_sends_in_a_cycle >= 20),
         ];
         match goals.iter().find(|(_, reached)| !reached) {
@@ -119,7 +133,7 @@ enum Kill {
 
 impl Kill {
     fn random(dice: &mut Dice) -> Self {
-        let count = dice.within(60..600) as u64;
+        let count = dice.within(100..1500) as u64;
         match dice.below(3) {
             0 => Self::Sends(count),
             1 => Self::Deliveries(count),
@@ -233,7 +247,9 @@ fn tell_owed(recorder: &Recorder) -> String {
 
 fn tell(violations: &[Violation]) -> String {
     let mut text = format!("{} violations", violations.len());
-    for violation in violations.iter().take(TOLD_MAX) {
+    // One of each rule says more than many of one.
+    let mut told = BTreeSet::new();
+    for violation in violations.iter().filter(|violation| told.insert(violation.rule)) {
         let Violation { rule, what, story } = violation;
         write!(text, "\n\n{rule:?}: {what}\n{}", story.join("\n")).unwrap();
     }

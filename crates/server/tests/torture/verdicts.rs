@@ -160,9 +160,10 @@ fn a_message_that_nobody_sent_or_that_was_refused_is_invented() {
 }
 
 #[test]
-fn a_message_that_was_sent_once_and_stored_twice_is_invented() {
+fn a_message_that_was_repeated_and_stored_twice_is_invented() {
     let again = |delivered: &mut Delivered| delivered.id = "m0".to_owned();
-    let tale = Tale::new().sent(0, stored(0)).got(2, "a", 0, 1).acked(3, 0, 1);
+    let tale = Tale::new().sent(0, SendResult::Unknown).sent(0, stored(0));
+    let tale = tale.got(2, "a", 0, 1).acked(3, 0, 1);
     tale.got_with(4, "a", 1, 1, again).acked(5, 1, 1).breaks(Rule::NothingInvented);
 }
 
