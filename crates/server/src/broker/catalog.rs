@@ -13,7 +13,8 @@ use crate::observe::{GroupMetrics, Metrics, TopicMetrics};
 pub(super) struct TopicEntry {
     pub(super) topic: Arc<Topic>,
     pub(super) metrics: TopicMetrics,
-    lite_topics: AtomicU64,
+    /// Shared by all versions of the topic.
+    lite_topics: Arc<AtomicU64>,
 }
 
 /// A group with what is counted for it.
@@ -106,9 +107,10 @@ impl Catalog {
     pub(super) fn put_topic(&self, topic: Arc<Topic>) {
         let metrics = self.metrics.topic(&topic.name);
         let mut entries = self.write();
-        let lite_topics = entries.topics.get(&topic.id).map_or(0, |entry| entry.count());
+        let before = entries.topics.get(&topic.id);
+        let lite_topics = before.map(|entry| Arc::clone(&entry.lite_topics)).unwrap_or_default();
         entries.topics_by_name.insert(topic.name.to_string(), topic.id);
-        let entry = TopicEntry { topic, metrics, lite_topics: AtomicU64::new(lite_topics) };
+        let entry = TopicEntry { topic, metrics, lite_topics };
         entries.topics.insert(entry.topic.id, Arc::new(entry));
     }
 
