@@ -1,4 +1,5 @@
-//! Changing topics and groups: durable first, then told to the shards, then published.
+//! Changing topics and groups: durable first, then told to the shards, then published. A change that
+//! was begun goes on to its end, so that log and memory stay one.
 
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use litemq_domain::persisted::{
     Counters, counters_key, counters_value, group_key, group_value, topic_key, topic_value,
 };
 use litemq_domain::{
-    Error, ErrorCode, Group, GroupId, Result, SubscriptionMode, Topic, TopicId, TopicName,
-    TopicType, check_max_attempts, check_ttl,
+    DurationMs, Error, ErrorCode, Group, GroupId, Result, SubscriptionMode, Topic, TopicId,
+    TopicName, TopicType, check_max_attempts, check_ttl,
 };
 use litemq_storage::{Batch, Op, ShardId};
 
@@ -26,6 +27,55 @@ impl Broker {
     /// # Errors
     /// [`ErrorCode::AlreadyExists`] when it exists with other settings.
     pub async fn create_topic(&self, new: NewTopic) -> Result<Arc<Topic>> {
+        self.to_the_end(|broker| async move { broker.make_topic(new).await }).await
+    }
+
+    /// Changes a topic's time to live.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TopicNotFound`], or a time to live out of bounds.
+    pub async fn update_topic(&self, name: &str, ttl: Option<DurationMs>) -> Result<Arc<Topic>> {
+        let name = name.to_owned();
+        self.to_the_end(|broker| async move { broker.change_topic(&name, ttl).await }).await
+    }
+
+    /// Deletes a topic with its lite topics.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InUse`] while a group is bound to it, and for a group's dead letters.
+    pub async fn delete_topic(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.to_the_end(|broker| async move { broker.drop_topic(&name).await }).await
+    }
+
+    /// Creates a group; creating it again with the same settings is fine.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AlreadyExists`] when it exists with other settings,
+    /// [`ErrorCode::TopicNotFound`] when there is nothing to bind to.
+    pub async fn create_group(&self, new: NewGroup) -> Result<Arc<Group>> {
+        self.to_the_end(|broker| async move { broker.make_group(new).await }).await
+    }
+
+    /// Changes a group.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConsumerGroupNotFound`], or a value out of bounds.
+    pub async fn update_group(&self, name: &str, change: GroupChange) -> Result<Arc<Group>> {
+        let name = name.to_owned();
+        self.to_the_end(|broker| async move { broker.change_group(&name, change).await }).await
+    }
+
+    /// Deletes a group with its positions, subscriptions and dead letters.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConsumerGroupNotFound`].
+    pub async fn delete_group(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.to_the_end(|broker| async move { broker.drop_group(&name).await }).await
+    }
+
+    async fn make_topic(&self, new: NewTopic) -> Result<Arc<Topic>> {
         check_ttl(new.ttl)?;
         let mut counters = self.counters.lock().await;
         if let Ok(existing) = self.context.catalog.topic(new.name.as_str()) {
@@ -51,15 +101,7 @@ impl Broker {
         Ok(topic)
     }
 
-    /// Changes a topic's time to live.
-    ///
-    /// # Errors
-    /// [`ErrorCode::TopicNotFound`], or a time to live out of bounds.
-    pub async fn update_topic(
-        &self,
-        name: &str,
-        ttl: Option<litemq_domain::DurationMs>,
-    ) -> Result<Arc<Topic>> {
+    async fn change_topic(&self, name: &str, ttl: Option<DurationMs>) -> Result<Arc<Topic>> {
         check_ttl(ttl)?;
         let _counters = self.counters.lock().await;
         let topic = Arc::new(Topic { ttl, ..(*self.context.catalog.topic(name)?).clone() });
@@ -68,11 +110,7 @@ impl Broker {
         Ok(topic)
     }
 
-    /// Deletes a topic with its lite topics.
-    ///
-    /// # Errors
-    /// [`ErrorCode::InUse`] while a group is bound to it, and for a group's dead letters.
-    pub async fn delete_topic(&self, name: &str) -> Result<()> {
+    async fn drop_topic(&self, name: &str) -> Result<()> {
         let _counters = self.counters.lock().await;
         let topic = self.context.catalog.topic(name)?;
         if topic.topic_type == TopicType::DeadLetter {
@@ -97,12 +135,7 @@ impl Broker {
         self.tell_shards(|| Command::RemoveTopic(topic.id)).await
     }
 
-    /// Creates a group; creating it again with the same settings is fine.
-    ///
-    /// # Errors
-    /// [`ErrorCode::AlreadyExists`] when it exists with other settings,
-    /// [`ErrorCode::TopicNotFound`] when there is nothing to bind to.
-    pub async fn create_group(&self, new: NewGroup) -> Result<Arc<Group>> {
+    async fn make_group(&self, new: NewGroup) -> Result<Arc<Group>> {
         check_max_attempts(new.max_attempts)?;
         check_mode(new.mode)?;
         let mut counters = self.counters.lock().await;
@@ -152,11 +185,7 @@ impl Broker {
         Ok(group)
     }
 
-    /// Changes a group.
-    ///
-    /// # Errors
-    /// [`ErrorCode::ConsumerGroupNotFound`], or a value out of bounds.
-    pub async fn update_group(&self, name: &str, change: GroupChange) -> Result<Arc<Group>> {
+    async fn change_group(&self, name: &str, change: GroupChange) -> Result<Arc<Group>> {
         let _counters = self.counters.lock().await;
         let mut group = (*self.context.catalog.group(name)?).clone();
         if let Some(max_attempts) = change.max_attempts {
@@ -171,11 +200,7 @@ impl Broker {
         Ok(group)
     }
 
-    /// Deletes a group with its positions, subscriptions and dead letters.
-    ///
-    /// # Errors
-    /// [`ErrorCode::ConsumerGroupNotFound`].
-    pub async fn delete_group(&self, name: &str) -> Result<()> {
+    async fn drop_group(&self, name: &str) -> Result<()> {
         let _counters = self.counters.lock().await;
         let group = self.context.catalog.group(name)?;
         let dead_letters = group.dead_letter_topic;
@@ -184,6 +209,7 @@ impl Broker {
         if let Some(topic) = self.context.catalog.topic_by_id(dead_letters) {
             self.context.catalog.remove_topic(&topic);
         }
+        self.subscriptions.forget_group(group.id);
         self.tell_shards(|| Command::RemoveGroup(group.id)).await?;
         self.tell_shards(|| Command::RemoveTopic(dead_letters)).await
     }

@@ -1,8 +1,12 @@
 //! The broker's clock: wall time at the start, monotonic from there on.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use litemq_domain::Timestamp;
+use tokio::time::Instant;
+
+/// Timers are set no further ahead; they are looked at again then.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Tells the time. A jump of the system's clock while the process runs changes nothing; after a
 /// restart time goes on no earlier than the last record.
@@ -26,8 +30,9 @@ impl Clock {
         Timestamp(self.started_at.0.saturating_add(passed))
     }
 
-    /// The moment at which [`Self::now`] will be `at`.
+    /// The moment at which [`Self::now`] will be `at`, or a day from now if that is earlier.
     pub(super) fn instant_of(&self, at: Timestamp) -> Instant {
-        self.started + std::time::Duration::from_millis(at.0.saturating_sub(self.started_at.0))
+        let ahead = Duration::from_millis(at.since(self.now()).0);
+        Instant::now() + ahead.min(DAY)
     }
 }

@@ -8,6 +8,10 @@ pub const SHARD_QUEUE_COMMANDS: usize = 4096;
 pub const SHARD_CYCLE_COMMANDS: usize = 512;
 /// Payload bytes a shard takes up before it makes their effects durable together.
 pub const SHARD_CYCLE_BYTES: usize = 4 << 20;
+/// Answers of a shard that wait for the disk. With more, requests are refused.
+pub const PENDING_ANSWERS_MAX: usize = 1 << 18;
+/// How often a shard offers a full store what it could not take.
+pub const STALL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest wait of a send for a place among the bytes in flight.
 pub const ADMISSION_WAIT: Duration = Duration::from_secs(1);
 /// Payload bytes of one receive; the first message is handed out whatever its size.
@@ -16,6 +20,8 @@ pub const RECEIVE_BYTES_MAX: usize = 16 << 20;
 pub const PEEK_BYTES_MAX: usize = 16 << 20;
 /// Messages of one peek.
 pub const PEEK_MESSAGES_MAX: usize = 1000;
+/// Longest wait of one receive.
+pub const RECEIVE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long beyond its own wait a receive waits for its claim to become durable. SDKs give up 3 s
 /// after the wait.
 pub const CLAIM_WAIT_MAX: Duration = Duration::from_secs(2);

@@ -11,6 +11,7 @@ mod durability;
 mod handle;
 mod identity;
 mod inspect;
+mod life;
 pub mod limits;
 mod message;
 mod open;
@@ -23,13 +24,15 @@ mod shard;
 mod subscriptions;
 mod upkeep;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
 
 use litemq_domain::persisted::{Counters, Identity};
 use litemq_domain::{Error, ErrorCode, Group, Result, Send, SendOutcome, Timestamp, Topic};
+use litemq_storage::StoreError;
 use prost::Message as _;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
 
 pub use deliveries::Deliveries;
 pub use message::{DeadLetterOrigin, Delivery, NewMessage, Peeked, Sent, StoredMessage};
@@ -41,6 +44,7 @@ pub use request::{
 pub use sessions::{ConnectionId, OpenGuard, Sessions};
 
 use identity::Keys;
+use life::Life;
 use limits::ADMISSION_WAIT;
 use shard::command::Command;
 use shard::{ActorContext, ShardHandle};
@@ -51,6 +55,8 @@ use crate::observe::Metrics;
 /// The broker. Cheap calls answer at once; async ones answer when their effect is durable.
 #[derive(Debug)]
 pub struct Broker {
+    /// Itself, for changes that go on when their caller does not.
+    itself: Weak<Self>,
     context: Arc<ActorContext>,
     keys: Keys,
     subscriptions: SubscriptionSets,
@@ -63,7 +69,6 @@ pub struct Broker {
     parked: AtomicUsize,
     /// Whose turn it is among the shards that have something.
     turn: AtomicUsize,
-    stopping: watch::Sender<bool>,
     options: BrokerOptions,
 }
 
@@ -72,9 +77,10 @@ impl Broker {
     pub async fn send(&self, topic: &Arc<Topic>, messages: Vec<NewMessage>) -> Vec<Result<Sent>> {
         let entry = self.context.catalog.topic_entry(topic.id);
         let mut waiting = Vec::with_capacity(messages.len());
+        let admitted_until = Instant::now() + ADMISSION_WAIT;
         for message in messages {
             let body_bytes = message.message.body.len() as u64;
-            waiting.push((self.start_send(topic, message).await, body_bytes));
+            waiting.push((self.start_send(topic, message, admitted_until).await, body_bytes));
         }
         let mut results = Vec::with_capacity(waiting.len());
         for (started, body_bytes) in waiting {
@@ -95,10 +101,11 @@ impl Broker {
         &self,
         topic: &Topic,
         message: NewMessage,
+        admitted_until: Instant,
     ) -> Result<oneshot::Receiver<Result<SendOutcome>>> {
         let NewMessage { lite_topic, message } = message;
         let shard = self.shards.get(self.keys.shard(&lite_topic)).ok_or_else(stopping)?;
-        let in_flight = self.admit(message.encoded_len()).await?;
+        let in_flight = self.admit(message.encoded_len(), admitted_until).await?;
         let send = Send {
             topic: topic.id,
             lite_topic,
@@ -112,10 +119,10 @@ impl Broker {
 
     /// Waits for a place among the bytes in flight. It is held until the message is durable, even
     /// when nobody waits for that any more.
-    async fn admit(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+    async fn admit(&self, bytes: usize, until: Instant) -> Result<OwnedSemaphorePermit> {
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
         let place = Arc::clone(&self.in_flight).acquire_many_owned(permits);
-        match tokio::time::timeout(ADMISSION_WAIT, place).await {
+        match tokio::time::timeout_at(until, place).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(stopping()),
             Err(_) => Err(Error::new(
@@ -176,27 +183,35 @@ impl Broker {
     /// # Errors
     /// The reason when not.
     pub fn readiness(&self) -> std::result::Result<(), String> {
-        if *self.stopping.borrow() {
-            return Err("the broker is stopping".to_owned());
+        if let Some(error) = &self.context.store.durable().borrow().failed {
+            return Err(error.to_string());
         }
-        match &self.context.store.durable().borrow().failed {
-            Some(error) => Err(error.to_string()),
-            None => Ok(()),
+        match &*self.context.life.borrow() {
+            Life::Serving => Ok(()),
+            Life::Stopping => Err("the broker is stopping".to_owned()),
+            Life::Failed(error) => Err(error.to_string()),
         }
     }
 
     /// Answers waiting receives and lets no new one wait; part of a graceful stop.
     pub fn begin_shutdown(&self) {
-        self.stopping.send_replace(true);
+        Life::stop(&self.context.life);
     }
 
-    /// Ends when the store has failed, with the reason: nothing can be promised any more.
-    pub async fn failed(&self) -> litemq_storage::StoreError {
+    /// Ends when the store or a shard has failed, with the reason: nothing can be promised any more.
+    pub async fn failed(&self) -> StoreError {
         let mut durable = self.context.store.durable();
-        match durable.wait_for(|state| state.failed.is_some()).await {
-            Ok(state) => state.failed.clone().unwrap_or(litemq_storage::StoreError::Closed),
-            Err(_) => litemq_storage::StoreError::Closed,
-        }
+        let mut life = self.context.life.subscribe();
+        let reason = tokio::select! {
+            biased;
+            store = durable.wait_for(|state| state.failed.is_some()) => {
+                store.ok().and_then(|state| state.failed.clone())
+            }
+            life = life.wait_for(|life| life.failure().is_some()) => {
+                life.ok().and_then(|life| life.failure().cloned())
+            }
+        };
+        reason.unwrap_or(StoreError::Closed)
     }
 
     /// Makes everything durable, with a checkpoint for a fast start, and closes the store. Call it
@@ -224,6 +239,20 @@ impl Broker {
                 "the receipt handle is of a shard that does not exist",
             )
         })
+    }
+
+    /// Runs a change to its end even when the caller goes away before: half of it would leave what
+    /// is in memory and what is in the log apart.
+    async fn to_the_end<T, F>(&self, change: impl FnOnce(Arc<Self>) -> F) -> Result<T>
+    where
+        T: std::marker::Send + 'static,
+        F: Future<Output = Result<T>> + std::marker::Send + 'static,
+    {
+        let itself = self.itself.upgrade().ok_or_else(stopping)?;
+        match tokio::spawn(change(itself)).await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(Error::new(ErrorCode::Internal, error.to_string())),
+        }
     }
 
     async fn tell_shards(&self, command: impl Fn() -> Command) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Opening the broker: recovers the catalog and the shards from the store and starts the actors.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use litemq_domain::persisted::{
@@ -18,6 +18,7 @@ use super::catalog::Catalog;
 use super::clock::Clock;
 use super::durability::wait_for;
 use super::identity::Keys;
+use super::life::Life;
 use super::limits::SHARDS_MAX;
 use super::ready::ReadySignals;
 use super::sessions::Sessions;
@@ -68,7 +69,8 @@ impl Broker {
             .map_err(|error| StoreError::Failed(error.to_string()))??;
         let identity = match recovery.identity {
             Some(identity) => identity,
-            None => first_start(store.as_ref(), options.shards).await?,
+            None if recovery.is_empty() => first_start(store.as_ref(), options.shards).await?,
+            None => return Err(StoreError::Invalid("the log has no identity record".to_owned())),
         };
         if identity.shards != options.shards {
             tracing::warn!(
@@ -77,7 +79,7 @@ impl Broker {
                 "the number of shards is fixed at the first start; the setting is ignored"
             );
         }
-        Ok(Self::start(store, options, metrics, recovery, identity))
+        Self::start(store, options, metrics, recovery, identity)
     }
 
     fn start(
@@ -86,7 +88,7 @@ impl Broker {
         metrics: Arc<Metrics>,
         recovery: Recovery,
         identity: Identity,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, StoreError> {
         let keys = Keys::new(identity.hash_key, identity.shards);
         let clock = Clock::starting_at_least(recovery.last_append_at);
         let catalog = Arc::new(Catalog::new(Arc::clone(&metrics)));
@@ -99,11 +101,12 @@ impl Broker {
             signals: Arc::new(ReadySignals::new(identity.shards)),
             sessions: Arc::clone(&sessions),
             catalog: Arc::clone(&catalog),
+            life: watch::Sender::new(Life::Serving),
         });
         let subscriptions = SubscriptionSets::default();
         let counters = recovery.counters;
         let shards = recovery
-            .into_shards(identity, clock.now())
+            .into_shards(identity, clock.now())?
             .into_iter()
             .map(|shard| {
                 for (_, key, group, count) in shard.subscribers() {
@@ -117,7 +120,8 @@ impl Broker {
             })
             .collect();
         let in_flight = usize::try_from(options.in_flight_bytes_max).unwrap_or(usize::MAX);
-        Arc::new(Self {
+        Ok(Arc::new_cyclic(|itself| Self {
+            itself: Weak::clone(itself),
             context,
             keys,
             subscriptions,
@@ -127,9 +131,8 @@ impl Broker {
             in_flight: Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))),
             parked: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
-            stopping: watch::Sender::new(false),
             options,
-        })
+        }))
     }
 }
 
@@ -183,8 +186,19 @@ impl Recovery {
         Ok(recovery)
     }
 
-    fn into_shards(self, identity: Identity, now: Timestamp) -> Vec<Shard> {
+    fn is_empty(&self) -> bool {
+        self.topics.is_empty() && self.groups.is_empty() && self.shards.is_empty()
+    }
+
+    fn into_shards(self, identity: Identity, now: Timestamp) -> Result<Vec<Shard>, StoreError> {
         let Self { topics, groups, shards, .. } = self;
+        if shards.len() > usize::from(identity.shards) {
+            let found = shards.len();
+            return Err(StoreError::Invalid(format!(
+                "records of {found} shards in a data folder of {}",
+                identity.shards
+            )));
+        }
         let mut shards = shards.into_iter();
         let recoveries: Vec<_> = (0..identity.shards)
             .map(|number| {
@@ -203,7 +217,8 @@ impl Recovery {
                     scope.spawn(move || recovery.finish(now, topics, groups))
                 })
                 .collect();
-            threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+            let failed = |_| StoreError::Invalid("a shard cannot be recovered".to_owned());
+            threads.into_iter().map(|thread| thread.join().map_err(failed)).collect()
         })
     }
 }

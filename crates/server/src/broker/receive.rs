@@ -4,16 +4,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use litemq_domain::limits::RECEIVE_MESSAGES_MAX;
 use litemq_domain::{
     Claim, Claimed, ClientKey, DurationMs, Error, ErrorCode, Handle, Place, Result, Timestamp,
 };
 use litemq_storage::{ChannelRef, ReadLimit, ShardId, StoredRecord};
 use prost::Message as _;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::catalog::GroupEntry;
 use super::deliveries::{Deliveries, Outgoing};
-use super::limits::{CLAIM_WAIT_MAX, PARKED_RECEIVES_MAX, RECEIVE_BYTES_MAX};
+use super::durability::error_of;
+use super::life::Life;
+use super::limits::{CLAIM_WAIT_MAX, PARKED_RECEIVES_MAX, RECEIVE_BYTES_MAX, RECEIVE_WAIT_MAX};
 use super::message::{Delivery, StoredMessage};
 use super::ready::ReadySignal;
 use super::request::ReceiveRequest;
@@ -43,8 +47,8 @@ impl Broker {
         let _open = self.context.sessions.open(client);
         let signal = self.context.signals.find_or_add(client, group);
         let _pass_on = PassOn(Arc::clone(&signal));
-        let deadline = Instant::now() + request.wait;
-        let mut stopping = self.stopping.subscribe();
+        let deadline = Instant::now() + request.wait.min(RECEIVE_WAIT_MAX);
+        let mut life = self.context.life.subscribe();
         loop {
             let notified = signal.notify().notified();
             tokio::pin!(notified);
@@ -59,13 +63,15 @@ impl Broker {
                     Err(_) => return Ok(Deliveries::none(group)),
                 }
             }
-            if *stopping.borrow_and_update() {
-                return Ok(Deliveries::none(group));
+            match &*life.borrow_and_update() {
+                Life::Serving => {}
+                Life::Stopping => return Ok(Deliveries::none(group)),
+                Life::Failed(error) => return Err(error_of(error)),
             }
             tokio::select! {
                 biased;
                 () = &mut notified => {}
-                _ = stopping.changed() => {}
+                _ = life.changed() => {}
                 () = tokio::time::sleep_until(deadline) => return Ok(Deliveries::none(group)),
             }
         }
@@ -94,7 +100,7 @@ impl Broker {
         let claim = Claim {
             client,
             group: request.group.id,
-            messages_max: request.messages_max,
+            messages_max: request.messages_max.clamp(1, RECEIVE_MESSAGES_MAX),
             per_lite_topic_max: request.per_lite_topic_max,
             invisible: request.invisible,
             auto_renew: request.auto_renew,
@@ -124,7 +130,7 @@ impl Broker {
             for record in page.records {
                 bytes_left = bytes_left.saturating_sub(record.payload.len());
                 if let Some(claimed) = unread.take(record.offset) {
-                    self.prepare(number, &claimed, record, request, entry, &mut deliveries).await?;
+                    self.prepare(shard, &claimed, record, request, entry, &mut deliveries)?;
                 }
             }
             if bytes_left == 0 || unread.claims.len() == before {
@@ -135,9 +141,9 @@ impl Broker {
     }
 
     /// Makes a delivery of a claimed message; one that the filter does not want is settled.
-    async fn prepare(
+    fn prepare(
         &self,
-        shard: u16,
+        shard: &ShardHandle,
         claimed: &Claimed,
         record: StoredRecord,
         request: &ReceiveRequest,
@@ -145,7 +151,7 @@ impl Broker {
         deliveries: &mut Deliveries,
     ) -> Result<()> {
         let handle = Handle {
-            shard,
+            shard: shard.number(),
             place: claimed.place,
             group: request.group.id,
             epoch: claimed.epoch,
@@ -155,7 +161,9 @@ impl Broker {
             .map_err(|error| Error::new(ErrorCode::StorageDamaged, error.to_string()))?;
         if !request.filter.matches(message.tag.as_deref()) {
             let named = Named { handle, lite_topic: None };
-            return self.shard(shard)?.ask(|reply| Command::Ack(named, reply)).await;
+            // Nobody waits for that: if it is lost, the message is only filtered again.
+            shard.tell_soon(Command::Ack(named, oneshot::channel().0));
+            return Ok(());
         }
         entry.metrics.message_out(message.body.len() as u64, u32::from(claimed.attempt));
         deliveries.push(Outgoing {

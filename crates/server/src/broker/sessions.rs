@@ -135,6 +135,12 @@ impl Sessions {
         swept
     }
 
+    /// Whether a client was silent for too long.
+    pub(super) fn is_expired(&self, client: ClientKey) -> bool {
+        let now = self.clock.now();
+        self.find(client).is_none_or(|session| !session.is_alive(now))
+    }
+
     /// Forgets a client.
     pub(super) fn forget(&self, client: ClientKey) {
         let removed = {
@@ -147,6 +153,9 @@ impl Sessions {
         for connection in connections {
             if let Some(clients) = clients_of.get_mut(&connection) {
                 clients.remove(&client);
+                if clients.is_empty() {
+                    clients_of.remove(&connection);
+                }
             }
         }
     }

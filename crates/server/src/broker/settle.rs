@@ -57,18 +57,17 @@ impl Broker {
     /// [`ErrorCode::ReceiptHandleInvalid`] when the message was handed out again.
     pub async fn dead_letter(&self, group: &Arc<Group>, receipt: Receipt<'_>) -> Result<()> {
         let named = self.named(group, receipt)?;
+        // The shard holds the message back until the end, whether or not the client waits for it.
+        self.to_the_end(|broker| async move { broker.bury(named).await }).await
+    }
+
+    async fn bury(&self, named: Named) -> Result<()> {
         let number = named.handle.shard;
-        let shard = self.shard(number)?.clone();
-        let context = Arc::clone(&self.context);
-        // In a task of its own: the shard holds the message back until the end, whether or not the
-        // client waits for it.
-        let moved = tokio::spawn(async move {
-            match shard.ask(|reply| Command::BeginBurial(named, reply)).await? {
-                Some(burial) => shard.bury(burial, number, &context).await,
-                None => Ok(()),
-            }
-        });
-        moved.await.map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?
+        let shard = self.shard(number)?;
+        match shard.ask(|reply| Command::BeginBurial(named, reply)).await? {
+            Some(burial) => shard.bury(burial, number, &self.context).await,
+            None => Ok(()),
+        }
     }
 
     fn named(&self, group: &Group, receipt: Receipt<'_>) -> Result<Named> {

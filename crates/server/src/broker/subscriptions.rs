@@ -1,18 +1,19 @@
 //! Changing what a client is subscribed to, within its quota, as one step over all shards.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use litemq_domain::limits::SYNC_NAMES_MAX;
 use litemq_domain::{
     ClientId, ClientKey, DurationMs, Error, ErrorCode, Group, GroupId, LiteTopicName, Result,
-    SyncOutcome, Timestamp,
+    Timestamp,
 };
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::Broker;
 use super::limits::FULL_SYNC_RACE_WINDOW;
 use super::request::SyncAction;
+use super::sessions::Sessions;
 use super::shard::command::{Command, Sync};
 
 /// What is known here of each client of each group. The lock of an entry is held over a whole
@@ -28,18 +29,16 @@ type Entry = Arc<AsyncMutex<SubscriptionSet>>;
 #[derive(Debug, Default)]
 struct SubscriptionSet {
     count: u64,
-    /// Names added one by one within [`FULL_SYNC_RACE_WINDOW`], oldest first. A full sync that was
+    /// Names added one by one, and when, as far as [`FULL_SYNC_RACE_WINDOW`] goes back. A full sync that was
     /// put together before an add may arrive after it (Node sends both at its start, each in a call
     /// of its own); it does not take such a name away. SDKs remove names by name only.
-    added: VecDeque<(Timestamp, LiteTopicName)>,
+    added: BTreeMap<LiteTopicName, Timestamp>,
 }
 
 impl SubscriptionSet {
     fn forget_old(&mut self, now: Timestamp) {
         let window = DurationMs(FULL_SYNC_RACE_WINDOW.as_millis() as u64);
-        while self.added.front().is_some_and(|(at, _)| now.since(*at) >= window) {
-            self.added.pop_front();
-        }
+        self.added.retain(|_, at| now.since(*at) < window);
     }
 }
 
@@ -70,6 +69,12 @@ impl SubscriptionSets {
         groups
     }
 
+    /// The group was deleted.
+    pub(super) fn forget_group(&self, group: GroupId) {
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        sets.retain(|(_, of), _| *of != group);
+    }
+
     /// Clients with at least one lite topic, by group.
     pub(super) fn clients_of(&self, group: GroupId) -> u64 {
         let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +90,9 @@ impl SubscriptionSets {
     ) {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         // Ours and the map's: whoever waits holds a third.
-        if set.count == 0 && Arc::strong_count(OwnedMutexGuard::mutex(&set)) == 2 {
+        let mine = OwnedMutexGuard::mutex(&set);
+        let is_present = sets.get(&(client, group)).is_some_and(|known| Arc::ptr_eq(known, mine));
+        if is_present && set.count == 0 && Arc::strong_count(mine) == 2 {
             sets.remove(&(client, group));
         }
     }
@@ -104,6 +111,20 @@ impl Broker {
         action: SyncAction,
         names: Vec<LiteTopicName>,
     ) -> Result<()> {
+        let (client, group) = (client.clone(), Arc::clone(group));
+        self.to_the_end(|broker| async move {
+            broker.change_subscription(&client, &group, action, names).await
+        })
+        .await
+    }
+
+    async fn change_subscription(
+        &self,
+        client: &ClientId,
+        group: &Group,
+        action: SyncAction,
+        names: Vec<LiteTopicName>,
+    ) -> Result<()> {
         if names.len() > SYNC_NAMES_MAX {
             return Err(Error::new(
                 ErrorCode::LiteSubscriptionQuotaExceeded,
@@ -117,7 +138,7 @@ impl Broker {
         set.forget_old(now);
         match action {
             SyncAction::CompleteAdd => keep_added(&mut names, &set, group),
-            SyncAction::PartialRemove => set.added.retain(|(_, name)| !names.contains(name)),
+            SyncAction::PartialRemove => set.added.retain(|name, _| !names.contains(name)),
             SyncAction::CompleteRemove => set.added.clear(),
             SyncAction::PartialAdd => {}
         }
@@ -127,15 +148,16 @@ impl Broker {
         };
         let checked = self.check_quota(key, group, action, &names, set.count).await;
         let changed = match checked {
-            Ok(()) => self.sync_shards(client, key, group.id, action, names).await,
+            Ok(()) => self.sync_shards(client, key, group.id, action, names, &mut set.count).await,
             Err(error) => Err(error),
         };
-        if let Ok(outcome) = &changed {
-            set.count = (set.count + outcome.added).saturating_sub(outcome.removed);
-            set.added.extend(added.into_iter().map(|name| (now, name)));
+        if changed.is_ok() {
+            set.added.extend(added.into_iter().map(|name| (name, now)));
         }
+        // What has subscriptions has a session, which ends them some day.
+        self.context.sessions.seen_key(key, None);
         self.subscriptions.forget_if_empty(key, group.id, set);
-        changed.map(drop)
+        changed
     }
 
     /// A client says goodbye: its subscriptions end, and what it holds goes back at once.
@@ -143,27 +165,41 @@ impl Broker {
     /// # Errors
     /// When the store has failed.
     pub async fn terminate(&self, client: &ClientId) -> Result<()> {
-        self.end_client(self.keys.client(client)).await
+        let client = self.keys.client(client);
+        self.to_the_end(|broker| async move { broker.end_client(client, |_| true).await }).await
     }
 
-    pub(super) async fn end_client(&self, client: ClientKey) -> Result<()> {
-        self.context.sessions.forget(client);
-        self.context.signals.forget(client);
-        self.tell_shards(|| Command::ReleaseClient { client, renewed_only: false }).await?;
+    /// The same for a client that was silent for too long, unless it is back.
+    pub(super) async fn end_expired(&self, client: ClientKey) -> Result<()> {
+        self.end_client(client, |sessions| sessions.is_expired(client)).await
+    }
+
+    /// Subscriptions first, so that nothing that goes back comes to the same client again. The
+    /// session goes last: while there is one, whatever is left will be ended some day.
+    async fn end_client(
+        &self,
+        client: ClientKey,
+        is_gone: impl Fn(&Sessions) -> bool,
+    ) -> Result<()> {
+        // The shards know the client by its key; the id is only for new subscriptions.
+        let nobody = ClientId::new("-")?;
+        let action = SyncAction::CompleteRemove;
         for group in self.subscriptions.groups_of(client) {
             let mut set = self.subscriptions.lock(client, group).await;
-            self.end_subscriptions(client, group).await?;
+            if !is_gone(&self.context.sessions) {
+                return Ok(());
+            }
+            let none = BTreeSet::new();
+            self.sync_shards(&nobody, client, group, action, none, &mut set.count).await?;
             *set = SubscriptionSet::default();
             self.subscriptions.forget_if_empty(client, group, set);
         }
+        self.tell_shards(|| Command::ReleaseClient { client, renewed_only: false }).await?;
+        if is_gone(&self.context.sessions) && self.subscriptions.groups_of(client).is_empty() {
+            self.context.signals.forget(client);
+            self.context.sessions.forget(client);
+        }
         Ok(())
-    }
-
-    async fn end_subscriptions(&self, key: ClientKey, group: GroupId) -> Result<()> {
-        // The shards know the client by its key; the id is only for new subscriptions.
-        let nobody = ClientId::new("-")?;
-        let none = BTreeSet::new();
-        self.sync_shards(&nobody, key, group, SyncAction::CompleteRemove, none).await.map(drop)
     }
 
     async fn check_quota(
@@ -209,6 +245,7 @@ impl Broker {
         Ok(new)
     }
 
+    /// Changes the set in each shard and counts what has changed, as far as it came.
     async fn sync_shards(
         &self,
         client: &ClientId,
@@ -216,19 +253,18 @@ impl Broker {
         group: GroupId,
         action: SyncAction,
         names: BTreeSet<LiteTopicName>,
-    ) -> Result<SyncOutcome> {
+        count: &mut u64,
+    ) -> Result<()> {
         let whole = matches!(action, SyncAction::CompleteAdd | SyncAction::CompleteRemove);
-        let mut total = SyncOutcome::default();
         for (shard, names) in self.shards.iter().zip(self.by_shard(&names)) {
             if names.is_empty() && !whole {
                 continue;
             }
             let sync = Sync { client: client.clone(), key, group, action, names };
             let outcome = shard.ask(|reply| Command::Sync(sync, reply)).await?;
-            total.added += outcome.added;
-            total.removed += outcome.removed;
+            *count = (*count + outcome.added).saturating_sub(outcome.removed);
         }
-        Ok(total)
+        Ok(())
     }
 
     fn by_shard(&self, names: &BTreeSet<LiteTopicName>) -> Vec<Vec<LiteTopicName>> {
@@ -245,8 +281,7 @@ impl Broker {
 /// Keeps names that were added just before in a full sync without them, unless that would go over
 /// the quota.
 fn keep_added(names: &mut BTreeSet<LiteTopicName>, set: &SubscriptionSet, group: &Group) {
-    let kept: BTreeSet<LiteTopicName> =
-        set.added.iter().map(|(_, name)| name).chain(names.iter()).cloned().collect();
+    let kept: BTreeSet<LiteTopicName> = set.added.keys().chain(names.iter()).cloned().collect();
     if group.client_quota.is_none_or(|quota| kept.len() as u64 <= u64::from(quota)) {
         *names = kept;
     }

@@ -18,11 +18,11 @@ impl Broker {
     pub async fn watch_sessions(self: Arc<Self>) {
         let mut ticks = interval(SESSION_SWEEP_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stopping = self.stopping.subscribe();
+        let mut life = self.context.life.subscribe();
         loop {
             tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stopping| *stopping) => return,
+                _ = life.wait_for(|life| !life.is_serving()) => return,
                 _ = ticks.tick() => {}
             }
             if let Err(error) = self.sweep_sessions().await {
@@ -39,7 +39,7 @@ impl Broker {
         }
         for client in swept.expired {
             tracing::info!(client = client.0, "a client was silent for too long; its session ends");
-            self.end_client(client).await?;
+            self.end_expired(client).await?;
         }
         Ok(())
     }
@@ -48,12 +48,12 @@ impl Broker {
     pub async fn keep_up(self: Arc<Self>) {
         let mut ticks = interval(UPKEEP_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stopping = self.stopping.subscribe();
+        let mut life = self.context.life.subscribe();
         let mut last = Instant::now();
         loop {
             tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stopping| *stopping) => return,
+                _ = life.wait_for(|life| !life.is_serving()) => return,
                 _ = ticks.tick() => {}
             }
             let log_bytes = self.context.store.usage().log_bytes_since_checkpoint;

@@ -14,10 +14,10 @@ use super::stopped;
 use crate::broker::durability::error_of;
 use crate::broker::message::{DeadLetterOrigin, StoredMessage};
 
-/// Dead-letters a message in the background. If that fails the message is tried again after its
-/// next hand-out.
+/// Dead-letters messages in the background, one after the other. One that fails is tried again
+/// after a while.
 pub(super) fn start(
-    burial: Burial,
+    burials: Vec<Burial>,
     shard: u16,
     context: &Arc<ActorContext>,
     shard_commands: mpsc::WeakSender<Command>,
@@ -25,8 +25,10 @@ pub(super) fn start(
     let context = Arc::clone(context);
     tokio::spawn(async move {
         let Some(commands) = shard_commands.upgrade() else { return };
-        if let Err(error) = bury(burial, shard, &context, &commands).await {
-            tracing::warn!(%error, "a dead letter was not stored; it will be tried again");
+        for burial in burials {
+            if let Err(error) = bury(burial, shard, &context, &commands).await {
+                tracing::warn!(%error, "a dead letter was not stored; it will be tried again");
+            }
         }
     });
 }
@@ -79,7 +81,11 @@ async fn copy_of(burial: &Burial, shard: u16, context: &ActorContext) -> Result<
         context.store.read(channel, place.offset, limit).await.map_err(|error| error_of(&error))?;
     let found = page.records.into_iter().next().filter(|record| record.offset == place.offset);
     let Some(record) = found else {
-        return Ok(Copy::Gone { first: page.first_retained.unwrap_or(place.offset + 1) });
+        // A message that is not durable yet cannot be read either: that is no reason to lose it.
+        return match page.first_retained.filter(|first| *first > place.offset) {
+            Some(first) => Ok(Copy::Gone { first }),
+            None => Err(Error::new(ErrorCode::Overloaded, "the message cannot be read yet")),
+        };
     };
     let mut message = StoredMessage::decode(record.payload)
         .map_err(|error| Error::new(ErrorCode::StorageDamaged, error.to_string()))?;

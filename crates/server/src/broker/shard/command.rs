@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use litemq_domain::{
-    Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Group, GroupId, Handle,
+    Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Error, Group, GroupId, Handle,
     LiteTopicName, LiteView, Place, Result, Send, SendOutcome, ShardCounts, SyncOutcome, Topic,
     TopicId,
 };
@@ -102,6 +102,53 @@ pub(crate) enum Command {
     Counts(Reply<ShardCounts>),
     /// A piece of the shard's state, from this slot on.
     Snapshot(u32, Reply<SnapshotPiece>),
+}
+
+impl Command {
+    /// Bytes of the message in it.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        match self {
+            Self::Send { send, .. } => send.payload.len(),
+            Self::Bury { payload, .. } => payload.len(),
+            _ => 0,
+        }
+    }
+
+    /// Answers a request with an error. What is left to do all the same comes back: the command
+    /// itself if nobody waits for an answer.
+    pub(crate) fn refuse(self, error: &Error) -> Option<Self> {
+        match self {
+            Self::Send { reply, .. } => refuse(reply, error),
+            Self::Claim(_, reply) => refuse(reply, error),
+            Self::Ack(_, reply) | Self::RemoveLite(_, _, reply) => refuse(reply, error),
+            Self::ChangeInvisible { reply, .. } => refuse(reply, error),
+            Self::BeginBurial(_, reply) => refuse(reply, error),
+            Self::Bury { burial, reply, .. } => {
+                refuse(reply, error);
+                return Some(Self::BurialFailed(burial));
+            }
+            Self::Sync(_, reply) => refuse(reply, error),
+            Self::CountNew(_, _, _, reply) => refuse(reply, error),
+            Self::Describe(_, _, reply) => refuse(reply, error),
+            Self::List { reply, .. } => refuse(reply, error),
+            Self::Counts(reply) => refuse(reply, error),
+            Self::Snapshot(_, reply) => refuse(reply, error),
+            told @ (Self::BurialFailed(_)
+            | Self::GiveBack(..)
+            | Self::ReleaseClient { .. }
+            | Self::Trimmed { .. }
+            | Self::SetTopic(_)
+            | Self::RemoveTopic(_)
+            | Self::SetGroup(_)
+            | Self::RemoveGroup(_)) => return Some(told),
+        }
+        None
+    }
+}
+
+/// The asker may have gone away; then nobody needs the answer.
+fn refuse<T>(reply: Reply<T>, error: &Error) {
+    drop(reply.send(Err(error.clone())));
 }
 
 /// A handle, and the lite topic that the client says it is of.

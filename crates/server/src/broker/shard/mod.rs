@@ -1,6 +1,9 @@
 //! Shards: one actor each, reached through a handle.
 
 mod actor;
+mod apply;
+mod backlog;
+mod batches;
 mod burial;
 pub(crate) mod command;
 mod pending;
@@ -18,16 +21,23 @@ use super::limits::SHARD_QUEUE_COMMANDS;
 /// How to reach a shard.
 #[derive(Debug, Clone)]
 pub(crate) struct ShardHandle {
+    number: u16,
     commands: mpsc::Sender<Command>,
 }
 
 impl ShardHandle {
     /// Starts a shard's actor. It ends when the last handle is dropped.
     pub(crate) fn start(shard: Shard, context: Arc<ActorContext>) -> Self {
+        let number = shard.number();
         let (commands, queue) = mpsc::channel(SHARD_QUEUE_COMMANDS);
         let actor = actor::ShardActor::new(shard, context, queue, commands.downgrade());
         tokio::spawn(actor.run());
-        Self { commands }
+        Self { number, commands }
+    }
+
+    /// The shard's number.
+    pub(crate) fn number(&self) -> u16 {
+        self.number
     }
 
     /// Asks, and waits for the durable answer.

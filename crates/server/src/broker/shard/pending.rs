@@ -57,7 +57,7 @@ impl Answer {
     }
 
     /// Gives an error instead.
-    fn refuse(self, error: Error) {
+    pub(super) fn refuse(self, error: Error) {
         match self {
             Self::Send(reply, ..) => give(reply, Err(error)),
             Self::Claim(_, reply, _) => give(reply, Err(error)),
@@ -81,6 +81,10 @@ pub(super) struct PendingAnswers(VecDeque<(Lsn, Answer)>);
 impl PendingAnswers {
     pub(super) fn push(&mut self, after: Lsn, answer: Answer) {
         self.0.push_back((after, answer));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Gives every answer whose batch is durable; claims that nobody waits for come back.

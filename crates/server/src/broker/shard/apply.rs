@@ -1,0 +1,124 @@
+//! What each command does to the shard.
+
+use litemq_domain::{Effects, Result, Shard, SyncOutcome};
+
+use super::actor::ShardActor;
+use super::command::{Command, Named, SnapshotPiece, Sync};
+use super::pending::Answer;
+use crate::broker::SyncAction;
+use crate::broker::durability::error_of;
+use crate::broker::limits::CHECKPOINT_SLOTS_PER_STEP;
+
+impl ShardActor {
+    /// Applies a command; its answer, if somebody waits for one.
+    pub(super) fn apply(&mut self, command: Command, fx: &mut Effects) -> Option<Answer> {
+        let now = self.context.clock.now();
+        let shard = &mut self.shard;
+        Some(match command {
+            Command::Send { send, in_flight, reply } => {
+                let admitted = self.context.store.admit_append().map_err(|error| error_of(&error));
+                Answer::Send(reply, admitted.and_then(|()| shard.send(now, send, fx)), in_flight)
+            }
+            Command::Claim(claim, reply) => {
+                let outcome = shard.claim(now, claim, fx);
+                let more = outcome.as_ref().is_ok_and(|outcome| outcome.more);
+                if !more && let Some(signal) = self.context.signals.find(claim.client, claim.group)
+                {
+                    signal.lower(shard.number());
+                }
+                Answer::Claim(claim.group, reply, outcome)
+            }
+            Command::Ack(named, reply) => {
+                let checked = check_name(shard, &named);
+                Answer::Done(reply, checked.and_then(|()| shard.ack(now, &named.handle, fx)))
+            }
+            Command::ChangeInvisible { named, invisible, suspend, reply } => {
+                let changed = check_name(shard, &named).and_then(|()| {
+                    shard.change_invisible(now, &named.handle, invisible, suspend, fx)
+                });
+                Answer::Handle(reply, changed)
+            }
+            Command::BeginBurial(named, reply) => {
+                let checked = check_name(shard, &named);
+                Answer::Burial(reply, checked.and_then(|()| shard.begin_burial(&named.handle)))
+            }
+            Command::Bury { burial, payload, reply } => {
+                let admitted = self.context.store.admit_append().map_err(|error| error_of(&error));
+                let buried = admitted.and_then(|()| shard.bury(now, &burial, payload, fx));
+                if buried.is_err() {
+                    shard.burial_failed(now, &burial, fx);
+                }
+                Answer::Done(reply, buried)
+            }
+            Command::Sync(sync, reply) => Answer::Sync(reply, self.sync(sync, fx)),
+            Command::CountNew(client, group, names, reply) => {
+                Answer::Count(reply, shard.count_new(client, group, &names))
+            }
+            Command::RemoveLite(topic, name, reply) => {
+                Answer::Done(reply, shard.remove_lite(topic, &name, fx))
+            }
+            Command::Describe(topic, name, reply) => {
+                Answer::View(reply, shard.describe(now, topic, &name))
+            }
+            Command::List { topic, prefix, after, max, reply } => {
+                Answer::Views(reply, shard.list(now, topic, &prefix, after.as_deref(), max))
+            }
+            Command::Counts(reply) => Answer::Counts(reply, shard.counts(now)),
+            Command::Snapshot(from, reply) => Answer::Snapshot(reply, snapshot(shard, from)),
+            told => {
+                self.apply_told(told, fx);
+                return None;
+            }
+        })
+    }
+
+    /// Commands that nobody waits for.
+    fn apply_told(&mut self, command: Command, fx: &mut Effects) {
+        let now = self.context.clock.now();
+        let shard = &mut self.shard;
+        match command {
+            Command::BurialFailed(burial) => shard.burial_failed(now, &burial, fx),
+            Command::GiveBack(group, messages) => shard.give_back(now, group, &messages, fx),
+            Command::ReleaseClient { client, renewed_only } => {
+                shard.release_client(now, client, renewed_only, fx);
+            }
+            Command::Trimmed { slot, generation, first } => {
+                shard.trimmed(now, slot, generation, first, fx);
+            }
+            Command::SetTopic(topic) => shard.set_topic(topic),
+            Command::RemoveTopic(topic) => shard.remove_topic(topic),
+            Command::SetGroup(group) => shard.set_group(group),
+            Command::RemoveGroup(group) => shard.remove_group(group),
+            asked => tracing::error!(?asked, "a command with a reply was treated as one without"),
+        }
+    }
+
+    fn sync(&mut self, sync: Sync, fx: &mut Effects) -> Result<SyncOutcome> {
+        let now = self.context.clock.now();
+        let Sync { client, key, group, action, names } = sync;
+        match action {
+            SyncAction::PartialAdd => self.shard.subscribe(now, &client, key, group, &names, fx),
+            SyncAction::PartialRemove => Ok(self.shard.unsubscribe(key, group, &names, fx)),
+            SyncAction::CompleteAdd => {
+                self.shard.replace_subscriptions(now, &client, key, group, &names, fx)
+            }
+            SyncAction::CompleteRemove => Ok(self.shard.unsubscribe_all(key, group, fx)),
+        }
+    }
+}
+
+fn check_name(shard: &Shard, named: &Named) -> Result<()> {
+    match &named.lite_topic {
+        Some(name) => shard.check_name(&named.handle, name),
+        None => Ok(()),
+    }
+}
+
+fn snapshot(shard: &Shard, from: u32) -> SnapshotPiece {
+    let mut piece = SnapshotPiece::default();
+    let records = &mut piece.records;
+    piece.next = shard.snapshot(from, CHECKPOINT_SLOTS_PER_STEP, &mut |key, value| {
+        records.push((key.encode(), value));
+    });
+    piece
+}
