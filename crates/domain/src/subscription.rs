@@ -10,6 +10,15 @@ use crate::lite::NONE;
 use crate::names::ClientId;
 use crate::table::NumberMap;
 
+/// A receive that a client may repeat because it did not get the answer.
+#[derive(Debug, Default)]
+pub(crate) struct LastReceive {
+    /// Keyed hash of its attempt id; 0 is none.
+    pub(crate) attempt_id: u64,
+    /// Cursors of what it was given.
+    pub(crate) cursors: Vec<u32>,
+}
+
 /// One client of one group in this shard.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
@@ -18,6 +27,8 @@ pub(crate) struct Subscriber {
     pub(crate) group: GroupId,
     /// Its lite topics by slot, and whether each is in `ready`.
     pub(crate) slots: NumberMap<u32, bool>,
+    /// The last receive that was given something.
+    pub(crate) last_receive: LastReceive,
     /// Slots that may have something for it, oldest first. May hold slots that are not marked in
     /// `slots` any more; they are passed over.
     ready: VecDeque<u32>,
@@ -63,6 +74,7 @@ impl Subscriptions {
             key,
             group,
             slots: NumberMap::default(),
+            last_receive: LastReceive::default(),
             ready: VecDeque::new(),
             ready_count: 0,
         }));

@@ -33,11 +33,20 @@ pub(crate) struct Entry {
     pub(crate) visible_at: Timestamp,
     /// Until when the lease is renewed while its client is connected; 0 is never.
     pub(crate) renew_until: Timestamp,
+    /// The client was connected when the lease was first renewed, so it has the message. Until
+    /// then the answer may have been lost on the way.
+    pub(crate) is_confirmed: bool,
+    /// Keyed hash of the receive that it was given to; 0 is none.
+    pub(crate) attempt_id: u64,
 }
 
 impl Entry {
     fn is_visible(&self, now: Timestamp) -> bool {
         self.state == EntryState::Leased && self.visible_at <= now
+    }
+
+    fn is_renewable_in_doubt(&self) -> bool {
+        self.state == EntryState::Leased && self.renew_until > Timestamp(0) && !self.is_confirmed
     }
 }
 
@@ -48,6 +57,7 @@ pub(crate) struct Lease {
     pub(crate) epoch: u32,
     pub(crate) visible_at: Timestamp,
     pub(crate) renew_until: Timestamp,
+    pub(crate) attempt_id: u64,
 }
 
 /// The bounds of one hand-out.
@@ -189,26 +199,60 @@ impl Run {
     }
 
     /// Extends leases that have run out and whose clients are connected, within their bound. A
-    /// lease that is not extended has ended, even if its client comes back; whether that happened.
+    /// lease that is not extended has ended, even if its client comes back. Returns whether that,
+    /// or a first renewal, is to be kept: later renewals are not, a restart gives them some grace.
     pub(crate) fn renew(
         &mut self,
         now: Timestamp,
         step: DurationMs,
         is_connected: &dyn Fn(ClientKey) -> bool,
     ) -> bool {
-        let mut ended = false;
+        let mut is_to_keep = false;
         for entry in &mut self.entries {
             if !entry.is_visible(now) {
                 continue;
             }
             if entry.renew_until > now && is_connected(entry.client) {
                 entry.visible_at = (now + step).min(entry.renew_until);
+                is_to_keep |= !std::mem::replace(&mut entry.is_confirmed, true);
             } else if entry.renew_until > Timestamp(0) {
                 entry.renew_until = Timestamp(0);
-                ended = true;
+                is_to_keep = true;
             }
         }
-        ended
+        is_to_keep
+    }
+
+    /// What this client was given may have been lost on the way: leases that were not renewed yet
+    /// will not be, and end at their time. Whether there were any.
+    pub(crate) fn doubt_client(&mut self, client: ClientKey) -> bool {
+        let mut doubted = false;
+        for entry in &mut self.entries {
+            if entry.client == client && entry.is_renewable_in_doubt() {
+                entry.renew_until = Timestamp(0);
+                doubted = true;
+            }
+        }
+        doubted
+    }
+
+    /// Gives a client again what it was given in answer to the same receive, attempts unchanged:
+    /// the answer was lost on the way. Places and attempts.
+    pub(crate) fn repeat(&mut self, lease: Lease, messages_max: usize) -> Vec<(usize, u16)> {
+        let is_same = |entry: &Entry| {
+            entry.state == EntryState::Leased
+                && entry.client == lease.client
+                && entry.attempt_id == lease.attempt_id
+        };
+        let entries = self.entries.iter_mut().enumerate();
+        entries
+            .filter(|(_, entry)| is_same(entry))
+            .take(messages_max)
+            .map(|(place, entry)| {
+                *entry = given(lease, entry.attempt);
+                (place, entry.attempt)
+            })
+            .collect()
     }
 
     /// Ends this client's leases, renewal included; whether there were any. `renewed_only` leaves leases
@@ -234,11 +278,13 @@ impl Run {
         released
     }
 
-    /// After a restart: leases that are renewed last at least until `grace`, so that their clients
-    /// can come back.
+    /// After a restart: leases that were renewed before last at least until `grace`, so that their
+    /// clients can come back. Others end at their time: their messages may not have reached anybody.
     pub(crate) fn resume(&mut self, now: Timestamp, grace: Timestamp) {
         for entry in &mut self.entries {
-            if entry.state == EntryState::Leased && entry.renew_until > now {
+            if entry.is_renewable_in_doubt() {
+                entry.renew_until = Timestamp(0);
+            } else if entry.state == EntryState::Leased && entry.renew_until > now {
                 entry.visible_at = entry.visible_at.max(grace).min(entry.renew_until);
             }
         }
@@ -260,6 +306,24 @@ impl Run {
             .partition(|client| holders.binary_search(client).is_ok());
         self.clients = kept;
         left
+    }
+
+    /// Each receive that something is leased to: its client, its id, and the end of the lease.
+    pub(crate) fn receives(&self) -> Vec<(ClientKey, u64, Timestamp)> {
+        let leased = self.entries.iter().filter(|entry| entry.state == EntryState::Leased);
+        let mut receives: Vec<_> = leased
+            .filter(|entry| entry.attempt_id != 0)
+            .map(|entry| (entry.client, entry.attempt_id, entry.visible_at))
+            .collect();
+        receives.sort_unstable();
+        receives.dedup_by_key(|(client, attempt_id, _)| (*client, *attempt_id));
+        receives
+    }
+
+    /// The end of the lease of what this receive was given.
+    pub(crate) fn given_at(&self, client: ClientKey, attempt_id: u64) -> Option<Timestamp> {
+        let mut receives = self.receives().into_iter();
+        receives.find(|found| (found.0, found.1) == (client, attempt_id)).map(|found| found.2)
     }
 
     /// Clients that hold something here, sorted.
@@ -298,5 +362,7 @@ fn given(lease: Lease, attempt: u16) -> Entry {
         client: lease.client,
         visible_at: lease.visible_at,
         renew_until: lease.renew_until,
+        is_confirmed: false,
+        attempt_id: lease.attempt_id,
     }
 }

@@ -13,8 +13,9 @@ use crate::time::Timestamp;
 
 const ACKED: u8 = 1;
 const KEEP_ATTEMPT: u8 = 2;
-/// Attempt, epoch, client and times are those of the entry before.
+/// Attempt, epoch, client, times and receive are those of the entry before.
 const AS_BEFORE: u8 = 4;
+const CONFIRMED: u8 = 8;
 
 pub(crate) fn encode(cursor: &Cursor, run: Option<&Run>) -> Vec<u8> {
     let entries = run.map_or(0, |run| run.entries.len());
@@ -33,6 +34,9 @@ pub(crate) fn encode(cursor: &Cursor, run: Option<&Run>) -> Vec<u8> {
         if entry.keep_attempt {
             flags |= KEEP_ATTEMPT;
         }
+        if entry.is_confirmed {
+            flags |= CONFIRMED;
+        }
         if before.is_some_and(|before| same_lease(before, entry)) {
             out.u8(flags | AS_BEFORE);
         } else {
@@ -41,7 +45,8 @@ pub(crate) fn encode(cursor: &Cursor, run: Option<&Run>) -> Vec<u8> {
                 .var(u64::from(entry.epoch))
                 .be64(entry.client.0)
                 .var(entry.visible_at.0)
-                .var(entry.renew_until.0);
+                .var(entry.renew_until.0)
+                .be64(entry.attempt_id);
         }
         before = Some(entry);
     }
@@ -71,6 +76,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Cursor, Option<Run>), Malformed> {
         };
         entry.state = if flags & ACKED != 0 { EntryState::Acked } else { EntryState::Leased };
         entry.keep_attempt = flags & KEEP_ATTEMPT != 0;
+        entry.is_confirmed = flags & CONFIRMED != 0;
         run.entries.push_back(entry);
     }
     Ok((cursor, (!run.entries.is_empty()).then_some(run)))
@@ -85,12 +91,14 @@ fn read_lease(input: &mut Reader<'_>) -> Result<Entry, Malformed> {
         client: ClientKey(input.be64()?),
         visible_at: Timestamp(input.var()?),
         renew_until: Timestamp(input.var()?),
+        is_confirmed: false,
+        attempt_id: input.be64()?,
     })
 }
 
 fn same_lease(a: &Entry, b: &Entry) -> bool {
-    (a.attempt, a.epoch, a.client, a.visible_at, a.renew_until)
-        == (b.attempt, b.epoch, b.client, b.visible_at, b.renew_until)
+    (a.attempt, a.epoch, a.client, a.visible_at, a.renew_until, a.attempt_id)
+        == (b.attempt, b.epoch, b.client, b.visible_at, b.renew_until, b.attempt_id)
 }
 
 #[cfg(test)]
@@ -106,6 +114,8 @@ mod tests {
             client: ClientKey(u64::MAX - 1),
             visible_at: Timestamp(1_700_000_000_000),
             renew_until: Timestamp(0),
+            is_confirmed: attempt == 2,
+            attempt_id: u64::MAX,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::group::{Group, GroupId};
 use crate::limits::{AUTO_RENEW_MAX, AUTO_RENEW_STEP};
 use crate::names::LiteTopicName;
-use crate::subscription::Subscriber;
+use crate::subscription::{LastReceive, Subscriber};
 use crate::time::{DurationMs, Timestamp};
 
 /// A client asks for messages.
@@ -28,6 +28,9 @@ pub struct Claim {
     pub invisible: DurationMs,
     /// The lease is renewed while the client is connected.
     pub auto_renew: bool,
+    /// Keyed hash of the id of this receive, the same when the client repeats one whose answer it
+    /// did not get; 0 is none.
+    pub attempt_id: u64,
 }
 
 /// A message handed out.
@@ -67,6 +70,11 @@ impl Shard {
         let Some(subscriber) = self.subscriptions.find(claim.client, claim.group) else {
             return Ok(outcome);
         };
+        if let Some(repeated) = self.repeat_claim(now, subscriber, claim, fx) {
+            outcome.messages = repeated;
+            outcome.more = true;
+            return Ok(outcome);
+        }
         let burials_before = fx.burials.len();
         let mut visited = Vec::new();
         while outcome.messages.len() + (fx.burials.len() - burials_before) < claim.messages_max
@@ -74,12 +82,61 @@ impl Shard {
         {
             visited.extend(self.claim_slot(now, slot, claim, &group, &mut outcome.messages, fx));
         }
+        if claim.attempt_id != 0 && !outcome.messages.is_empty() {
+            let (attempt_id, cursors) = (claim.attempt_id, visited.clone());
+            if let Some(found) = self.subscriptions.get_mut(subscriber) {
+                found.last_receive = LastReceive { attempt_id, cursors };
+            }
+        }
         // Only now, so that no lite topic comes up twice in one claim.
         for cursor in visited {
             self.refresh(now, cursor, fx);
         }
         outcome.more = self.subscriptions.get(subscriber).is_some_and(Subscriber::has_ready);
         Ok(outcome)
+    }
+
+    /// What the same receive was given before, if it was given something that is still its own.
+    fn repeat_claim(
+        &mut self,
+        now: Timestamp,
+        subscriber: u32,
+        claim: Claim,
+        fx: &mut Effects,
+    ) -> Option<Vec<Claimed>> {
+        let last = &self.subscriptions.get(subscriber)?.last_receive;
+        if claim.attempt_id == 0 || last.attempt_id != claim.attempt_id {
+            return None;
+        }
+        let mut messages = Vec::new();
+        for index in last.cursors.clone() {
+            let Some(cursor) = self.cursors.get_mut(index) else { continue };
+            if cursor.group != claim.group {
+                continue;
+            }
+            let (slot, generation, committed) = (cursor.slot, cursor.generation, cursor.committed);
+            let epoch = cursor.epoch.wrapping_add(1);
+            let lease = lease(now, claim, epoch);
+            let left = claim.messages_max.saturating_sub(messages.len());
+            let Some(run) = self.cursors.run_mut(index) else { continue };
+            let given = run.repeat(lease, left);
+            let Some(lite_topic) = self.lites.name(slot).filter(|_| !given.is_empty()) else {
+                continue;
+            };
+            messages.extend(given.into_iter().map(|(at, attempt)| Claimed {
+                place: Place { slot, generation, offset: committed + at as u64 },
+                lite_topic: lite_topic.clone(),
+                epoch,
+                attempt,
+                visible_at: lease.visible_at,
+            }));
+            if let Some(cursor) = self.cursors.get_mut(index) {
+                cursor.epoch = epoch;
+            }
+            self.save_cursor(index, fx);
+            self.refresh(now, index, fx);
+        }
+        (!messages.is_empty()).then_some(messages)
     }
 
     /// Takes back messages that did not reach the client; their attempts do not count.
@@ -175,5 +232,6 @@ fn lease(now: Timestamp, claim: Claim, epoch: u32) -> Lease {
     } else {
         (claim.invisible, Timestamp(0))
     };
-    Lease { client: claim.client, epoch, visible_at: now + invisible, renew_until }
+    let Claim { client, attempt_id, .. } = claim;
+    Lease { client, epoch, visible_at: now + invisible, renew_until, attempt_id }
 }

@@ -135,6 +135,17 @@ impl Shard {
         }
     }
 
+    /// A connection of a client broke: what the client was given in the last minute may not have
+    /// reached it, so it is not renewed without end. What was renewed before goes on.
+    pub fn doubt_client(&mut self, client: ClientKey, fx: &mut Effects) {
+        let held: Vec<u32> = self.held_by.get(&client).into_iter().flatten().copied().collect();
+        for cursor in held {
+            if self.cursors.run_mut(cursor).is_some_and(|run| run.doubt_client(client)) {
+                self.save_cursor(cursor, fx);
+            }
+        }
+    }
+
     /// A client is gone or says goodbye: what it holds is visible now. `renewed_only` leaves leases
     /// whose duration the client chose itself.
     pub fn release_client(

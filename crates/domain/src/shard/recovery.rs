@@ -13,6 +13,7 @@ use crate::limits::RESTART_GRACE;
 use crate::lite::{NONE, SlotState};
 use crate::names::ClientId;
 use crate::persisted::{self, Key, Malformed};
+use crate::subscription::LastReceive;
 use crate::table::NumberMap;
 use crate::time::Timestamp;
 use crate::topic::Topic;
@@ -208,10 +209,31 @@ impl Shard {
                     for client in &run.clients {
                         self.held_by.entry(*client).or_default().insert(index);
                     }
+                    self.resume_receives(index);
                     self.refresh(now, index, &mut fx);
                 }
             }
             self.offer_to_all(now, slot_index, &mut fx);
+        }
+    }
+
+    /// A client that repeats its last receive after a restart finds what it was given. Of several
+    /// receives the one with the latest leases was the last.
+    fn resume_receives(&mut self, index: u32) {
+        let Some(group) = self.cursors.get(index).map(|cursor| cursor.group) else { return };
+        let Some(run) = self.cursors.run(index) else { return };
+        for (client, attempt_id, at) in run.receives() {
+            let Some(subscriber) = self.subscriptions.find(client, group) else { continue };
+            let Some(found) = self.subscriptions.get(subscriber) else { continue };
+            let last = &found.last_receive;
+            let first = last.cursors.first().and_then(|cursor| self.cursors.run(*cursor));
+            let last_at = first.and_then(|run| run.given_at(client, last.attempt_id));
+            let Some(found) = self.subscriptions.get_mut(subscriber) else { continue };
+            if found.last_receive.attempt_id == attempt_id {
+                found.last_receive.cursors.push(index);
+            } else if last_at.is_none_or(|last_at| last_at < at) {
+                found.last_receive = LastReceive { attempt_id, cursors: vec![index] };
+            }
         }
     }
 }

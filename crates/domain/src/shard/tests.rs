@@ -59,6 +59,7 @@ fn claim(shard: &mut Shard, client: u64, messages_max: usize) -> Vec<Handle> {
         per_lite_topic_max: messages_max,
         invisible: DurationMs::from_secs(10),
         auto_renew: false,
+        attempt_id: 0,
     };
     let outcome = shard.claim(NOW, claim, &mut Effects::default()).unwrap();
     let handle = |claimed: Claimed| Handle {

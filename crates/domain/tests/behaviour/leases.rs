@@ -130,3 +130,49 @@ fn a_restart_neither_shortens_a_renewed_lease_nor_stretches_its_bound() {
         | claim c1 10s -> . | wait 1s | claim c1 10s -> a:m1#2",
     );
 }
+
+#[test]
+fn a_lease_that_may_not_have_reached_its_client_is_not_renewed_without_end() {
+    check(
+        "sub c1 a | send a m1 | claim c1 auto -> a:m1 | broken c1 | wait 59s | claim c1 auto -> .
+        | wait 1s | claim c1 auto -> a:m1#2",
+    );
+    check(
+        "sub c1 a | send a m1 | claim c1 auto -> a:m1 | restart | wait 59s | claim c1 auto -> .
+        | wait 1s | claim c1 auto -> a:m1#2",
+    );
+}
+
+#[test]
+fn a_lease_that_was_renewed_before_outlives_a_broken_connection() {
+    check(
+        "sub c1 a | send a m1 | claim c1 auto -> a:m1 | wait 61s | broken c1 | wait 10m
+        | claim c1 auto -> . | ack m1",
+    );
+}
+
+#[test]
+fn a_repeated_receive_gets_the_same_messages_and_attempts_again() {
+    check(
+        "sub c1 a b | send a m1 m2 m3 | send b n1 | claim c1 auto try=7 -> a:m1 a:m2 a:m3 b:n1
+        | claim c1 auto try=7 -> a:m1 a:m2 a:m3 b:n1 | ack m1 | ack m2~1 -> !ReceiptHandleInvalid
+        | claim c1 auto try=7 -> a:m2 a:m3 b:n1 | claim c1 auto try=8 -> .",
+    );
+}
+
+#[test]
+fn a_repeated_receive_finds_its_messages_after_a_restart() {
+    check(
+        "sub c1 a b | send a m1 | claim c1 auto try=6 -> a:m1 | ack m1 | send a m2 | send b n1
+        | claim c1 auto try=7 -> a:m2 b:n1 | restart | claim c1 auto try=7 -> a:m2 b:n1
+        | ack m2 | ack n1 | claim c1 auto try=7 -> .",
+    );
+}
+
+#[test]
+fn a_repeated_receive_gets_nothing_that_another_client_was_given() {
+    check(
+        "sub c1 a | sub c2 a | send a m1 | claim c1 10s try=7 -> a:m1 | wait 10s
+        | claim c2 10s -> a:m1#2 | claim c1 10s try=7 -> .",
+    );
+}

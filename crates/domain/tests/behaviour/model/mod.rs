@@ -152,7 +152,7 @@ impl Both {
     fn claim(&mut self, who: Who, invisible: Option<DurationMs>, max: usize, each: usize) {
         let burials_before = self.world.burials.len();
         let mut fx = Effects::default();
-        let outcome = self.world.claim(&who, invisible, max, each, &mut fx).unwrap();
+        let outcome = self.world.claim(&who, invisible, max, each, 0, &mut fx).unwrap();
         self.world.keep(fx);
         self.model.claims += 1;
         let burials = self.world.burials[burials_before..].to_vec();

@@ -33,6 +33,8 @@ pub(crate) struct Delivery {
     renewed_until: Option<Timestamp>,
     /// The same, while it may still be renewed.
     remembered_until: Option<Timestamp>,
+    /// It was renewed once.
+    confirmed: bool,
 }
 
 impl Delivery {
@@ -313,6 +315,7 @@ impl Reference {
                 } else {
                     let visible_at = (delivery.visible.1 + RENEWAL).min(bound);
                     delivery.visible = (visible_at, visible_at);
+                    delivery.confirmed = true;
                 }
             }
         }
@@ -329,12 +332,15 @@ impl Reference {
         }
     }
 
-    /// After a restart a lease that is renewed holds for a while, and at most to the end of its
-    /// renewal; how long depends on what was written when.
+    /// After a restart a lease that was renewed holds for a while, and at most to the end of its
+    /// renewal; how long depends on what was written when. One that was not ends at its time.
     pub(crate) fn restart(&mut self) {
         let grace = self.now + RESTART_GRACE;
         for delivery in self.deliveries.values_mut().flatten().filter(|found| !found.settled) {
             delivery.burying = false;
+            if !delivery.confirmed && delivery.remembered_until.is_some() {
+                delivery.end_lease(delivery.visible.1);
+            }
             if let Some(bound) = delivery.remembered_until.filter(|bound| *bound > self.now) {
                 let certain = match delivery.renewed_until {
                     Some(_) => grace,

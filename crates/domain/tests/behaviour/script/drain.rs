@@ -52,6 +52,7 @@ fn claim_and_settle(
         per_lite_topic_max: 3,
         invisible: DurationMs::from_secs(10),
         auto_renew: false,
+        attempt_id: 0,
     };
     let mut fx = Effects::default();
     let Ok(outcome) = shard.claim(now, claim, &mut fx) else { return 0 };

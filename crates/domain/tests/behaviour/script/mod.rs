@@ -6,9 +6,10 @@
 //! sub c1 a b | unsub c1 a | full c1 a | leave c1          `c1@h` is client c1 of group h
 //! claim c1 10s [max=2] [each=1] -> a:m1 b:m2#2 ...        `#2` is the attempt, `...` is more
 //! claim c1 auto                       a lease that is renewed
+//! claim c1 auto try=7                 with an attempt id; the same again repeats the answer
 //! ack m1 | hide m1 30s | suspend m1 30s | back m1         `m1~1` is its first handle, `m1@h` of h
 //! wait 9s | jump 9s | tick            `jump` is a wait in which nothing else happens
-//! offline c1 | online c1 | gone c1 [renewed]
+//! offline c1 | online c1 | gone c1 [renewed] | broken c1      `broken` is one connection
 //! dead m1 | burials -> a:m1#3 | bury m1 | unburied m1
 //! remove a | remove-topic | remove-group g | step | steps | trim a 2
 //! show a -> 0..3 g=1/1/1(c1)          committed/in flight/ready(subscribers)

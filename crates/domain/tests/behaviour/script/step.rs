@@ -41,6 +41,8 @@ pub(crate) enum Step {
         invisible: Option<DurationMs>,
         max: usize,
         each: usize,
+        /// The receive's attempt id; 0 is none.
+        attempt_id: u64,
     },
     Ack(Which),
     Change {
@@ -53,6 +55,7 @@ pub(crate) enum Step {
     Jump(DurationMs),
     Tick,
     Connected(String, bool),
+    Doubt(String),
     Gone {
         client: String,
         renewed_only: bool,
@@ -155,6 +158,7 @@ impl<'a> Words<'a> {
                 invisible: if self.has("auto") { None } else { Some(time(2)?) },
                 max: self.option("max").unwrap_or(32),
                 each: self.option("each").unwrap_or(32),
+                attempt_id: self.option("try").unwrap_or(0),
             },
             "ack" => Step::Ack(to_which()?),
             "hide" => Step::Change { which: to_which()?, invisible: time(2)?, suspend: false },
@@ -165,6 +169,7 @@ impl<'a> Words<'a> {
             "tick" => Step::Tick,
             "online" => Step::Connected(text()?, true),
             "offline" => Step::Connected(text()?, false),
+            "broken" => Step::Doubt(text()?),
             "gone" => Step::Gone { client: text()?, renewed_only: self.has("renewed") },
             "dead" => Step::BeginBurial(to_which()?),
             "burials" => Step::Burials,

@@ -108,8 +108,8 @@ impl World {
                 let (_, key, group) = self.who(who);
                 self.shard.count_new(key, group, &names(lites)).to_string()
             }
-            Step::Claim { who, invisible, max, each } => {
-                match self.claim(who, *invisible, *max, *each, fx) {
+            Step::Claim { who, invisible, max, each, attempt_id } => {
+                match self.claim(who, *invisible, *max, *each, *attempt_id, fx) {
                     Ok(outcome) => self.show_claim(&outcome),
                     Err(error) => refused(&error),
                 }
@@ -134,6 +134,10 @@ impl World {
                 done()
             }
             Step::Tick => self.tick(fx),
+            Step::Doubt(client) => {
+                self.shard.doubt_client(client_key(client), fx);
+                done()
+            }
             Step::Connected(client, connected) => {
                 let key = client_key(client);
                 if *connected {
@@ -239,6 +243,7 @@ impl World {
         invisible: Option<DurationMs>,
         max: usize,
         each: usize,
+        attempt_id: u64,
         fx: &mut Effects,
     ) -> Result<ClaimOutcome, Error> {
         let (_, client, group) = self.who(who);
@@ -249,6 +254,7 @@ impl World {
             per_lite_topic_max: each,
             invisible: invisible.unwrap_or_default(),
             auto_renew: invisible.is_none(),
+            attempt_id,
         };
         let outcome = self.shard.claim(self.now, claim, fx)?;
         for claimed in &outcome.messages {
