@@ -1,6 +1,6 @@
 //! Messages on their way to a client.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use litemq_domain::{GroupId, Place};
 
@@ -12,6 +12,7 @@ use super::shard::command::Command;
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) delivery: Delivery,
+    pub(super) shard: ShardHandle,
     pub(super) claim: (Place, u32),
 }
 
@@ -20,24 +21,22 @@ pub(super) struct Outgoing {
 #[derive(Debug)]
 pub struct Deliveries {
     group: GroupId,
-    /// The shard they are from; `None` when there are none.
-    shard: Option<ShardHandle>,
     messages: VecDeque<Outgoing>,
 }
 
 impl Deliveries {
-    /// No messages.
+    /// No messages yet.
     pub(super) fn none(group: GroupId) -> Self {
-        Self { group, shard: None, messages: VecDeque::new() }
-    }
-
-    /// None yet, of this shard.
-    pub(super) fn of(group: GroupId, shard: ShardHandle) -> Self {
-        Self { group, shard: Some(shard), messages: VecDeque::new() }
+        Self { group, messages: VecDeque::new() }
     }
 
     pub(super) fn push(&mut self, message: Outgoing) {
         self.messages.push_back(message);
+    }
+
+    /// How many are left.
+    pub fn len(&self) -> usize {
+        self.messages.len()
     }
 
     /// Whether nothing is left.
@@ -53,11 +52,12 @@ impl Deliveries {
 
 impl Drop for Deliveries {
     fn drop(&mut self) {
-        let left: Vec<(Place, u32)> = self.messages.drain(..).map(|left| left.claim).collect();
-        if let Some(shard) = self.shard.take()
-            && !left.is_empty()
-        {
-            shard.tell_soon(Command::GiveBack(self.group, left));
+        let mut left: BTreeMap<u16, (ShardHandle, Vec<(Place, u32)>)> = BTreeMap::new();
+        for Outgoing { shard, claim, .. } in self.messages.drain(..) {
+            left.entry(shard.number()).or_insert_with(|| (shard, Vec::new())).1.push(claim);
+        }
+        for (shard, claims) in left.into_values() {
+            shard.tell_soon(Command::GiveBack(self.group, claims));
         }
     }
 }

@@ -19,6 +19,7 @@ enum Kind {
     Client = 1,
     LiteTopic = 2,
     Message = 3,
+    Attempt = 4,
 }
 
 impl Keys {
@@ -46,7 +47,16 @@ impl Keys {
 
     /// A message id's tag; 0 for an empty one.
     pub(super) fn message(&self, message_id: &str) -> u64 {
-        if message_id.is_empty() { 0 } else { self.hash(Kind::Message, message_id).max(1) }
+        self.hash_given(Kind::Message, message_id)
+    }
+
+    /// A receive's attempt id; 0 for an empty one.
+    pub(super) fn attempt(&self, attempt_id: &str) -> u64 {
+        self.hash_given(Kind::Attempt, attempt_id)
+    }
+
+    fn hash_given(&self, kind: Kind, text: &str) -> u64 {
+        if text.is_empty() { 0 } else { self.hash(kind, text).max(1) }
     }
 
     fn hash(&self, kind: Kind, text: &str) -> u64 {

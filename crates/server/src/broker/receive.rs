@@ -54,19 +54,17 @@ impl Broker {
             tokio::pin!(notified);
             // Register first, then look: a flag raised after the look finds us registered.
             notified.as_mut().enable();
-            while let Some(shard) = self.next_flagged(&signal) {
-                // A store that stalls must not keep the answer: what is claimed later goes back.
-                let claim = self.claim(shard, client, &request, &entry);
-                match tokio::time::timeout_at(deadline + CLAIM_WAIT_MAX, claim).await {
-                    Ok(Ok(deliveries)) if deliveries.is_empty() => {}
-                    Ok(claimed) => return claimed,
-                    Err(_) => return Ok(Deliveries::none(group)),
-                }
+            let deliveries = self.claim_all(&signal, client, &request, &entry, deadline).await?;
+            if !deliveries.is_empty() {
+                return Ok(deliveries);
             }
             match &*life.borrow_and_update() {
                 Life::Serving => {}
                 Life::Stopping => return Ok(Deliveries::none(group)),
                 Life::Failed(error) => return Err(error_of(error)),
+            }
+            if signal.bits() != 0 && Instant::now() < deadline {
+                continue;
             }
             tokio::select! {
                 biased;
@@ -77,42 +75,65 @@ impl Broker {
         }
     }
 
-    /// A shard that may have something, each in turn.
-    fn next_flagged(&self, signal: &ReadySignal) -> Option<u16> {
-        let bits = signal.bits();
-        if bits == 0 {
-            return None;
+    /// Claims from each shard that may have something, another first each time, until the answer
+    /// is full.
+    async fn claim_all(
+        &self,
+        signal: &ReadySignal,
+        client: ClientKey,
+        request: &ReceiveRequest,
+        entry: &GroupEntry,
+        deadline: Instant,
+    ) -> Result<Deliveries> {
+        let mut deliveries = Deliveries::none(request.group.id);
+        let mut room = Room {
+            messages: request.messages_max.clamp(1, RECEIVE_MESSAGES_MAX),
+            bytes: RECEIVE_BYTES_MAX,
+        };
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        for step in 0..self.shards.len() {
+            let at = first.wrapping_add(step) % self.shards.len();
+            let Some(shard) = self.shards.get(at).filter(|_| signal.bits() & (1 << at) != 0) else {
+                continue;
+            };
+            let claim = self.claim(shard, client, request, entry, &mut room, &mut deliveries);
+            // A store that stalls must not keep the answer: what is claimed later goes back.
+            match tokio::time::timeout_at(deadline + CLAIM_WAIT_MAX, claim).await {
+                Ok(claimed) => claimed?,
+                Err(_) => break,
+            }
+            if room.messages == 0 || room.bytes == 0 {
+                break;
+            }
         }
-        let shards = self.shards.len().max(1);
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut in_turn = (0..shards).map(|step| turn.wrapping_add(step) % shards);
-        in_turn.find(|shard| bits & (1 << shard) != 0).and_then(|shard| u16::try_from(shard).ok())
+        Ok(deliveries)
     }
 
     async fn claim(
         &self,
-        number: u16,
+        shard: &ShardHandle,
         client: ClientKey,
         request: &ReceiveRequest,
         entry: &GroupEntry,
-    ) -> Result<Deliveries> {
-        let shard = self.shard(number)?;
+        room: &mut Room,
+        deliveries: &mut Deliveries,
+    ) -> Result<()> {
         let claim = Claim {
             client,
             group: request.group.id,
-            messages_max: request.messages_max.clamp(1, RECEIVE_MESSAGES_MAX),
+            messages_max: room.messages,
             per_lite_topic_max: request.per_lite_topic_max,
             invisible: request.invisible,
             auto_renew: request.auto_renew,
+            attempt_id: self.keys.attempt(&request.attempt_id),
         };
         let claimed = shard.ask(|reply| Command::Claim(claim, reply)).await?.messages;
         // From here on whatever is not delivered goes back when this is dropped.
         let mut unread = Unread { shard, group: request.group.id, claims: claimed.into() };
-        let mut deliveries = Deliveries::of(request.group.id, shard.clone());
-        let mut bytes_left = RECEIVE_BYTES_MAX;
-        while let Some((channel, first, count)) = unread.next_run(number) {
+        room.messages = room.messages.saturating_sub(unread.claims.len());
+        while let Some((channel, first, count)) = unread.next_run(shard.number()) {
             let before = unread.claims.len();
-            let limit = ReadLimit { records_max: count, bytes_max: bytes_left };
+            let limit = ReadLimit { records_max: count, bytes_max: room.bytes };
             let page = match self.context.store.read(channel, first, limit).await {
                 Ok(page) => page,
                 Err(error) => {
@@ -128,16 +149,16 @@ impl Broker {
                 unread.drop_below(count, left);
             }
             for record in page.records {
-                bytes_left = bytes_left.saturating_sub(record.payload.len());
+                room.bytes = room.bytes.saturating_sub(record.payload.len());
                 if let Some(claimed) = unread.take(record.offset) {
-                    self.prepare(shard, &claimed, record, request, entry, &mut deliveries)?;
+                    self.prepare(shard, &claimed, record, request, entry, deliveries)?;
                 }
             }
-            if bytes_left == 0 || unread.claims.len() == before {
+            if room.bytes == 0 || unread.claims.len() == before {
                 break;
             }
         }
-        Ok(deliveries)
+        Ok(())
     }
 
     /// Makes a delivery of a claimed message; one that the filter does not want is settled.
@@ -168,6 +189,7 @@ impl Broker {
         entry.metrics.message_out(message.body.len() as u64, u32::from(claimed.attempt));
         deliveries.push(Outgoing {
             claim: (claimed.place, claimed.epoch),
+            shard: shard.clone(),
             delivery: Delivery {
                 lite_topic: claimed.lite_topic.clone(),
                 offset: record.offset,
@@ -180,6 +202,12 @@ impl Broker {
         });
         Ok(())
     }
+}
+
+/// What still fits into an answer.
+struct Room {
+    messages: usize,
+    bytes: usize,
 }
 
 /// Claimed messages that were not read yet; they go back when this is dropped.

@@ -75,6 +75,9 @@ pub struct ReceiveRequest {
     pub invisible: DurationMs,
     /// Renew the lease while the client is connected.
     pub auto_renew: bool,
+    /// Names this receive; the same again when the client repeats one whose answer it did not get.
+    /// Empty is none.
+    pub attempt_id: String,
     /// How long to wait for a first message.
     pub wait: Duration,
 }

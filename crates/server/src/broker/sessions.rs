@@ -30,6 +30,8 @@ struct Connections {
     live: BTreeSet<ConnectionId>,
     /// When the last one closed, until the client comes back or its leases were ended.
     lost_at: Option<Timestamp>,
+    /// One closed since the last sweep: an answer may have been lost with it.
+    is_interrupted: bool,
 }
 
 /// All clients of this node.
@@ -50,6 +52,9 @@ pub struct OpenGuard(Arc<Session>);
 pub(super) struct Swept {
     /// Clients whose connections are gone: their leases end.
     pub(super) disconnected: Vec<ClientKey>,
+    /// Clients that lost a connection and have another: what they were given just before may not
+    /// have reached them.
+    pub(super) interrupted: Vec<ClientKey>,
     /// Clients that were silent for too long: their subscriptions end as well.
     pub(super) expired: Vec<ClientKey>,
 }
@@ -105,6 +110,7 @@ impl Sessions {
             let Some(session) = self.find(client) else { continue };
             let mut connections = lock(&session.connections);
             connections.live.remove(&connection);
+            connections.is_interrupted = true;
             session.last_connection.store(0, Ordering::Relaxed);
             if connections.live.is_empty() {
                 connections.lost_at = Some(now);
@@ -127,6 +133,8 @@ impl Sessions {
         for (key, session) in sessions.iter() {
             if session.take_lost(now) {
                 swept.disconnected.push(*key);
+            } else if session.take_interrupted() {
+                swept.interrupted.push(*key);
             }
             if !session.is_alive(now) {
                 swept.expired.push(*key);
@@ -187,6 +195,12 @@ impl Session {
         self.open.load(Ordering::Relaxed) > 0 || now.since(last_seen) < ms(SESSION_TIMEOUT)
     }
 
+    /// Whether the client lost a connection and has another; told once.
+    fn take_interrupted(&self) -> bool {
+        let mut connections = lock(&self.connections);
+        connections.lost_at.is_none() && std::mem::take(&mut connections.is_interrupted)
+    }
+
     /// Whether the client has been without a connection for longer than the grace; told once.
     fn take_lost(&self, now: Timestamp) -> bool {
         let mut connections = lock(&self.connections);
@@ -194,6 +208,7 @@ impl Session {
         if lost {
             // Far ahead: gone until it calls again, and not told twice.
             connections.lost_at = Some(Timestamp(u64::MAX));
+            connections.is_interrupted = false;
         }
         lost
     }

@@ -37,6 +37,9 @@ impl Broker {
             tracing::debug!(client = client.0, "a client has lost its connections");
             self.tell_shards(|| Command::ReleaseClient { client, renewed_only: true }).await?;
         }
+        for client in swept.interrupted {
+            self.tell_shards(|| Command::DoubtClient(client)).await?;
+        }
         for client in swept.expired {
             tracing::info!(client = client.0, "a client was silent for too long; its session ends");
             self.end_expired(client).await?;

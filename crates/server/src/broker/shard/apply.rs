@@ -79,6 +79,7 @@ impl ShardActor {
         match command {
             Command::BurialFailed(burial) => shard.burial_failed(now, &burial, fx),
             Command::GiveBack(group, messages) => shard.give_back(now, group, &messages, fx),
+            Command::DoubtClient(client) => shard.doubt_client(client, fx),
             Command::ReleaseClient { client, renewed_only } => {
                 shard.release_client(now, client, renewed_only, fx);
             }

@@ -64,6 +64,8 @@ pub(crate) enum Command {
         /// Leave leases whose duration the client chose.
         renewed_only: bool,
     },
+    /// A client's connection broke: what it was given just before may not have reached it.
+    DoubtClient(ClientKey),
     /// Messages of a lite topic are gone by retention.
     Trimmed {
         /// The slot.
@@ -136,6 +138,7 @@ impl Command {
             told @ (Self::BurialFailed(_)
             | Self::GiveBack(..)
             | Self::ReleaseClient { .. }
+            | Self::DoubtClient(_)
             | Self::Trimmed { .. }
             | Self::SetTopic(_)
             | Self::RemoveTopic(_)

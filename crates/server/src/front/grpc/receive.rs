@@ -49,6 +49,7 @@ impl Door {
             filter: filter(request.filter_expression.as_ref())?,
             invisible: invisible(request)?,
             auto_renew: request.auto_renew,
+            attempt_id: request.attempt_id.clone().unwrap_or_default(),
             wait: poll_time(request.long_polling_timeout.as_ref(), call.time_left)?,
         })
     }
