@@ -40,11 +40,13 @@ pub struct Client {
     language: &'static str,
     address: Address,
     grpc: Option<MessagingServiceClient<Channel>>,
+    /// Receives so far; the attempt id of a push consumer, kept while one has no answer.
+    receives: u64,
 }
 
 impl Client {
     pub fn new(id: &str, language: &'static str, address: Address) -> Self {
-        Self { id: id.to_owned(), language, address, grpc: None }
+        Self { id: id.to_owned(), language, address, grpc: None, receives: 0 }
     }
 
     pub fn id(&self) -> &str {
@@ -75,13 +77,10 @@ impl Client {
         Ok(response.status.unwrap_or_default())
     }
 
-    /// Hands each message to `take` as it arrives; those count even when the rest is lost.
-    pub async fn receive(
-        &mut self,
-        group: &str,
-        how: Receiving,
-        mut take: impl FnMut(Message),
-    ) -> Result<(), Lost> {
+    /// The messages of a whole answer. What came of a broken one is thrown away, as SDKs do, and the
+    /// next receive of a push consumer asks for it again under the same attempt id.
+    pub async fn receive(&mut self, group: &str, how: Receiving) -> Result<Vec<Message>, Lost> {
+        let is_push = how.invisible.is_none();
         let request = self.request(v2::ReceiveMessageRequest {
             group: Some(resource(group)),
             message_queue: Some(v2::MessageQueue {
@@ -89,16 +88,18 @@ impl Client {
                 ..v2::MessageQueue::default()
             }),
             batch_size: how.batch,
-            auto_renew: how.invisible.is_none(),
+            auto_renew: is_push,
             invisible_duration: how.invisible.map(wire),
             long_polling_timeout: Some(POLL),
+            attempt_id: is_push.then(|| format!("{}-{}", self.id, self.receives)),
             ..v2::ReceiveMessageRequest::default()
         });
         let mut grpc = self.connected().await;
         let mut answer = self.finish(grpc.receive_message(request)).await?;
+        let mut messages = Vec::new();
         while let Some(part) = self.part(&mut answer).await? {
             match part.content {
-                Some(Content::Message(message)) => take(message),
+                Some(Content::Message(message)) => messages.push(message),
                 Some(Content::Status(status)) => {
                     let fine = [v2::Code::Ok, v2::Code::MessageNotFound].contains(&status.code());
                     assert!(fine, "receive: {status:?}");
@@ -106,7 +107,8 @@ impl Client {
                 _ => {}
             }
         }
-        Ok(())
+        self.receives += 1;
+        Ok(messages)
     }
 
     /// Acks by receipt handle; one status for each.

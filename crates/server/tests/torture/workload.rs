@@ -7,7 +7,7 @@ use std::time::Duration;
 use litemq_domain::limits::AUTO_RENEW_STEP;
 use litemq_protocol::v2;
 use tokio::sync::watch;
-use v2::{Code, Message};
+use v2::Code;
 
 use crate::broker::Address;
 use crate::client::{Client, Lost, Receiving};
@@ -63,6 +63,7 @@ impl Load {
         let mut progress = self.recorder.progress();
         while !*self.stop.borrow() {
             tokio::select! {
+                biased;
                 _ = self.stop.wait_for(|stop| *stop) => return,
                 _ = progress.wait_for(|progress| progress.owed < OWED_MAX) => {}
             }
@@ -138,13 +139,8 @@ impl Consumer<'_> {
             if *self.load.stop.borrow() {
                 break;
             }
-            let (held, received) = self.receive().await;
-            let settled = self.settle(held).await;
-            let lost = received.is_err() || settled.is_err();
-            // Who renews its leases for ever may hold something in an answer that it never got;
-            // such a client goes sooner or later.
-            if lost && self.habits.receiving.invisible.is_none() && self.dice.percent(50) {
-                break;
+            if let Ok(held) = self.receive().await {
+                self.settle(held).await;
             }
         }
         self.leave().await;
@@ -164,14 +160,15 @@ impl Consumer<'_> {
         }
     }
 
-    async fn receive(&mut self) -> (Vec<Held>, Result<(), Lost>) {
+    async fn receive(&mut self) -> Result<Vec<Held>, Lost> {
         let (load, habits) = (self.load, self.habits);
         let receive = load.recorder.next_receive();
         let asked_at = load.recorder.now();
         let client = self.client.id().to_owned();
+        let messages = self.client.receive(&habits.group, habits.receiving).await?;
+        let at = load.recorder.now();
         let mut held = Vec::new();
-        let take = |message: Message| {
-            let at = load.recorder.now();
+        for message in messages {
             let damage = difference(load.seed, &message);
             let system = message.system_properties.unwrap_or_default();
             let found = Held {
@@ -197,31 +194,23 @@ impl Consumer<'_> {
                 damage,
             }));
             held.push(found);
-        };
-        let received = self.client.receive(&habits.group, habits.receiving, take).await;
-        (held, received)
+        }
+        Ok(held)
     }
 
     /// Acks, nacks or forgets each message.
-    async fn settle(&mut self, held: Vec<Held>) -> Result<(), Lost> {
+    async fn settle(&mut self, held: Vec<Held>) {
         let mut acked = Vec::new();
-        let mut outcome = Ok(());
         for message in held {
             let fate = self.dice.below(100);
             if fate < self.habits.nacks {
-                outcome = self.nack(&message).await.and(outcome);
+                self.nack(&message).await;
             } else if fate >= self.habits.nacks + self.habits.forgets {
                 acked.push(message);
             }
         }
-        if acked.is_empty() {
-            return outcome;
-        }
         // An ack without an answer is repeated until there is one, as SDKs do.
-        while self.ack(&acked).await.is_err() {
-            outcome = Err(Lost);
-        }
-        outcome
+        while !acked.is_empty() && self.ack(&acked).await.is_err() {}
     }
 
     async fn ack(&mut self, messages: &[Held]) -> Result<(), Lost> {
@@ -236,7 +225,7 @@ impl Consumer<'_> {
         answer.map(drop)
     }
 
-    async fn nack(&mut self, message: &Held) -> Result<(), Lost> {
+    async fn nack(&mut self, message: &Held) {
         let spans = [Duration::ZERO, Duration::from_millis(100), Duration::from_secs(1)];
         let invisible = *self.dice.one_of(&spans);
         let asked_at = self.load.recorder.now();
@@ -244,7 +233,6 @@ impl Consumer<'_> {
         let answered_at = self.load.recorder.now();
         let result = settle_result(answer.as_ref());
         self.record_settled(message, Settle::Nack(invisible), (asked_at, answered_at), result);
-        answer.map(drop)
     }
 
     fn record_settled(
