@@ -1,5 +1,12 @@
 //! What the documents promise about the code, held against the code.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a helper that cannot go on fails its test"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -96,8 +103,10 @@ fn every_select_is_biased_and_no_matches_is_thrown_away() {
             if line.contains(concat!("select", "! {")) {
                 assert_eq!(lines.get(number + 1), Some(&"biased;"), "{}", place());
             }
+            let before = number.checked_sub(1).and_then(|before| lines.get(before));
+            let is_statement = before.is_none_or(|before| before.ends_with([';', '{', '}']));
             let thrown_away = line.starts_with(concat!("matches", "!(")) && line.ends_with(';');
-            assert!(!thrown_away, "{}", place());
+            assert!(!(is_statement && thrown_away), "{}", place());
         }
     }
 }
