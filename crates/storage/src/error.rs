@@ -43,8 +43,11 @@ pub enum StoreError {
     /// The caller broke the contract (a key too long, a payload too large, an offset twice).
     #[error("invalid use of the store: {0}")]
     Invalid(String),
+    /// What a record says cannot be understood: it was written by another version, or is damaged.
+    #[error("a stored record cannot be read: {0}")]
+    Unreadable(String),
     /// Reading failed; the same call may succeed later.
-    #[error("cannot read {path}: {message}")]
+    #[error("cannot use {path}: {message}")]
     Io {
         /// The file.
         path: PathBuf,

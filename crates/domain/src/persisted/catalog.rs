@@ -55,7 +55,7 @@ impl CatalogRecord {
         let kind = key.u8()?;
         let id = key.be32()?;
         let mut input = Reader::new(value);
-        check_version(&mut input)?;
+        check_version(&mut input, VERSION)?;
         match kind {
             TOPIC => read_topic(TopicId(id), &mut input).map(Self::Topic),
             GROUP => read_group(GroupId(id), &mut input).map(Self::Group),

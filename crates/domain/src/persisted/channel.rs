@@ -27,7 +27,7 @@ pub(crate) fn encode(slot: &Slot, name: &[u8]) -> Vec<u8> {
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<(Slot, &[u8]), Malformed> {
     let mut input = Reader::new(bytes);
-    check_version(&mut input)?;
+    check_version(&mut input, VERSION)?;
     let state = match input.u8()? {
         0 => SlotState::Free,
         1 => SlotState::Named,

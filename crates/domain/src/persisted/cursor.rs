@@ -3,14 +3,16 @@
 //! Entries of one hand-out usually agree in everything but their state, so an entry says only what
 //! differs from the one before.
 
+use super::check_version;
 use super::codec::{Malformed, Reader, Writer};
-use super::{VERSION, check_version};
 use crate::client::ClientKey;
 use crate::delivery::cursor::Cursor;
 use crate::delivery::run::{Entry, EntryState, Run};
 use crate::limits::UNORDERED_RUN_MAX;
 use crate::time::Timestamp;
 
+/// Version of the layout; 1 had no attempt id.
+const VERSION: u8 = 2;
 const ACKED: u8 = 1;
 const KEEP_ATTEMPT: u8 = 2;
 /// Attempt, epoch, client, times and receive are those of the entry before.
@@ -58,7 +60,7 @@ pub(crate) fn encode(cursor: &Cursor, run: Option<&Run>) -> Vec<u8> {
 /// dead-lettered again if its attempts are used up.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(Cursor, Option<Run>), Malformed> {
     let mut input = Reader::new(bytes);
-    check_version(&mut input)?;
+    check_version(&mut input, VERSION)?;
     let mut cursor = Cursor { generation: input.var32()?, ..Cursor::default() };
     cursor.committed = input.var()?;
     cursor.epoch = input.var32()?;

@@ -29,7 +29,7 @@ use codec::{Reader, Writer};
 use crate::client::ClientKey;
 use crate::group::GroupId;
 
-/// Version of every value layout below.
+/// Version of the value layouts, where a layout does not say its own.
 const VERSION: u8 = 1;
 
 const CHANNEL: u8 = 1;
@@ -93,8 +93,11 @@ impl Key {
     }
 }
 
-fn check_version(input: &mut Reader<'_>) -> Result<(), Malformed> {
-    if input.u8()? == VERSION { Ok(()) } else { Err(Malformed("an unknown version of a value")) }
+fn check_version(input: &mut Reader<'_>, known: u8) -> Result<(), Malformed> {
+    if input.u8()? == known {
+        return Ok(());
+    }
+    Err(Malformed("its layout has a version that this LiteMQ does not know"))
 }
 
 #[cfg(test)]

@@ -12,6 +12,6 @@ pub(crate) fn encode(client: &ClientId) -> Vec<u8> {
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<ClientId, Malformed> {
     let mut input = Reader::new(bytes);
-    check_version(&mut input)?;
+    check_version(&mut input, VERSION)?;
     ClientId::new(input.str()?).map_err(|_| Malformed("a client id that is none"))
 }

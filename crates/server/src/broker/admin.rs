@@ -66,10 +66,10 @@ impl Broker {
         self.to_the_end(|broker| async move { broker.change_group(&name, change).await }).await
     }
 
-    /// Deletes a group with its positions, subscriptions and dead letters.
+    /// Deletes a group with its positions and subscriptions.
     ///
     /// # Errors
-    /// [`ErrorCode::ConsumerGroupNotFound`].
+    /// [`ErrorCode::ConsumerGroupNotFound`], or [`ErrorCode::InUse`] while it has dead letters.
     pub async fn delete_group(&self, name: &str) -> Result<()> {
         let name = name.to_owned();
         self.to_the_end(|broker| async move { broker.drop_group(&name).await }).await
@@ -204,8 +204,20 @@ impl Broker {
         let _counters = self.counters.lock().await;
         let group = self.context.catalog.group(name)?;
         let dead_letters = group.dead_letter_topic;
+        let count = self.context.catalog.lite_count(dead_letters);
+        if count > 0 {
+            return Err(Error::new(
+                ErrorCode::InUse,
+                format!(
+                    "consumer group '{name}' has dead letters in {count} lite topics of '{}'; \
+                     delete them first",
+                    TopicName::dead_letter(&group.name)
+                ),
+            ));
+        }
         self.persist(vec![delete(group_key(group.id)), delete(topic_key(dead_letters))]).await?;
         self.context.catalog.remove_group(&group);
+        self.context.signals.wake_group(group.id);
         if let Some(topic) = self.context.catalog.topic_by_id(dead_letters) {
             self.context.catalog.remove_topic(&topic);
         }

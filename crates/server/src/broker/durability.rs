@@ -23,7 +23,9 @@ pub(super) fn error_of(error: &StoreError) -> Error {
         StoreError::NoSpace(_) => ErrorCode::StorageFull,
         StoreError::Overloaded => ErrorCode::Overloaded,
         StoreError::Closed => ErrorCode::ShuttingDown,
-        StoreError::Corrupt { .. } | StoreError::UnknownFormat { .. } => ErrorCode::StorageDamaged,
+        StoreError::Corrupt { .. }
+        | StoreError::UnknownFormat { .. }
+        | StoreError::Unreadable(_) => ErrorCode::StorageDamaged,
         StoreError::Failed(_) | StoreError::Locked(_) | StoreError::Io { .. } => {
             ErrorCode::StorageFailed
         }

@@ -109,8 +109,8 @@ impl Broker {
             .into_shards(identity, clock.now())?
             .into_iter()
             .map(|shard| {
-                for (_, key, group, count) in shard.subscribers() {
-                    sessions.seen_key(key, None);
+                for (client, key, group, count) in shard.subscribers() {
+                    sessions.seen(&client, None);
                     subscriptions.recover(key, group, count);
                 }
                 for (topic, count) in shard.counts(clock.now()).lite_topics {
@@ -168,7 +168,9 @@ impl Recovery {
         let recovered = store.recover(&mut reader)?;
         let Reader { catalog, mut recovery } = reader;
         for (key, value) in catalog {
-            match CatalogRecord::decode(&key, &value).map_err(malformed)? {
+            match CatalogRecord::decode(&key, &value)
+                .map_err(|error| malformed(CATALOG, &key, &error))?
+            {
                 CatalogRecord::Topic(topic) => recovery.topics.push(Arc::new(topic)),
                 CatalogRecord::Group(group) => recovery.groups.push(Arc::new(group)),
                 CatalogRecord::Counters(counters) => recovery.counters = counters,
@@ -255,7 +257,7 @@ impl StateSink for Reader {
             self.catalog.insert(key.to_vec(), value.to_vec());
             return Ok(());
         }
-        self.shard(shard)?.put(key, value).map_err(malformed)
+        self.shard(shard)?.put(key, value).map_err(|error| malformed(shard, key, &error))
     }
 
     fn delete(&mut self, shard: ShardId, key: &[u8]) -> Result<(), StoreError> {
@@ -263,7 +265,7 @@ impl StateSink for Reader {
             self.catalog.remove(key);
             return Ok(());
         }
-        self.shard(shard)?.delete(key).map_err(malformed)
+        self.shard(shard)?.delete(key).map_err(|error| malformed(shard, key, &error))
     }
 
     fn appended(&mut self, channel: ChannelRef, offset: u64, at_ms: u64, tag: u64) {
@@ -278,6 +280,16 @@ impl StateSink for Reader {
     }
 }
 
-fn malformed(error: Malformed) -> StoreError {
-    StoreError::Invalid(error.to_string())
+fn malformed(shard: ShardId, key: &[u8], error: &Malformed) -> StoreError {
+    let owner =
+        if shard == CATALOG { "the catalog".to_owned() } else { format!("shard {}", shard.0) };
+    let kind = match key.first() {
+        Some(1) => "a lite topic",
+        Some(2) => "a position",
+        Some(3) => "a subscription",
+        Some(16) => "a topic",
+        Some(17) => "a consumer group",
+        _ => "a setting",
+    };
+    StoreError::Unreadable(format!("{kind} of {owner}: {error}"))
 }

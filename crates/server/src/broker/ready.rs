@@ -16,12 +16,18 @@ use tokio::sync::Notify;
 pub(super) struct ReadySignal {
     bits: AtomicU64,
     notify: Notify,
+    /// The last receive's attempt id, as a keyed hash; 0 is none.
+    last_attempt: AtomicU64,
 }
 
 impl ReadySignal {
     /// What is known of a client that was not waited for: any shard may have something.
     fn unknown() -> Self {
-        Self { bits: AtomicU64::new(u64::MAX), notify: Notify::new() }
+        Self {
+            bits: AtomicU64::new(u64::MAX),
+            notify: Notify::new(),
+            last_attempt: AtomicU64::new(0),
+        }
     }
 
     /// Shards that may have something.
@@ -32,6 +38,12 @@ impl ReadySignal {
     /// For waiting; register before looking at the bits.
     pub(super) fn notify(&self) -> &Notify {
         &self.notify
+    }
+
+    /// Whether a receive repeats the one before it, whose answer was lost: each shard may have been
+    /// part of that answer, whatever the bits say.
+    pub(super) fn is_repeat(&self, attempt_id: u64) -> bool {
+        self.last_attempt.swap(attempt_id, Ordering::AcqRel) == attempt_id && attempt_id != 0
     }
 
     /// The shard has something.
@@ -95,6 +107,14 @@ impl ReadySignals {
             Arc::new(signal)
         });
         Arc::clone(signal)
+    }
+
+    /// Wakes everybody who waits for a group that is gone.
+    pub(super) fn wake_group(&self, group: GroupId) {
+        let signals = self.signals.read().unwrap_or_else(PoisonError::into_inner);
+        for (_, signal) in signals.iter().filter(|((_, of), _)| *of == group) {
+            signal.notify.notify_waiters();
+        }
     }
 
     /// Forgets the signals of a client that is gone. A later receive starts with a new one.

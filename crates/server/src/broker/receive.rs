@@ -39,13 +39,12 @@ impl Broker {
     /// When the group is gone, too many receives wait, or the store has failed.
     pub async fn receive(&self, request: ReceiveRequest) -> Result<Deliveries> {
         let group = request.group.id;
-        let entry = self.context.catalog.group_entry(group).ok_or_else(|| {
-            Error::new(ErrorCode::ConsumerGroupNotFound, "the consumer group was deleted")
-        })?;
+        let entry = self.context.catalog.group_entry(group).ok_or_else(group_deleted)?;
         let client = self.keys.client(&request.client);
         let _parked = Parked::enter(&self.parked)?;
-        let _open = self.context.sessions.open(client);
+        let _open = self.context.sessions.open(&request.client);
         let signal = self.context.signals.find_or_add(client, group);
+        let mut is_repeat = signal.is_repeat(self.keys.attempt(&request.attempt_id));
         let _pass_on = PassOn(Arc::clone(&signal));
         let deadline = Instant::now() + request.wait.min(RECEIVE_WAIT_MAX);
         let mut life = self.context.life.subscribe();
@@ -54,9 +53,14 @@ impl Broker {
             tokio::pin!(notified);
             // Register first, then look: a flag raised after the look finds us registered.
             notified.as_mut().enable();
-            let deliveries = self.claim_all(&signal, client, &request, &entry, deadline).await?;
+            let deliveries =
+                self.claim_all(&signal, is_repeat, client, &request, &entry, deadline).await?;
+            is_repeat = false;
             if !deliveries.is_empty() {
                 return Ok(deliveries);
+            }
+            if self.context.catalog.group_by_id(group).is_none() {
+                return Err(group_deleted());
             }
             match &*life.borrow_and_update() {
                 Life::Serving => {}
@@ -80,6 +84,7 @@ impl Broker {
     async fn claim_all(
         &self,
         signal: &ReadySignal,
+        is_repeat: bool,
         client: ClientKey,
         request: &ReceiveRequest,
         entry: &GroupEntry,
@@ -89,11 +94,14 @@ impl Broker {
         let mut room = Room {
             messages: request.messages_max.clamp(1, RECEIVE_MESSAGES_MAX),
             bytes: RECEIVE_BYTES_MAX,
+            fault: None,
         };
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         for step in 0..self.shards.len() {
             let at = first.wrapping_add(step) % self.shards.len();
-            let Some(shard) = self.shards.get(at).filter(|_| signal.bits() & (1 << at) != 0) else {
+            let Some(shard) =
+                self.shards.get(at).filter(|_| is_repeat || signal.bits() & (1 << at) != 0)
+            else {
                 continue;
             };
             let claim = self.claim(shard, client, request, entry, &mut room, &mut deliveries);
@@ -106,7 +114,11 @@ impl Broker {
                 break;
             }
         }
-        Ok(deliveries)
+        match room.fault {
+            // The next receive asks for others; this one would be given the same again.
+            Some(fault) if deliveries.is_empty() => Err(fault),
+            _ => Ok(deliveries),
+        }
     }
 
     async fn claim(
@@ -140,6 +152,7 @@ impl Broker {
                     // Its lease is the pause before it is tried again; the others go on.
                     tracing::error!(%error, ?channel, first, "a message cannot be read");
                     unread.claims.drain(..count).for_each(drop);
+                    room.fault = Some(error_of(&error));
                     continue;
                 }
             };
@@ -208,6 +221,8 @@ impl Broker {
 struct Room {
     messages: usize,
     bytes: usize,
+    /// What could not be read.
+    fault: Option<Error>,
 }
 
 /// Claimed messages that were not read yet; they go back when this is dropped.
@@ -279,4 +294,8 @@ impl Drop for PassOn {
     fn drop(&mut self) {
         self.0.pass_on();
     }
+}
+
+fn group_deleted() -> Error {
+    Error::new(ErrorCode::ConsumerGroupNotFound, "the consumer group was deleted")
 }

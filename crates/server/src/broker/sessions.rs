@@ -17,6 +17,8 @@ pub struct ConnectionId(pub u64);
 /// One client.
 #[derive(Debug)]
 struct Session {
+    /// For the log.
+    client: ClientId,
     last_seen_ms: AtomicU64,
     /// Telemetry streams and waiting receives.
     open: AtomicU32,
@@ -56,7 +58,7 @@ pub(super) struct Swept {
     /// have reached them.
     pub(super) interrupted: Vec<ClientKey>,
     /// Clients that were silent for too long: their subscriptions end as well.
-    pub(super) expired: Vec<ClientKey>,
+    pub(super) expired: Vec<(ClientKey, ClientId)>,
 }
 
 impl Sessions {
@@ -72,11 +74,7 @@ impl Sessions {
 
     /// A call of this client arrived on this connection. Called for every call.
     pub fn seen(&self, client: &ClientId, connection: Option<ConnectionId>) {
-        self.seen_key(self.keys.client(client), connection);
-    }
-
-    pub(super) fn seen_key(&self, key: ClientKey, connection: Option<ConnectionId>) {
-        let session = self.find_or_add(key);
+        let (key, session) = self.find_or_add(client);
         session.last_seen_ms.store(self.clock.now().0, Ordering::Relaxed);
         let Some(connection) = connection else { return };
         let mark = connection.0 + 1;
@@ -92,12 +90,12 @@ impl Sessions {
 
     /// The client's Telemetry stream is open while the guard lives.
     pub fn telemetry_opened(&self, client: &ClientId) -> OpenGuard {
-        self.open(self.keys.client(client))
+        self.open(client)
     }
 
     /// Something of the client is open while the guard lives.
-    pub(super) fn open(&self, key: ClientKey) -> OpenGuard {
-        let session = self.find_or_add(key);
+    pub(super) fn open(&self, client: &ClientId) -> OpenGuard {
+        let (_, session) = self.find_or_add(client);
         session.open.fetch_add(1, Ordering::Relaxed);
         OpenGuard(session)
     }
@@ -137,7 +135,7 @@ impl Sessions {
                 swept.interrupted.push(*key);
             }
             if !session.is_alive(now) {
-                swept.expired.push(*key);
+                swept.expired.push((*key, session.client.clone()));
             }
         }
         swept
@@ -172,20 +170,22 @@ impl Sessions {
         self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 
-    fn find_or_add(&self, key: ClientKey) -> Arc<Session> {
+    fn find_or_add(&self, client: &ClientId) -> (ClientKey, Arc<Session>) {
+        let key = self.keys.client(client);
         if let Some(found) = self.find(key) {
-            return found;
+            return (key, found);
         }
         let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
         let session = sessions.entry(key).or_insert_with(|| {
             Arc::new(Session {
+                client: client.clone(),
                 last_seen_ms: AtomicU64::new(self.clock.now().0),
                 open: AtomicU32::new(0),
                 last_connection: AtomicU64::new(0),
                 connections: Mutex::default(),
             })
         });
-        Arc::clone(session)
+        (key, Arc::clone(session))
     }
 }
 

@@ -155,7 +155,7 @@ impl Broker {
             set.added.extend(added.into_iter().map(|name| (name, now)));
         }
         // What has subscriptions has a session, which ends them some day.
-        self.context.sessions.seen_key(key, None);
+        self.context.sessions.seen(client, None);
         self.subscriptions.forget_if_empty(key, group.id, set);
         changed
     }

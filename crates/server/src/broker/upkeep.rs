@@ -34,15 +34,14 @@ impl Broker {
     async fn sweep_sessions(&self) -> Result<()> {
         let swept = self.context.sessions.sweep();
         for client in swept.disconnected {
-            tracing::debug!(client = client.0, "a client has lost its connections");
             self.tell_shards(|| Command::ReleaseClient { client, renewed_only: true }).await?;
         }
         for client in swept.interrupted {
             self.tell_shards(|| Command::DoubtClient(client)).await?;
         }
-        for client in swept.expired {
-            tracing::info!(client = client.0, "a client was silent for too long; its session ends");
-            self.end_expired(client).await?;
+        for (key, client) in swept.expired {
+            tracing::debug!(%client, "a client was silent for too long; its session ends");
+            self.end_expired(key).await?;
         }
         Ok(())
     }

@@ -153,10 +153,14 @@ pub(super) fn prepare(engine: &Engine, chores: &mut Chores, number: u32) -> io::
 fn zeroed_file(engine: &Engine, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
     let segment_bytes = engine.options.segment_bytes;
     let free_bytes = engine.disk.free_bytes(&engine.layout.log_dir)?;
-    if free_bytes < segment_bytes.saturating_add(engine.options.free_bytes_min) {
+    let kept_free = engine.options.free_bytes_min;
+    if free_bytes < segment_bytes.saturating_add(kept_free) {
         return Err(io::Error::new(
             io::ErrorKind::StorageFull,
-            format!("{free_bytes} bytes free, a new segment needs {segment_bytes} and a margin"),
+            format!(
+                "{free_bytes} bytes are free; a log segment needs {segment_bytes}, and {kept_free} \
+                 are kept free for checkpoints and indexes"
+            ),
         ));
     }
     let file = engine.disk.create(path)?;

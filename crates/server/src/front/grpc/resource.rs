@@ -64,7 +64,9 @@ pub(super) fn namespace_of<'a>(call: &'a Call, resource: &'a Resource) -> &'a st
 /// Finds a topic; one whose name could not exist is illegal and not just missing.
 pub(super) fn find_topic(catalog: &impl Catalog, name: &str) -> Result<Arc<Topic>> {
     catalog.topic(name).or_else(|missing| {
-        TopicName::any(name)?;
+        if !TopicName::any(name)?.is_dead_letter() {
+            TopicName::new(name)?;
+        }
         Err(missing)
     })
 }
