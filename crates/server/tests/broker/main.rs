@@ -1,0 +1,24 @@
+//! The broker without doors: one file per promise.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
+
+mod cancelled;
+mod catalog;
+mod checkpoints;
+mod dead_letters;
+mod durability;
+mod folder;
+mod full_disk;
+mod large;
+mod polls;
+mod resend;
+mod retention;
+mod sessions;
+mod stingy;
+mod subscriptions;
+mod support;
