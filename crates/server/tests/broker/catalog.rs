@@ -171,3 +171,18 @@ async fn a_group_that_gives_up_its_order_hands_out_what_waited() {
     world.broker.update_group(GROUP, change).await.unwrap();
     assert_eq!(crate::support::bodies(&parked.await.unwrap()), ["1"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_with_dead_letters_is_deleted_only_after_them() {
+    let (store, world) = World::memory().await;
+    world.subscribe("c", &["a"]).await;
+    world.send("a", "1").await;
+    let held = world.receive("c", NOW).await;
+    world.broker.dead_letter(&world.group, crate::support::receipt(&held[0])).await.unwrap();
+    assert_eq!(code(world.broker.delete_group(GROUP).await), ErrorCode::InUse);
+    let (_, after) = World::after_crash(&store).await;
+    assert_eq!(code(after.broker.delete_group(GROUP).await), ErrorCode::InUse);
+    after.broker.delete_lite("%DLQ%workers", "a").await.unwrap();
+    after.broker.delete_group(GROUP).await.unwrap();
+    assert_eq!(code(after.broker.topic("%DLQ%workers")), ErrorCode::TopicNotFound);
+}

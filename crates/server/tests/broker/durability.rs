@@ -6,7 +6,7 @@ use litemq_domain::{DurationMs, ErrorCode, TopicName};
 use litemq_server::broker::{NewTopic, SyncAction};
 use litemq_storage::{Lsn, ShardStore};
 
-use crate::support::{GROUP, NOW, World, bodies, client, code, quiet, receipt};
+use crate::support::{NOW, World, bodies, client, code, quiet, receipt};
 
 /// Longer than any wait of a test, shorter than the invisible duration.
 const LONG: Duration = Duration::from_secs(20);
@@ -45,7 +45,7 @@ async fn no_request_is_answered_before_its_sync_and_all_are_after_it() {
                     broker.create_topic(NewTopic { name, ttl: None }).await.map(drop)
                 }
                 7 => broker.describe_lite("orders", "a").await.map(drop),
-                _ => broker.delete_group(GROUP).await,
+                _ => broker.delete_lite("%DLQ%workers", "d").await,
             }
         })
     };

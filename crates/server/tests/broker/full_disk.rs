@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use litemq_domain::{DurationMs, ErrorCode};
 use litemq_server::broker::SyncAction;
-use litemq_storage::StoreError;
+use litemq_storage::{LogOptions, StoreError};
 
 use crate::folder::{NarrowDisk, open_on, small};
 use crate::stingy::StingyStore;
@@ -149,7 +149,8 @@ async fn on_a_disk_that_is_really_full_consumers_go_on_and_sends_return_with_the
 async fn when_even_the_reserve_is_used_up_requests_wait_for_space_and_none_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let disk = NarrowDisk::new();
-    let store = open_on(disk.clone(), folder.path(), &small()).await;
+    let options = LogOptions { segment_bytes: 64 << 10, reserve_bytes: 16 << 10, ..small() };
+    let store = open_on(disk.clone(), folder.path(), &options).await;
     let world = World::open(store.clone()).await;
     world.subscribe("c", &["a"]).await;
     world.send("a", "1").await;
