@@ -14,7 +14,6 @@ async function main() {
     console.log(`sent      ${word} as ${messageId}`);
   }
 
-  let left = 3;
   let done;
   const finished = new Promise(resolve => { done = resolve; });
   const consumer = await new LitePushConsumerBuilder()
@@ -24,13 +23,16 @@ async function main() {
     .setMessageListener({
       async consume(message) {
         console.log(`received  ${message.body} from ${message.liteTopic}, attempt ${message.deliveryAttempt}`);
-        if (--left === 0) done();
+        if (String(message.body) === 'three') done();
         return ConsumeResult.SUCCESS;
       },
     })
     .build();
   await consumer.subscribeLite('session-1');
   await finished;
+  // The acks are sent, the long poll is answered within 20 s, and the clients say goodbye.
+  await consumer.close();
+  await producer.shutdown();
   process.exit(0);
 }
 

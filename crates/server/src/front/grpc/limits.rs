@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use litemq_domain::limits::{BODY_BYTES_MAX, PROPERTIES_BYTES_MAX};
 
-/// Encoded request: the largest legal message and room for what surrounds it. A body that is
-/// slightly too large still gets a proper answer; what is declared larger is refused unread.
-pub(super) const REQUEST_BYTES_MAX: usize = BODY_BYTES_MAX + PROPERTIES_BYTES_MAX + (64 << 10);
+/// Encoded message: the largest legal one and room for what surrounds it.
+const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + PROPERTIES_BYTES_MAX + (64 << 10);
+/// Encoded request: a batch of a few of the largest messages. A body that is too large still gets a
+/// proper answer; a request that is declared larger is refused unread, with OUT_OF_RANGE.
+pub(super) const REQUEST_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
 /// Encoded part of an answer: one message with all that we add to it.
-pub(super) const RESPONSE_BYTES_MAX: usize = REQUEST_BYTES_MAX + (64 << 10);
+pub(super) const RESPONSE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + (64 << 10);
 /// One message of a client's Telemetry stream.
 pub(super) const TELEMETRY_REQUEST_BYTES_MAX: usize = 64 << 10;
 /// Bytes of all requests that are being read or worked on; beyond it they are refused.
