@@ -39,6 +39,51 @@ async fn a_nack_of_another_client_wakes_a_waiting_receive() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_repeated_receive_gets_the_answer_that_was_lost_from_every_shard() {
+    let (_, world) = World::memory().await;
+    let lites: Vec<String> = (0..8).map(|n| format!("lite-{n}")).collect();
+    let lites: Vec<&str> = lites.iter().map(String::as_str).collect();
+    world.subscribe("c", &lites).await;
+    for lite in &lites {
+        world.send(lite, lite).await;
+    }
+    let request = |attempt_id: &str| ReceiveRequest {
+        attempt_id: attempt_id.to_owned(),
+        auto_renew: true,
+        ..world.request("c", NOW)
+    };
+    let sorted = |deliveries: &[Delivery]| {
+        let mut found = bodies(deliveries);
+        found.sort_unstable();
+        found
+    };
+    let lost = world.try_receive(request("r1")).await.unwrap();
+    assert_eq!(sorted(&lost), lites);
+    for _ in 0..2 {
+        let again = world.try_receive(request("r1")).await.unwrap();
+        assert_eq!(sorted(&again), lites);
+        assert!(again.iter().all(|delivery| delivery.attempt == 1));
+    }
+    assert!(world.try_receive(request("r2")).await.unwrap().is_empty(), "they are still leased");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receive_for_a_group_that_is_deleted_is_told_so() {
+    let (_, world) = World::memory().await;
+    world.subscribe("c", &["a"]).await;
+    let parked = {
+        let broker = std::sync::Arc::clone(&world.broker);
+        let request = world.request("c", LONG);
+        tokio::spawn(async move { broker.receive(request).await.map(drop) })
+    };
+    quiet().await;
+    world.broker.delete_group(GROUP).await.unwrap();
+    let before = Instant::now();
+    assert_eq!(parked.await.unwrap().unwrap_err().code, ErrorCode::ConsumerGroupNotFound);
+    assert!(before.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_ends_wakes_a_waiting_receive_when_it_does() {
     let (_, world) = World::memory().await;
     world.subscribe("c1", &["a"]).await;
