@@ -128,7 +128,10 @@ async fn a_body_of_4_mib_passes_both_ways_and_one_more_byte_is_refused() {
     let sent = client.send(vec![message_of("big", vec![7; (4 << 20) + 1].into())]).await;
     assert_eq!(sent.status.unwrap().code(), Code::MessageBodyTooLarge);
 
-    let messages = vec![message_of("big", vec![7; 5 << 20].into())];
+    let sent = client.send(vec![message_of("big", vec![7; 9 << 20].into())]).await;
+    assert_eq!(sent.status.unwrap().code(), Code::MessageBodyTooLarge);
+
+    let messages = vec![message_of("big", vec![7; 20 << 20].into())];
     let request = client.request(v2::SendMessageRequest { messages });
     let refused = client.grpc.clone().send_message(request).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::OutOfRange, "{refused:?}");
