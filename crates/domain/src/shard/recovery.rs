@@ -38,6 +38,13 @@ impl ShardRecovery {
         self.shard.lites.set_hash_key(config.hash_key);
     }
 
+    /// The newest message's time, for a clock that does not go back over a restart.
+    pub fn newest_send_at(&self) -> Timestamp {
+        let lites = &self.shard.lites;
+        let slots = (0..lites.slots_len()).filter_map(|slot| lites.get(slot));
+        slots.map(|slot| slot.last_send_at).max().unwrap_or_default()
+    }
+
     /// A record has this value.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Malformed> {
         match Key::decode(key)? {

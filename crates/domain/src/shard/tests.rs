@@ -179,3 +179,13 @@ fn a_handle_is_checked_against_the_name_it_was_given_for() {
     let error = shard.check_name(&handles[0], "b").unwrap_err();
     assert_eq!(error.code, ErrorCode::ReceiptHandleInvalid);
 }
+
+#[test]
+fn a_snapshot_alone_tells_the_time_of_the_newest_message() {
+    let mut shard = shard(true);
+    send(&mut shard, "a");
+    let mut recovery = ShardRecovery::new(ShardConfig { number: 0, hash_key: [1; 16] });
+    assert_eq!(recovery.newest_send_at(), Timestamp(0));
+    shard.snapshot(0, 10, &mut |key, value| recovery.put(&key.encode(), &value).unwrap());
+    assert_eq!(recovery.newest_send_at(), NOW);
+}

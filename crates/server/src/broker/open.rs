@@ -90,7 +90,7 @@ impl Broker {
         identity: Identity,
     ) -> Result<Arc<Self>, StoreError> {
         let keys = Keys::new(identity.hash_key, identity.shards);
-        let clock = Clock::starting_at_least(recovery.last_append_at);
+        let clock = Clock::starting_at_least(recovery.newest_send_at());
         let catalog = Arc::new(Catalog::new(Arc::clone(&metrics)));
         recovery.topics.iter().for_each(|topic| catalog.put_topic(Arc::clone(topic)));
         recovery.groups.iter().for_each(|group| catalog.put_group(Arc::clone(group)));
@@ -162,6 +162,12 @@ struct Recovery {
 }
 
 impl Recovery {
+    /// The newest message's time, whether the log or a checkpoint tells it.
+    fn newest_send_at(&self) -> Timestamp {
+        let newest = self.shards.iter().map(ShardRecovery::newest_send_at).max();
+        newest.unwrap_or_default().max(self.last_append_at)
+    }
+
     fn read(store: &dyn ShardStore) -> Result<Self, StoreError> {
         let mut reader = Reader::default();
         let started = std::time::Instant::now();
