@@ -8,26 +8,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use litemq_checker::history::Group;
+use litemq_clients::client::{Address, TOPIC};
 use tokio::sync::watch;
-
-use crate::client::TOPIC;
 
 /// Longest start, recovery included.
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// Where clients find the broker; `None` while it is down.
-pub type Address = watch::Receiver<Option<SocketAddr>>;
-
-/// A consumer group of the run.
-#[derive(Debug, Clone)]
-pub struct Group {
-    pub name: String,
-    pub ordered: bool,
-}
-
 /// The binary, its folder and its process.
 #[derive(Debug)]
-pub struct Broker {
+pub(crate) struct Broker {
+    binary: PathBuf,
     folder: PathBuf,
     process: Option<Child>,
     address: watch::Sender<Option<SocketAddr>>,
@@ -35,14 +26,14 @@ pub struct Broker {
 
 /// How often a life of the broker writes checkpoints.
 #[derive(Debug, Clone, Copy)]
-pub enum Checkpoints {
+pub(crate) enum Checkpoints {
     Often,
     Rarely,
 }
 
 impl Broker {
     /// A broker that is not running yet.
-    pub fn new(folder: &Path, groups: &[Group]) -> Self {
+    pub(crate) fn new(binary: &Path, folder: &Path, groups: &[Group]) -> Self {
         let mut config = format!("[[topics]]\nname = \"{TOPIC}\"\n");
         for Group { name, ordered } in groups {
             // Enough attempts that nothing ever becomes a dead letter.
@@ -51,15 +42,20 @@ impl Broker {
             );
         }
         std::fs::write(folder.join("litemq.toml"), config).unwrap();
-        Self { folder: folder.to_owned(), process: None, address: watch::channel(None).0 }
+        Self {
+            binary: binary.to_owned(),
+            folder: folder.to_owned(),
+            process: None,
+            address: watch::channel(None).0,
+        }
     }
 
-    pub fn address(&self) -> Address {
+    pub(crate) fn address(&self) -> Address {
         self.address.subscribe()
     }
 
     /// Starts it, and tells the clients when it is ready.
-    pub fn start(&mut self, checkpoints: Checkpoints) {
+    pub(crate) fn start(&mut self, checkpoints: Checkpoints) {
         let lines = self.spawn(checkpoints);
         let ready = wait_for(&lines, "LiteMQ is ready");
         let http = field(&ready, "http=");
@@ -69,14 +65,14 @@ impl Broker {
     }
 
     /// Starts it, and kills it in the middle of its recovery.
-    pub fn start_and_kill_early(&mut self) {
+    pub(crate) fn start_and_kill_early(&mut self) {
         let lines = self.spawn(Checkpoints::Often);
         wait_for(&lines, "the log is open");
         self.kill();
     }
 
     /// `kill -9`.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.address.send_replace(None);
         let mut process = self.process.take().expect("a running broker");
         let ended = process.try_wait().unwrap();
@@ -86,18 +82,18 @@ impl Broker {
     }
 
     /// The lines of its log, over all its lives, that say this.
-    pub fn logged(&self, what: &str) -> Vec<String> {
+    pub(crate) fn logged(&self, what: &str) -> Vec<String> {
         let log = std::fs::read_to_string(self.folder.join("litemq.log")).unwrap();
         log.lines().filter(|line| line.contains(what)).map(str::to_owned).collect()
     }
 
     /// Segments of the log that were filled and given an index.
-    pub fn sealed_segments(&self) -> usize {
+    pub(crate) fn sealed_segments(&self) -> usize {
         std::fs::read_dir(self.folder.join("data/idx")).unwrap().count()
     }
 
     fn spawn(&mut self, checkpoints: Checkpoints) -> mpsc::Receiver<String> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_litemq"));
+        let mut command = Command::new(&self.binary);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("LITEMQ_") {
                 command.env_remove(name);

@@ -9,11 +9,12 @@ use litemq_protocol::v2;
 use tokio::sync::watch;
 use v2::Code;
 
-use crate::broker::Address;
+use crate::client::Address;
 use crate::client::{Client, Lost, Receiving};
-use crate::dice::Dice;
-use crate::history::{Delivered, Event, Recorder, SendResult, Sent, Settle, SettleResult, Settled};
 use crate::letter::{difference, letter};
+use crate::recorder::Recorder;
+use litemq_checker::Dice;
+use litemq_checker::history::{Delivered, Event, SendResult, Sent, Settle, SettleResult, Settled};
 
 pub const LITE_TOPICS: usize = 48;
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::broker::Group;
-use crate::checker::{Rule, check};
-use crate::history::{Delivered, Event, Moment, SendResult, Sent, Settle, SettleResult, Settled};
+use crate::history::{
+    Delivered, Event, Group, Moment, SendResult, Sent, Settle, SettleResult, Settled,
+};
+use crate::rules::{Rule, check};
 
 const GROUP: &str = "g";
 const LEASE: Duration = Duration::from_secs(10);

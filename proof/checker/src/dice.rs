@@ -15,12 +15,12 @@ impl Dice {
     pub fn fork(&self, name: &str) -> Self {
         let mut fork = self.clone();
         for byte in name.bytes() {
-            fork.0 = fork.next() ^ u64::from(byte);
+            fork.0 = fork.draw() ^ u64::from(byte);
         }
         fork
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,7 +29,7 @@ impl Dice {
     }
 
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+        (self.draw() % bound as u64) as usize
     }
 
     pub fn within(&mut self, range: Range<usize>) -> usize {
@@ -41,6 +41,7 @@ impl Dice {
         self.below(100) < percent
     }
 
+    #[allow(clippy::indexing_slicing, reason = "below its length")]
     pub fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len())]
     }

@@ -7,7 +7,7 @@ use litemq_protocol::v2;
 use v2::{Encoding, Message, MessageType, SystemProperties};
 
 use crate::client::{TOPIC, resource};
-use crate::dice::Dice;
+use litemq_checker::Dice;
 
 /// The message with this id.
 pub fn letter(seed: u64, id: &str, lite: &str) -> Message {
@@ -18,8 +18,8 @@ pub fn letter(seed: u64, id: &str, lite: &str) -> Message {
         _ => dice.within(1..512),
     };
     let body: Vec<u8> =
-        (0..body_bytes.div_ceil(8)).flat_map(|_| dice.next().to_le_bytes()).collect();
-    let properties = (0..dice.below(4)).map(|n| (format!("p{n}"), format!("ä{:x}", dice.next())));
+        (0..body_bytes.div_ceil(8)).flat_map(|_| dice.draw().to_le_bytes()).collect();
+    let properties = (0..dice.below(4)).map(|n| (format!("p{n}"), format!("ä{:x}", dice.draw())));
     let user_properties: BTreeMap<_, _> = properties.collect();
     Message {
         topic: Some(resource(TOPIC)),
@@ -29,11 +29,11 @@ pub fn letter(seed: u64, id: &str, lite: &str) -> Message {
             message_type: MessageType::Lite.into(),
             lite_topic: Some(lite.to_owned()),
             tag: dice.percent(50).then(|| format!("t{}", dice.below(9))),
-            keys: (0..dice.below(3)).map(|n| format!("k{n}-{:x}", dice.next())).collect(),
+            keys: (0..dice.below(3)).map(|n| format!("k{n}-{:x}", dice.draw())).collect(),
             born_timestamp: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
             born_host: format!("host-{}", dice.below(9)),
             body_encoding: Encoding::Identity.into(),
-            trace_context: dice.percent(30).then(|| format!("{:x}", dice.next())),
+            trace_context: dice.percent(30).then(|| format!("{:x}", dice.draw())),
             ..SystemProperties::default()
         }),
         body: body[..body_bytes].to_vec().into(),

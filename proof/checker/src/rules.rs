@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::broker::Group;
-use crate::history::{Delivered, Event, Moment, SendResult, Sent, Settle, SettleResult, Settled};
+use crate::history::{
+    Delivered, Event, Group, Moment, SendResult, Sent, Settle, SettleResult, Settled,
+};
 
 /// Clocks are read in whole milliseconds, and a restart reads the wall clock anew.
 const CLOCK_SLACK: Duration = Duration::from_millis(50);

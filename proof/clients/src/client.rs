@@ -1,16 +1,19 @@
 //! A small client: it knows the calls, finds the broker again after each kill, and says when it
 //! does not know what became of a call.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use litemq_protocol::v2;
+use tokio::sync::watch;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 use v2::messaging_service_client::MessagingServiceClient;
 use v2::receive_message_response::Content;
 use v2::{LiteSubscriptionAction, Message, Resource};
 
-use crate::broker::Address;
+/// Where clients find the broker; `None` while it is down.
+pub type Address = watch::Receiver<Option<SocketAddr>>;
 
 /// The parent topic of every message.
 pub const TOPIC: &str = "orders";

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::broker::{Broker, Checkpoints, Group};
-use crate::checker::{Violation, check};
-use crate::client::Receiving;
-use crate::dice::Dice;
-use crate::history::{Event, Progress, Recorder};
-use crate::workload::{Habits, Load};
+use crate::broker::{Broker, Checkpoints};
+use litemq_checker::Dice;
+use litemq_checker::history::{Event, Group};
+use litemq_checker::rules::{Violation, check};
+use litemq_clients::client::Receiving;
+use litemq_clients::recorder::{Progress, Recorder};
+use litemq_clients::workload::{Habits, Load};
 
 const PRODUCERS: usize = 4;
 const ORDERED: &str = "ordered";
@@ -30,7 +31,7 @@ const CYCLES_FOR_GOALS: u64 = 20;
 /// What a run did.
 #[derive(Debug)]
 #[expect(dead_code, reason = "printed")]
-pub struct Summary {
+pub(crate) struct Summary {
     progress: Progress,
     fewest_sends_in_a_cycle: u64,
     checkpoints: usize,
@@ -39,11 +40,16 @@ pub struct Summary {
 }
 
 /// Runs it in a folder; the error is for people.
-pub async fn torture(seed: u64, cycles: u64, folder: PathBuf) -> Result<Summary, String> {
+pub(crate) async fn torture(
+    seed: u64,
+    cycles: u64,
+    binary: &Path,
+    folder: &Path,
+) -> Result<Summary, String> {
     let groups = [(ORDERED, true), (UNORDERED, false)]
         .map(|(name, ordered)| Group { name: name.to_owned(), ordered });
     let recorder = Arc::new(Recorder::new(groups.iter().map(|group| group.name.clone()).collect()));
-    let mut broker = Broker::new(&folder, &groups);
+    let mut broker = Broker::new(binary, folder, &groups);
     let endured = endure(seed, cycles, &recorder, &mut broker).await;
     let violations = check(&recorder.events(), &groups);
     // A history that did not come to its end still tells why.

@@ -1,0 +1,118 @@
+//! Collects what happens in a run.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use litemq_checker::history::{Event, Moment, SendResult, Sent, Settle, SettleResult, Settled};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub sends_stored: u64,
+    pub sends_unknown: u64,
+    pub deliveries: u64,
+    pub redeliveries: u64,
+    pub acks: u64,
+    pub acks_unknown: u64,
+    /// Pairs of a message answered OK and a group that has not settled it.
+    pub owed: u64,
+}
+
+/// Collects events.
+#[derive(Debug)]
+pub struct Recorder {
+    start: Instant,
+    groups: Vec<String>,
+    state: Mutex<State>,
+    progress: watch::Sender<Progress>,
+}
+
+type Place = (String, u64);
+
+#[derive(Debug, Default)]
+struct State {
+    events: Vec<Event>,
+    receives: u64,
+    stored: BTreeSet<Place>,
+    settled: BTreeSet<(String, Place)>,
+}
+
+impl Recorder {
+    pub fn new(groups: Vec<String>) -> Self {
+        let (progress, _) = watch::channel(Progress::default());
+        Self { start: Instant::now(), groups, state: Mutex::default(), progress }
+    }
+
+    pub fn now(&self) -> Moment {
+        self.start.elapsed()
+    }
+
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// A number for a receive.
+    pub fn next_receive(&self) -> u64 {
+        let mut state = self.lock();
+        state.receives += 1;
+        state.receives
+    }
+
+    pub fn record(&self, event: Event) {
+        let mut state = self.lock();
+        self.progress.send_modify(|progress| self.count(&event, &mut state, progress));
+        state.events.push(event);
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        self.lock().events.clone()
+    }
+
+    /// Group, lite topic and offset of what was answered OK and is not settled.
+    pub fn owed(&self) -> Vec<(String, String, u64)> {
+        let state = self.lock();
+        let all = self
+            .groups
+            .iter()
+            .flat_map(|group| state.stored.iter().map(move |place| (group.clone(), place.clone())));
+        let open = all.filter(|pair| !state.settled.contains(pair));
+        open.map(|(group, (lite, offset))| (group, lite, offset)).collect()
+    }
+
+    fn count(&self, event: &Event, state: &mut State, progress: &mut Progress) {
+        match event {
+            Event::Sent(Sent { result: SendResult::Unknown, .. }) => progress.sends_unknown += 1,
+            Event::Sent(Sent { result: SendResult::Stored(offset), lite, .. }) => {
+                progress.sends_stored += 1;
+                let place = (lite.clone(), *offset);
+                let open =
+                    |group: &&String| !state.settled.contains(&((*group).clone(), place.clone()));
+                let owing = self.groups.iter().filter(open).count() as u64;
+                if state.stored.insert(place) {
+                    progress.owed += owing;
+                }
+            }
+            Event::Delivered(delivered) => {
+                progress.deliveries += 1;
+                progress.redeliveries += u64::from(delivered.attempt > 1);
+            }
+            Event::Settled(Settled { how: Settle::Ack, result, group, lite, offset, .. }) => {
+                progress.acks += u64::from(*result == SettleResult::Done);
+                progress.acks_unknown += u64::from(*result == SettleResult::Unknown);
+                let place = (lite.clone(), *offset);
+                if *result == SettleResult::Done
+                    && state.settled.insert((group.clone(), place.clone()))
+                {
+                    progress.owed -= u64::from(state.stored.contains(&place));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
