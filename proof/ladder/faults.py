@@ -1,0 +1,150 @@
+"""Deliberate faults: a copy of the tree has all of them, and each must be caught by its level.
+
+Which fault is on is said by the variable LITEMQ_FAULT, so that one build serves for all.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from .levels import LEVELS, REPOSITORY, Site
+from .run import Outcome, build, run_level, say
+
+COPY = REPOSITORY / "target/proof/faulty"
+# A fault does the same wrong thing in each run of a seed.
+SEED = 1
+
+DELIBERATE = '''
+#[doc(hidden)]
+#[allow(missing_docs, unused, unreachable_pub, reason = "a copy with deliberate faults")]
+pub mod deliberate {
+    pub fn on(name: &str) -> bool {
+        static FAULT: std::sync::LazyLock<Option<String>> =
+            std::sync::LazyLock::new(|| std::env::var("LITEMQ_FAULT").ok());
+        FAULT.as_deref() == Some(name)
+    }
+}
+'''
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A replacement in the code, and the run of its level that must fail."""
+
+    level: str
+    name: str
+    breaks: str
+    file: str
+    find: str
+    replace: str
+    run: tuple
+
+
+def load(only):
+    """All faults, in the order of the ladder; `only` are names, or names of levels."""
+    found = []
+    for level in LEVELS:
+        path = REPOSITORY / "proof/faults" / f"{level}.toml"
+        text = path.read_text() if path.exists() else ""
+        for entry in tomllib.loads(text).get("fault", []):
+            run = tuple(entry.pop("run", ()))
+            found.append(Fault(level=level, run=run, **entry))
+    return [fault for fault in found if not only or fault.name in only or fault.level in only]
+
+
+def prove(only):
+    """Builds the copy and runs each level with each of its faults, and once with none."""
+    started = time.monotonic()
+    faults = load(only)
+    say(f"{len(faults)} deliberate faults")
+    copy_tree(faulty_texts(load(None)))
+    missed = []
+    site = prepare({fault.level for fault in faults})
+    if site is None:
+        missed.append("the copy does not build")
+    else:
+        missed += [fault.name for fault in faults if not is_caught(fault, site)]
+    figures = {"faults": str(len(faults)), "caught": str(len(faults) - len(missed))}
+    replays = ["./prove faults" + "".join(f" --fault {name}" for name in missed)] if missed else []
+    return Outcome("faults", not missed and bool(faults), time.monotonic() - started, None, figures, replays)
+
+
+def copy_tree(faulty):
+    """Makes the copy the tree with these texts in place of some files; what is the same is not touched, so that builds
+    stay incremental."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, check=True, capture_output=True
+    )
+    names = {name for name in listed.stdout.decode().split("\0") if name and (REPOSITORY / name).is_file()}
+    for old in [path for path in COPY.rglob("*") if path.is_file()]:
+        if str(old.relative_to(COPY)) not in names:
+            old.unlink()
+    for name in names:
+        source, to = REPOSITORY / name, COPY / name
+        content = faulty[name].encode() if name in faulty else source.read_bytes()
+        if not to.is_file() or to.read_bytes() != content:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(content)
+            shutil.copymode(source, to)
+
+
+def faulty_texts(faults):
+    """The files with the faults in them, by name."""
+    texts = {}
+    for fault in faults:
+        text = texts.get(fault.file) or (REPOSITORY / fault.file).read_text()
+        places = text.count(fault.find)
+        if places != 1:
+            raise SystemExit(
+                f"the fault {fault.name} finds its text {places} times in {fault.file}: proof/faults/{fault.level}.toml must follow the code"
+            )
+        texts[fault.file] = text.replace(fault.find, fault.replace)
+    for file in list(texts):
+        root = str(Path(*Path(file).parts[:2]) / "src/lib.rs")
+        text = texts.get(root) or (REPOSITORY / root).read_text()
+        texts[root] = text if "pub mod deliberate" in text else text + DELIBERATE
+    return texts
+
+
+def prepare(levels):
+    """Builds in the same cache of dependencies, with results of its own."""
+    environment = {
+        "CARGO_TARGET_DIR": str(COPY.parent / "faulty-target"),
+        "CARGO_BUILD_BUILD_DIR": str(REPOSITORY / "target"),
+        "LITEMQ_FAULT": "",
+    }
+    site = Site(COPY, environment, COPY.parent / "faulty-target/debug/litemq")
+    if not all(build(LEVELS[level], site) for level in levels):
+        return None
+    if any(LEVELS[level].needs_binary for level in levels):
+        binary = ("cargo", "build", "--locked", "-p", "litemq-server")
+        if subprocess.run(binary, cwd=COPY, env={**os.environ, **environment}).returncode != 0:
+            return None
+    return site
+
+
+def is_caught(fault, site):
+    """Whether the level fails with the fault, and passes the same run without it."""
+    cycles, rest = cycles_of(fault.run)
+    level = LEVELS[fault.level]
+    site.environment["LITEMQ_FAULT"] = fault.name
+    found = run_level(level, site, SEED, cycles, rest, quiet=True)
+    site.environment["LITEMQ_FAULT"] = ""
+    verdict = "NOT CAUGHT" if found.passed else "caught"
+    print(f"{fault.level:<8} {fault.name:<36} {verdict} in {found.seconds:.0f} s: {fault.breaks}", flush=True)
+    return not found.passed
+
+
+def cycles_of(run):
+    """The number of cycles, and the arguments that are the level's own."""
+    rest = list(run)
+    cycles = None
+    if "--cycles" in rest:
+        at = rest.index("--cycles")
+        cycles = int(rest[at + 1])
+        del rest[at : at + 2]
+    return cycles, rest

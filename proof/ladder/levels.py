@@ -1,0 +1,64 @@
+"""What each level is run by, and its size for CI."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Site:
+    """A tree that levels are run in: this one, or a copy with deliberate faults."""
+
+    root: Path
+    environment: dict = field(default_factory=dict)
+    # The binary under test; `None` is the release build of this tree.
+    binary: Path | None = None
+
+    @property
+    def tested_binary(self):
+        return self.binary or self.root / "target/release/litemq"
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level: builds, then a command that takes a seed and a number of cycles."""
+
+    name: str
+    # Cargo arguments that build what the command needs.
+    builds: tuple
+    # The command; a cargo test gets seed and cycles in its environment, anything else as arguments.
+    command: tuple
+    # Cycles for CI.
+    cycles: int
+    needs_binary: bool = False
+
+    @property
+    def is_cargo_test(self):
+        return self.command[:2] == ("cargo", "test")
+
+
+def cargo_test(name, package, tests, cycles, filters=()):
+    chosen = ("-p", package, *(part for test in tests for part in ("--test", test)))
+    build = ("test", "--locked", *chosen, "--no-run")
+    run = ("cargo", "test", "--locked", *chosen, "--", "--nocapture", "--test-threads=2", *filters)
+    return Level(name, (build,), run, cycles)
+
+
+def program(name, package, arguments, cycles, needs_binary):
+    build = ("build", "--locked", "-p", package)
+    run = ("cargo", "run", "--quiet", "--locked", "-p", package, "--", *arguments)
+    return Level(name, (build,), run, cycles, needs_binary)
+
+
+LEVELS = {
+    level.name: level
+    for level in [
+        cargo_test("model", "litemq-domain", ["behaviour"], 2000, ["model"]),
+        cargo_test("disk", "litemq-storage", ["crash", "damage"], 4),
+        program("sim", "litemq-sim", ["run"], 300, needs_binary=False),
+        program("torture", "litemq-torture", ["all"], 30, needs_binary=True),
+        Level("fuzz", (), ("proof/fuzz/run",), 100_000),
+        program("hostile", "litemq-hostile", [], 1, needs_binary=True),
+    ]
+}
