@@ -1,27 +1,27 @@
 //! A small client: it knows the calls, finds the broker again after each kill, and says when it
 //! does not know what became of a call.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use litemq_protocol::v2;
-use tokio::sync::watch;
 use tonic::Request;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use v2::messaging_service_client::MessagingServiceClient;
 use v2::receive_message_response::Content;
 use v2::{LiteSubscriptionAction, Message, Resource};
 
-/// Where clients find the broker; `None` while it is down.
-pub type Address = watch::Receiver<Option<SocketAddr>>;
+use crate::connect::Connect;
 
 /// The parent topic of every message.
 pub const TOPIC: &str = "orders";
 
-/// Longest time a call may take. It is only reached when the broker hangs.
-const CALL_MAX: Duration = Duration::from_secs(20);
 /// How long a receive waits for a first message.
 const POLL: prost_types::Duration = prost_types::Duration { seconds: 1, nanos: 0 };
+
+/// Pause after a refusal, so that a broker that can do nothing now is not asked all the time.
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+/// Largest answer to a receive.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
 
 /// A call without an answer: it may have taken effect or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,18 +38,18 @@ pub struct Receiving {
 
 /// One client id and its connection.
 #[derive(Debug)]
-pub struct Client {
+pub struct Client<C> {
     id: String,
     language: &'static str,
-    address: Address,
+    way: C,
     grpc: Option<MessagingServiceClient<Channel>>,
     /// Receives so far; the attempt id of a push consumer, kept while one has no answer.
     receives: u64,
 }
 
-impl Client {
-    pub fn new(id: &str, language: &'static str, address: Address) -> Self {
-        Self { id: id.to_owned(), language, address, grpc: None, receives: 0 }
+impl<C: Connect> Client<C> {
+    pub fn new(id: &str, language: &'static str, way: C) -> Self {
+        Self { id: id.to_owned(), language, way, grpc: None, receives: 0 }
     }
 
     pub fn id(&self) -> &str {
@@ -100,17 +100,21 @@ impl Client {
         let mut grpc = self.connected().await;
         let mut answer = self.finish(grpc.receive_message(request)).await?;
         let mut messages = Vec::new();
+        let mut is_refused = false;
         while let Some(part) = self.part(&mut answer).await? {
             match part.content {
                 Some(Content::Message(message)) => messages.push(message),
                 Some(Content::Status(status)) => {
-                    let fine = [v2::Code::Ok, v2::Code::MessageNotFound].contains(&status.code());
-                    assert!(fine, "receive: {status:?}");
+                    let fine = [v2::Code::Ok, v2::Code::MessageNotFound];
+                    is_refused = !fine.contains(&status.code());
                 }
                 _ => {}
             }
         }
         self.receives += 1;
+        if is_refused {
+            tokio::time::sleep(REFUSED_PAUSE).await;
+        }
         Ok(messages)
     }
 
@@ -127,6 +131,11 @@ impl Client {
         });
         let mut grpc = self.connected().await;
         let response = self.finish(grpc.ack_message(request)).await?;
+        if response.entries.is_empty() {
+            // Refused as a whole.
+            tokio::time::sleep(REFUSED_PAUSE).await;
+            return Ok(vec![response.status.unwrap_or_default(); handles.len()]);
+        }
         assert_eq!(response.entries.len(), handles.len(), "ack: {:?}", response.status);
         Ok(response.entries.into_iter().map(|entry| entry.status.unwrap_or_default()).collect())
     }
@@ -168,29 +177,16 @@ impl Client {
 
     /// The connection; a new one, to wherever the broker is now, after a lost call.
     async fn connected(&mut self) -> MessagingServiceClient<Channel> {
-        loop {
-            if let Some(grpc) = &self.grpc {
-                return grpc.clone();
-            }
-            let address = self.address.wait_for(Option::is_some).await;
-            let address = address.expect("the broker outlives its clients").unwrap();
-            let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-            match endpoint.connect().await {
-                Ok(channel) => {
-                    let grpc = MessagingServiceClient::new(channel);
-                    self.grpc = Some(grpc.max_decoding_message_size(32 << 20));
-                }
-                Err(_) => {
-                    // Killed in between: the next address is another one.
-                    let moved = self.address.wait_for(|now| *now != Some(address)).await;
-                    drop(moved.expect("the broker outlives its clients"));
-                }
-            }
+        if let Some(grpc) = &self.grpc {
+            return grpc.clone();
         }
+        let grpc = MessagingServiceClient::new(self.way.connect().await);
+        let grpc = grpc.max_decoding_message_size(ANSWER_BYTES_MAX);
+        self.grpc.insert(grpc).clone()
     }
 
     async fn part<T>(&mut self, stream: &mut tonic::Streaming<T>) -> Result<Option<T>, Lost> {
-        let part = tokio::time::timeout(CALL_MAX, stream.message()).await;
+        let part = tokio::time::timeout(C::CALL_MAX, stream.message()).await;
         part.ok().and_then(Result::ok).ok_or_else(|| self.lost())
     }
 
@@ -198,7 +194,7 @@ impl Client {
         &mut self,
         call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     ) -> Result<T, Lost> {
-        let answer = tokio::time::timeout(CALL_MAX, call).await;
+        let answer = tokio::time::timeout(C::CALL_MAX, call).await;
         answer.ok().and_then(Result::ok).map(tonic::Response::into_inner).ok_or_else(|| self.lost())
     }
 

@@ -10,6 +10,7 @@
 )]
 
 pub mod client;
+pub mod connect;
 pub mod letter;
 pub mod recorder;
 pub mod workload;

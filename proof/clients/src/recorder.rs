@@ -1,7 +1,8 @@
 //! Collects what happens in a run.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use litemq_checker::history::{Event, Moment, SendResult, Sent, Settle, SettleResult, Settled};
 use tokio::sync::watch;
@@ -20,10 +21,28 @@ pub struct Progress {
     pub owed: u64,
 }
 
+/// Knows the time of a run, and is told what is recorded.
+pub trait Witness: fmt::Debug + Send + Sync {
+    fn now(&self) -> Moment;
+    fn saw(&self, event: &Event);
+}
+
+/// Looks at the clock and tells nobody.
+#[derive(Debug)]
+struct Watch(Instant);
+
+impl Witness for Watch {
+    fn now(&self) -> Moment {
+        self.0.elapsed()
+    }
+
+    fn saw(&self, _event: &Event) {}
+}
+
 /// Collects events.
 #[derive(Debug)]
 pub struct Recorder {
-    start: Instant,
+    witness: Arc<dyn Witness>,
     groups: Vec<String>,
     state: Mutex<State>,
     progress: watch::Sender<Progress>,
@@ -41,12 +60,17 @@ struct State {
 
 impl Recorder {
     pub fn new(groups: Vec<String>) -> Self {
+        Self::before(Arc::new(Watch(Instant::now())), groups)
+    }
+
+    /// The same with a witness.
+    pub fn before(witness: Arc<dyn Witness>, groups: Vec<String>) -> Self {
         let (progress, _) = watch::channel(Progress::default());
-        Self { start: Instant::now(), groups, state: Mutex::default(), progress }
+        Self { witness, groups, state: Mutex::default(), progress }
     }
 
     pub fn now(&self) -> Moment {
-        self.start.elapsed()
+        self.witness.now()
     }
 
     pub fn progress(&self) -> watch::Receiver<Progress> {
@@ -61,9 +85,15 @@ impl Recorder {
     }
 
     pub fn record(&self, event: Event) {
+        self.witness.saw(&event);
         let mut state = self.lock();
         self.progress.send_modify(|progress| self.count(&event, &mut state, progress));
         state.events.push(event);
+    }
+
+    /// A call begins; these are its events as long as there is no answer.
+    pub fn asked(&self, events: Vec<Event>) -> Asked<'_> {
+        Asked { recorder: self, events }
     }
 
     pub fn events(&self) -> Vec<Event> {
@@ -114,5 +144,36 @@ impl Recorder {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call under way. Dropped without an answer, because its client has died, it is recorded as one
+/// of which nothing is known.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    recorder: &'a Recorder,
+    events: Vec<Event>,
+}
+
+impl Asked<'_> {
+    /// The answer came: `complete` enters it into each event.
+    pub fn answered(mut self, complete: impl Fn(usize, &mut Event)) {
+        for (at, event) in self.events.iter_mut().enumerate() {
+            complete(at, event);
+        }
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let now = self.recorder.now();
+        for mut event in self.events.drain(..) {
+            match &mut event {
+                Event::Sent(sent) => sent.answered_at = now,
+                Event::Settled(settled) => settled.answered_at = now,
+                _ => {}
+            }
+            self.recorder.record(event);
+        }
     }
 }

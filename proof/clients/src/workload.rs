@@ -9,24 +9,24 @@ use litemq_protocol::v2;
 use tokio::sync::watch;
 use v2::Code;
 
-use crate::client::Address;
-use crate::client::{Client, Lost, Receiving};
+use crate::client::{Client, Lost, REFUSED_PAUSE, Receiving};
+use crate::connect::Connect;
 use crate::letter::{difference, letter};
-use crate::recorder::Recorder;
+use crate::recorder::{Asked, Recorder};
 use litemq_checker::Dice;
 use litemq_checker::history::{Delivered, Event, SendResult, Sent, Settle, SettleResult, Settled};
 
-pub const LITE_TOPICS: usize = 48;
-
-/// Producers pause while more than this is owed, so that the end is never far.
-const OWED_MAX: u64 = 800;
-
 /// What all tasks of a run share.
 #[derive(Debug, Clone)]
-pub struct Load {
+pub struct Load<C> {
     pub seed: u64,
     pub recorder: Arc<Recorder>,
-    pub address: Address,
+    /// The way to the broker.
+    pub way: C,
+    /// Lite topics that are sent to.
+    pub lite_topics: usize,
+    /// Producers pause while more than this is owed, so that the end is never far.
+    pub owed_max: u64,
     /// Becomes true when producers, or consumers, shall come to an end.
     pub stop: watch::Receiver<bool>,
 }
@@ -54,23 +54,23 @@ struct Held {
     handle: String,
 }
 
-impl Load {
+impl<C: Connect> Load<C> {
     /// Sends until told to stop.
     pub async fn produce(mut self, producer: usize) {
         let name = format!("p{producer}");
         let mut dice = Dice::of(self.seed).fork(&name);
-        let mut client = Client::new(&name, "JAVA", self.address.clone());
+        let mut client = Client::new(&name, "JAVA", self.way.clone());
         let mut sequences: BTreeMap<String, u64> = BTreeMap::new();
         let mut progress = self.recorder.progress();
         while !*self.stop.borrow() {
             tokio::select! {
                 biased;
                 _ = self.stop.wait_for(|stop| *stop) => return,
-                _ = progress.wait_for(|progress| progress.owed < OWED_MAX) => {}
+                _ = progress.wait_for(|progress| progress.owed < self.owed_max) => {}
             }
             let batch: Vec<_> = (0..dice.within(1..5))
                 .map(|_| {
-                    let lite = lite_topic(dice.below(LITE_TOPICS));
+                    let lite = lite_topic(dice.below(self.lite_topics));
                     let sequence = sequences.entry(lite.clone()).or_default();
                     *sequence += 1;
                     (lite, *sequence)
@@ -83,29 +83,32 @@ impl Load {
 
     async fn send(
         &self,
-        client: &mut Client,
+        client: &mut Client<C>,
         producer: usize,
         batch: &[(String, u64)],
     ) -> Result<(), Lost> {
         let id = |lite: &str, sequence: u64| format!("p{producer}-{lite}-{sequence}");
         let letters = batch.iter().map(|(lite, n)| letter(self.seed, &id(lite, *n), lite));
         let asked_at = self.recorder.now();
-        let response = client.send(letters.collect()).await;
-        let answered_at = self.recorder.now();
-        for (at, (lite, sequence)) in batch.iter().enumerate() {
-            let result = match &response {
-                Err(Lost) => SendResult::Unknown,
-                Ok(response) => send_result(response, at),
-            };
-            self.recorder.record(Event::Sent(Sent {
+        let unknown = batch.iter().map(|(lite, sequence)| {
+            Event::Sent(Sent {
                 id: id(lite, *sequence),
                 producer,
                 lite: lite.clone(),
                 sequence: *sequence,
                 asked_at,
-                answered_at,
-                result,
-            }));
+                answered_at: asked_at,
+                result: SendResult::Unknown,
+            })
+        });
+        let asked = self.recorder.asked(unknown.collect());
+        let response = client.send(letters.collect()).await;
+        if let Ok(response) = &response {
+            asked.answered(|at, event| {
+                if let Event::Sent(sent) = event {
+                    sent.result = send_result(response, at);
+                }
+            });
         }
         response.map(drop)
     }
@@ -118,7 +121,7 @@ impl Load {
                 return;
             }
             let id = format!("{}-{life}", habits.name);
-            let client = Client::new(&id, habits.receiving.language, self.address.clone());
+            let client = Client::new(&id, habits.receiving.language, self.way.clone());
             let polls = dice.within(20..200);
             Consumer { load: &self, habits: &habits, client, dice: &mut dice }.live(polls).await;
         }
@@ -126,14 +129,14 @@ impl Load {
 }
 
 /// One client of a consumer.
-struct Consumer<'a> {
-    load: &'a Load,
+struct Consumer<'a, C> {
+    load: &'a Load<C>,
     habits: &'a Habits,
-    client: Client,
+    client: Client<C>,
     dice: &'a mut Dice,
 }
 
-impl Consumer<'_> {
+impl<'a, C: Connect> Consumer<'a, C> {
     async fn live(mut self, polls: usize) {
         self.subscribe().await;
         for _ in 0..polls {
@@ -148,7 +151,7 @@ impl Consumer<'_> {
     }
 
     async fn subscribe(&mut self) {
-        let all = (0..LITE_TOPICS).filter(|_| self.dice.percent(self.habits.share));
+        let all = (0..self.load.lite_topics).filter(|_| self.dice.percent(self.habits.share));
         let lites: BTreeSet<String> = all.map(lite_topic).collect();
         let (client, at) = (self.client.id().to_owned(), self.load.recorder.now());
         self.load.recorder.record(Event::Subscribed { client, lites: lites.clone(), at });
@@ -156,8 +159,10 @@ impl Consumer<'_> {
         loop {
             let answer = self.client.subscribe(&self.habits.group, lites.iter().cloned()).await;
             let Ok(status) = answer else { continue };
-            assert_eq!(status.code(), Code::Ok, "{status:?}");
-            return;
+            if status.code() == Code::Ok {
+                return;
+            }
+            tokio::time::sleep(REFUSED_PAUSE).await;
         }
     }
 
@@ -216,43 +221,37 @@ impl Consumer<'_> {
 
     async fn ack(&mut self, messages: &[Held]) -> Result<(), Lost> {
         let handles: Vec<_> = messages.iter().map(|message| message.handle.clone()).collect();
-        let asked_at = self.load.recorder.now();
-        let answer = self.client.ack(&self.habits.group, &handles).await;
-        let answered_at = self.load.recorder.now();
-        for (at, message) in messages.iter().enumerate() {
-            let result = settle_result(answer.as_ref().map(|statuses| &statuses[at]));
-            self.record_settled(message, Settle::Ack, (asked_at, answered_at), result);
-        }
-        answer.map(drop)
+        let asked = self.asks_to_settle(messages, Settle::Ack);
+        let statuses = self.client.ack(&self.habits.group, &handles).await?;
+        asked.answered(|at, event| settle_with(event, &statuses[at]));
+        Ok(())
     }
 
     async fn nack(&mut self, message: &Held) {
         let spans = [Duration::ZERO, Duration::from_millis(100), Duration::from_secs(1)];
         let invisible = *self.dice.one_of(&spans);
-        let asked_at = self.load.recorder.now();
+        let asked = self.asks_to_settle(std::slice::from_ref(message), Settle::Nack(invisible));
         let answer = self.client.nack(&self.habits.group, &message.handle, invisible).await;
-        let answered_at = self.load.recorder.now();
-        let result = settle_result(answer.as_ref());
-        self.record_settled(message, Settle::Nack(invisible), (asked_at, answered_at), result);
+        if let Ok(status) = answer {
+            asked.answered(|_, event| settle_with(event, &status));
+        }
     }
 
-    fn record_settled(
-        &self,
-        message: &Held,
-        how: Settle,
-        (asked_at, answered_at): (Duration, Duration),
-        result: SettleResult,
-    ) {
-        self.load.recorder.record(Event::Settled(Settled {
-            group: self.habits.group.clone(),
-            lite: message.lite.clone(),
-            offset: message.offset,
-            attempt: message.attempt,
-            how,
-            asked_at,
-            answered_at,
-            result,
-        }));
+    fn asks_to_settle(&self, messages: &[Held], how: Settle) -> Asked<'a> {
+        let asked_at = self.load.recorder.now();
+        let unknown = messages.iter().map(|message| {
+            Event::Settled(Settled {
+                group: self.habits.group.clone(),
+                lite: message.lite.clone(),
+                offset: message.offset,
+                attempt: message.attempt,
+                how,
+                asked_at,
+                answered_at: asked_at,
+                result: SettleResult::Unknown,
+            })
+        });
+        self.load.recorder.asked(unknown.collect())
     }
 
     async fn leave(&mut self) {
@@ -272,16 +271,21 @@ fn send_result(response: &v2::SendMessageResponse, at: usize) -> SendResult {
         Some(status) if status.code() == Code::Ok => {
             SendResult::Stored(entry.map_or(u64::MAX, |entry| entry.offset as u64))
         }
+        Some(status) if may_have_happened(status) => SendResult::Unknown,
         status => SendResult::Refused(format!("{status:?}")),
     }
 }
 
-fn settle_result(answer: Result<&v2::Status, &Lost>) -> SettleResult {
-    match answer {
-        Err(Lost) => SettleResult::Unknown,
-        Ok(status) if status.code() == Code::Ok => SettleResult::Done,
-        Ok(status) => {
-            SettleResult::Refused(format!("{}: {}", status.code().as_str_name(), status.message))
-        }
-    }
+fn settle_with(event: &mut Event, status: &v2::Status) {
+    let Event::Settled(settled) = event else { return };
+    settled.result = match status.code() {
+        Code::Ok => SettleResult::Done,
+        _ if may_have_happened(status) => SettleResult::Unknown,
+        code => SettleResult::Refused(format!("{}: {}", code.as_str_name(), status.message)),
+    };
+}
+
+/// What the broker answers when it does not know itself: its disk failed, or it stops.
+fn may_have_happened(status: &v2::Status) -> bool {
+    [Code::InternalServerError, Code::HaNotAvailable].contains(&status.code())
 }

@@ -9,7 +9,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use litemq_checker::history::Group;
-use litemq_clients::client::{Address, TOPIC};
+use litemq_clients::client::TOPIC;
+use litemq_clients::connect::Address;
 use tokio::sync::watch;
 
 /// Longest start, recovery included.

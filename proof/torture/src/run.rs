@@ -18,6 +18,8 @@ use litemq_clients::recorder::{Progress, Recorder};
 use litemq_clients::workload::{Habits, Load};
 
 const PRODUCERS: usize = 4;
+const LITE_TOPICS: usize = 48;
+const OWED_MAX: u64 = 800;
 const ORDERED: &str = "ordered";
 const UNORDERED: &str = "unordered";
 const LEASE: Duration = Duration::from_secs(10);
@@ -176,7 +178,9 @@ impl Work {
         let load = |stop: &watch::Sender<bool>| Load {
             seed,
             recorder: Arc::clone(recorder),
-            address: broker.address(),
+            way: broker.address(),
+            lite_topics: LITE_TOPICS,
+            owed_max: OWED_MAX,
             stop: stop.subscribe(),
         };
         let (stop_producers, stop_consumers) =
