@@ -22,7 +22,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -30,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 use tracing::{debug, warn};
 
+use super::accept::{Listener, Stream};
 use super::preface::{Prefaced, expect_preface};
 use super::stop::Stopping;
 use crate::broker::ConnectionId;
@@ -58,7 +58,6 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the answer to a ping may take.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TLS_HANDSHAKE_RECORD: u8 = 0x16;
 
@@ -98,8 +97,8 @@ impl Default for PortOptions {
 }
 
 /// Serves until `stopping`, then lets open calls end for [`PortOptions::drain_max`].
-pub async fn serve<H: Handler>(
-    listener: TcpListener,
+pub async fn serve<L: Listener, H: Handler>(
+    mut listener: L,
     tls: Option<Arc<ServerConfig>>,
     options: PortOptions,
     handler: H,
@@ -129,7 +128,7 @@ pub async fn serve<H: Handler>(
             debug!(%remote, max = options.connections_max, "too many connections; closed a new one");
             continue;
         };
-        let local = match set_options(&stream) {
+        let local = match stream.prepare() {
             Ok(local) => local,
             Err(error) => {
                 debug!(%remote, %error, "a connection was gone before it was served");
@@ -156,8 +155,8 @@ pub async fn serve<H: Handler>(
 
 type ConnectionResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-async fn serve_connection<H: Handler>(
-    stream: TcpStream,
+async fn serve_connection<S: Stream, H: Handler>(
+    stream: S,
     connection: Connection,
     tls: Option<TlsAcceptor>,
     handler: H,
@@ -188,12 +187,12 @@ impl<H: Handler> Drop for Served<H> {
     }
 }
 
-enum Opened {
-    Plain(Prefaced<TcpStream>),
-    Tls(Box<Prefaced<tokio_rustls::server::TlsStream<TcpStream>>>),
+enum Opened<S> {
+    Plain(Prefaced<S>),
+    Tls(Box<Prefaced<tokio_rustls::server::TlsStream<S>>>),
 }
 
-async fn open(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Opened> {
+async fn open<S: Stream>(mut stream: S, tls: Option<TlsAcceptor>) -> io::Result<Opened<S>> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -240,11 +239,4 @@ where
         () = stopping.wait() => serving.as_mut().graceful_shutdown(),
     }
     Ok(serving.await?)
-}
-
-fn set_options(stream: &TcpStream) -> io::Result<SocketAddr> {
-    stream.set_nodelay(true)?;
-    let keepalive = socket2::TcpKeepalive::new().with_time(TCP_KEEPALIVE);
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
-    stream.local_addr()
 }

@@ -1,5 +1,6 @@
 //! The front doors: gRPC for the SDKs, HTTP for administration.
 
+pub mod accept;
 mod content;
 pub mod grpc;
 pub mod http;

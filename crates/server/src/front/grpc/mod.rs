@@ -38,7 +38,6 @@ use litemq_protocol::v2;
 use litemq_protocol::v2::admin_server::AdminServer;
 use litemq_protocol::v2::messaging_service_server::MessagingServiceServer;
 use rustls::ServerConfig;
-use tokio::net::TcpListener;
 use tonic::body::Body;
 use tower::Service;
 use tracing::debug;
@@ -51,6 +50,7 @@ use self::limits::{
     REQUEST_BYTES_IN_FLIGHT_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, TELEMETRY_REQUEST_BYTES_MAX,
 };
 use crate::broker::{Broker, ConnectionId};
+use crate::front::accept::Listener;
 use crate::front::listen::{self, Handler, PortOptions};
 use crate::front::stop::Stopping;
 use crate::observe::Metrics;
@@ -70,10 +70,10 @@ pub struct GrpcOptions {
 /// Serves the protocol on a listener, plaintext and, with `tls`, TLS. Ends when `stopping` says so
 /// and open calls have ended or had [`PortOptions::drain_max`] to do so; call
 /// [`Broker::begin_shutdown`] before, so that parked receives are answered.
-pub async fn serve(
+pub async fn serve<L: Listener>(
     broker: Arc<Broker>,
     metrics: Arc<Metrics>,
-    listener: TcpListener,
+    listener: L,
     tls: Option<Arc<ServerConfig>>,
     options: GrpcOptions,
     stopping: Stopping,
