@@ -36,6 +36,12 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
     /// Takes the exclusive lock of a file, making the file if needed; `None` when it is taken.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>>;
+    /// A number that nothing else has, for a file to be known by.
+    fn draw_identity(&self) -> io::Result<[u8; 16]> {
+        let mut identity = [0; 16];
+        getrandom::fill(&mut identity).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(identity)
+    }
 }
 
 /// An open file. Offsets are explicit, so a handle can be shared.

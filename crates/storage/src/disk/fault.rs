@@ -135,6 +135,11 @@ impl Disk for FaultDisk {
         }
         Ok(Some(Box::new(FaultLock { disk: self.clone(), path: path.to_path_buf() })))
     }
+
+    /// Counts, so that the same acts leave the same bytes.
+    fn draw_identity(&self) -> io::Result<[u8; 16]> {
+        Ok(self.world().draw_identity().to_le_bytes())
+    }
 }
 
 #[derive(Debug)]

@@ -156,7 +156,8 @@ impl CheckpointWriter for Writer {
 
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
         Box::pin(async move {
-            let (mut writer, complete) = off_thread(move || {
+            let engine = Arc::clone(&self.engine);
+            let (mut writer, complete) = off_thread(&engine, move || {
                 let written = self.write_rest();
                 written
                     .map_err(|error| io_error(&self.path, &error))
@@ -171,7 +172,7 @@ impl CheckpointWriter for Writer {
                 Ok(state) => return Err(state.failed.clone().unwrap_or(StoreError::Closed)),
                 Err(_) => return Err(StoreError::Closed),
             }
-            off_thread(move || writer.publish()).await
+            off_thread(&engine, move || writer.publish()).await
         })
     }
 }

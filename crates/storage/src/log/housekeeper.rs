@@ -10,7 +10,7 @@ use crate::disk::DiskFile;
 
 use super::engine::Engine;
 use super::files::{FileKey, ReadFault};
-use super::format::{SegmentHeader, Uuid};
+use super::format::SegmentHeader;
 use super::index::{Held, Lookup, Segment};
 use super::layout::{RETIRED, numbered, unfinished};
 use super::queue::Spare;
@@ -139,7 +139,7 @@ pub(super) fn prepare(engine: &Engine, chores: &mut Chores, number: u32) -> io::
     let header = SegmentHeader {
         database: engine.database,
         number,
-        uuid: random_uuid()?,
+        uuid: engine.disk.draw_identity()?,
         segment_bytes: engine.options.segment_bytes,
     };
     file.write_at(&header.encode(), 0)?;
@@ -187,12 +187,6 @@ fn pause(engine: &Engine) {
     if engine.is_threaded && engine.queue().has_time() {
         std::thread::sleep(PAUSE);
     }
-}
-
-pub(super) fn random_uuid() -> io::Result<Uuid> {
-    let mut uuid = Uuid::default();
-    getrandom::fill(&mut uuid).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(uuid)
 }
 
 fn seal(engine: &Engine, segment: &Segment) -> Chore {

@@ -84,7 +84,7 @@ impl LogStore {
         let known = meta::read(disk.as_ref(), &layout)?;
         let database = match &known {
             Some(meta) => meta.database,
-            None => housekeeper::random_uuid().map_err(|error| io_error(dir, &error))?,
+            None => disk.draw_identity().map_err(|error| io_error(dir, &error))?,
         };
         if let Some(meta) = &known {
             options.segment_bytes = meta.segment_bytes;
@@ -228,7 +228,7 @@ impl ShardStore for LogStore {
             Err(PageFault::Store(error)) => Err(error),
             Err(PageFault::WouldWait | PageFault::Moved) => {
                 let engine = Arc::clone(&self.engine);
-                return Box::pin(off_thread(move || {
+                return Box::pin(off_thread(&self.engine, move || {
                     reader::read_page(&engine, channel, from, limit, Access::Waiting).map_err(
                         |fault| match fault {
                             PageFault::Store(error) => error,
@@ -296,7 +296,7 @@ impl ShardStore for LogStore {
                 committer::finish(&self.engine);
             }
             let engine = Arc::clone(&self.engine);
-            off_thread(move || {
+            off_thread(&self.engine, move || {
                 // The committer ends by itself once all is written; only then the other.
                 for thread in threads {
                     if thread.join().is_err() {

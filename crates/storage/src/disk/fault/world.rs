@@ -53,6 +53,7 @@ pub(super) struct World {
     pub(super) capacity: Option<u64>,
     pub(super) is_cold: bool,
     is_off: bool,
+    identities: u128,
     inodes: Vec<Inode>,
     dirs: BTreeSet<PathBuf>,
     durable_names: BTreeMap<PathBuf, usize>,
@@ -84,6 +85,11 @@ impl World {
 
     fn end_act(is_off: bool) -> io::Result<()> {
         if is_off { Err(io::Error::other("the machine went off")) } else { Ok(()) }
+    }
+
+    pub(super) fn draw_identity(&mut self) -> u128 {
+        self.identities += 1;
+        self.identities
     }
 
     pub(super) fn create_dir(&mut self, dir: &Path) -> io::Result<()> {
@@ -246,6 +252,7 @@ impl World {
             names,
             inodes,
             dirs: self.dirs.clone(),
+            identities: self.identities,
             ..Self::default()
         }
     }
