@@ -21,13 +21,14 @@ pub enum Event {
     Sent(Sent),
     Delivered(Delivered),
     Settled(Settled),
-    /// A client of a group may be given these lite topics from now on.
+    /// A client of a group may be given these lite topics, and no others, from now on. To be noted
+    /// before a request that adds some is sent, and after one that takes some away is answered.
     Subscribed {
         client: String,
         lites: BTreeSet<String>,
         at: Moment,
     },
-    /// A client begins to say goodbye; from now on its leases may end.
+    /// A client begins to say goodbye, or is taken for gone; its leases may end now.
     Left {
         client: String,
         at: Moment,
@@ -35,6 +36,21 @@ pub enum Event {
     Killed {
         at: Moment,
     },
+    Removed(Removed),
+    /// Retention may have taken the messages of a lite topic below this offset.
+    Trimmed {
+        lite: String,
+        below: u64,
+        at: Moment,
+    },
+    /// Faults have ended and nothing is sent any more. What is owed now must come `within` so long;
+    /// that is the longest lease that may be in its way, and the bound of the run.
+    Calm {
+        at: Moment,
+        within: Duration,
+    },
+    Counted(Counted),
+    Sampled(Sampled),
 }
 
 /// One message of one send request.
@@ -97,6 +113,11 @@ pub enum Settle {
     Ack,
     /// Visible again after so long.
     Nack(Duration),
+    /// The same, and the attempt does not count.
+    Suspend(Duration),
+    /// Handed to the dead letters, by its client or because its attempts are used up. Settled once
+    /// that is done; before that nobody is given it.
+    DeadLetter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +127,46 @@ pub enum SettleResult {
     Unknown,
 }
 
+/// A lite topic was removed with its messages. What is sent later is a new life of its name.
+#[derive(Debug, Clone)]
+pub struct Removed {
+    pub lite: String,
+    pub asked_at: Moment,
+    pub answered_at: Moment,
+    pub result: SettleResult,
+}
+
+/// A number that the broker tells while no request is under way.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    pub what: Count,
+    pub told: u64,
+    /// What it must never be above.
+    pub limit: Option<u64>,
+    pub at: Moment,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Count {
+    /// Lite topics that exist.
+    LiteTopics,
+    /// Pairs of client and lite topic.
+    Subscriptions,
+    /// Lite topics that one client is subscribed to.
+    SubscriptionsOf(String),
+}
+
+/// How much of something bounded is in use. The first sample of a resource is its starting level,
+/// the last one is taken after everything has come to its end.
+#[derive(Debug, Clone)]
+pub struct Sampled {
+    pub resource: String,
+    pub amount: u64,
+    /// How much above the starting level it may stay, in the unit of the amount.
+    pub slack: u64,
+    pub at: Moment,
+}
+
 impl Event {
     /// When it began.
     pub fn at(&self) -> Moment {
@@ -113,7 +174,14 @@ impl Event {
             Self::Sent(sent) => sent.asked_at,
             Self::Delivered(delivered) => delivered.at,
             Self::Settled(settled) => settled.asked_at,
-            Self::Subscribed { at, .. } | Self::Left { at, .. } | Self::Killed { at } => *at,
+            Self::Removed(removed) => removed.asked_at,
+            Self::Counted(counted) => counted.at,
+            Self::Sampled(sampled) => sampled.at,
+            Self::Subscribed { at, .. }
+            | Self::Left { at, .. }
+            | Self::Killed { at }
+            | Self::Trimmed { at, .. }
+            | Self::Calm { at, .. } => *at,
         }
     }
 }
@@ -153,6 +221,14 @@ impl fmt::Display for Event {
             }
             Self::Left { client, .. } => write!(f, "{client} leaves"),
             Self::Killed { .. } => write!(f, "the broker is killed"),
+            Self::Removed(r) => {
+                let answered = r.answered_at.as_secs_f64();
+                write!(f, "remove {}: {:?} at {answered:.3}", r.lite, r.result)
+            }
+            Self::Trimmed { lite, below, .. } => write!(f, "{lite} is trimmed below {below}"),
+            Self::Calm { within, .. } => write!(f, "calm; what is owed comes within {within:?}"),
+            Self::Counted(c) => write!(f, "{:?}: {} of {:?}", c.what, c.told, c.limit),
+            Self::Sampled(s) => write!(f, "{}: {} (+{})", s.resource, s.amount, s.slack),
         }
     }
 }

@@ -8,8 +8,10 @@
 
 pub mod dice;
 pub mod history;
+pub mod ledger;
 pub mod rules;
 #[cfg(test)]
 mod verdicts;
 
 pub use dice::Dice;
+pub use ledger::Ledger;

@@ -1,0 +1,256 @@
+//! A history in the order its rules look at it.
+//!
+//! Clients see a hand-out only as "between the request and the arrival", so whatever cannot be told
+//! is left undecided here, and rules pass over it: what is reported did happen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::{
+    Delivered, Event, Group, Moment, Removed, SendResult, Sent, Settle, SettleResult, Settled,
+};
+use crate::rules::{Rule, Violation};
+
+/// Which life of a lite topic: how many removals surely came before.
+pub type Life = usize;
+
+/// A message in the eyes of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spot<'a> {
+    pub group: &'a str,
+    pub lite: &'a str,
+    pub life: Life,
+    pub offset: u64,
+}
+
+/// A client's subscriptions, in the order of time.
+type Sets<'a> = Vec<(Moment, &'a BTreeSet<String>)>;
+
+/// What happened, by message, client and lite topic.
+#[derive(Debug)]
+pub struct Ledger<'a> {
+    pub(crate) events: &'a [Event],
+    pub(crate) groups: &'a [Group],
+    /// Every try to send a message, by its id.
+    pub(crate) sent: BTreeMap<&'a str, Vec<&'a Sent>>,
+    /// In the order of arrival.
+    pub(crate) delivered: Vec<&'a Delivered>,
+    /// Where it is known of which life they are.
+    pub(crate) settled: BTreeMap<Spot<'a>, Vec<&'a Settled>>,
+    pub(crate) subscribed: BTreeMap<&'a str, Sets<'a>>,
+    left: BTreeMap<&'a str, BTreeSet<Moment>>,
+    /// Those that may have taken effect, in the order of time.
+    removed: BTreeMap<&'a str, Vec<&'a Removed>>,
+    trimmed: BTreeMap<&'a str, Vec<(Moment, u64)>>,
+}
+
+impl<'a> Ledger<'a> {
+    /// Sorts a history in.
+    pub fn new(events: &'a [Event], groups: &'a [Group]) -> Self {
+        let mut ledger = Self {
+            events,
+            groups,
+            sent: BTreeMap::new(),
+            delivered: Vec::new(),
+            settled: BTreeMap::new(),
+            subscribed: BTreeMap::new(),
+            left: BTreeMap::new(),
+            removed: BTreeMap::new(),
+            trimmed: BTreeMap::new(),
+        };
+        for event in events {
+            ledger.sort_in(event);
+        }
+        ledger.delivered.sort_by_key(|delivered| delivered.at);
+        for removed in ledger.removed.values_mut() {
+            removed.sort_by_key(|removed| removed.asked_at);
+        }
+        for sets in ledger.subscribed.values_mut() {
+            sets.sort_by_key(|(at, _)| *at);
+        }
+        // Only now it is known which lives there are.
+        for event in events {
+            if let Event::Settled(settled) = event
+                && let Some(spot) = ledger.spot_of_settled(settled)
+            {
+                ledger.settled.entry(spot).or_default().push(settled);
+            }
+        }
+        ledger
+    }
+
+    fn sort_in(&mut self, event: &'a Event) {
+        match event {
+            Event::Sent(sent) => self.sent.entry(&sent.id).or_default().push(sent),
+            Event::Delivered(delivered) => self.delivered.push(delivered),
+            Event::Subscribed { client, lites, at } => {
+                self.subscribed.entry(client).or_default().push((*at, lites));
+            }
+            Event::Left { client, at } => {
+                self.left.entry(client).or_default().insert(*at);
+            }
+            Event::Removed(removed) => {
+                if !matches!(removed.result, SettleResult::Refused(_)) {
+                    self.removed.entry(&removed.lite).or_default().push(removed);
+                }
+            }
+            Event::Trimmed { lite, below, at } => {
+                self.trimmed.entry(lite).or_default().push((*at, *below));
+            }
+            Event::Settled(_)
+            | Event::Killed { .. }
+            | Event::Calm { .. }
+            | Event::Counted(_)
+            | Event::Sampled(_) => {}
+        }
+    }
+
+    /// The life of a lite topic in which something happened between two moments, if that can be
+    /// told. A removal without an answer may take effect at any time after it was asked for.
+    pub(crate) fn life(&self, lite: &str, from: Moment, to: Option<Moment>) -> Option<Life> {
+        let Some(removed) = self.removed.get(lite) else { return Some(0) };
+        let (mut surely, mut perhaps) = (0, 0);
+        for removed in removed {
+            let is_done = removed.result == SettleResult::Done;
+            surely += usize::from(is_done && removed.answered_at < from);
+            perhaps += usize::from(to.is_none_or(|to| removed.asked_at <= to));
+        }
+        (surely == perhaps).then_some(surely)
+    }
+
+    pub(crate) fn life_of_sent(&self, sent: &Sent) -> Option<Life> {
+        let to = (sent.result != SendResult::Unknown).then_some(sent.answered_at);
+        self.life(&sent.lite, sent.asked_at, to)
+    }
+
+    /// The life of a delivered message is that of its send.
+    pub(crate) fn life_of_delivered(&self, delivered: &Delivered) -> Option<Life> {
+        let sends = self.sent.get(&*delivered.id).into_iter().flatten();
+        let mut possible = sends.filter(|sent| {
+            sent.lite == delivered.lite && !matches!(sent.result, SendResult::Refused(_))
+        });
+        match possible.next() {
+            Some(sent) => self.life_of_sent(sent),
+            None => self.life(&delivered.lite, delivered.asked_at, Some(delivered.at)),
+        }
+    }
+
+    pub(crate) fn spot_of_delivered(&self, delivered: &'a Delivered) -> Option<Spot<'a>> {
+        let Delivered { group, lite, offset, .. } = delivered;
+        let life = self.life_of_delivered(delivered)?;
+        Some(Spot { group, lite, life, offset: *offset })
+    }
+
+    fn spot_of_settled(&self, settled: &'a Settled) -> Option<Spot<'a>> {
+        let Settled { group, lite, offset, .. } = settled;
+        let life = self.life(lite, settled.asked_at, Some(settled.answered_at))?;
+        Some(Spot { group, lite, life, offset: *offset })
+    }
+
+    pub(crate) fn settles(&self, spot: Spot<'a>) -> &[&'a Settled] {
+        self.settled.get(&spot).map_or(&[], Vec::as_slice)
+    }
+
+    /// When a message was first known to be settled.
+    pub(crate) fn settled_at(&self, spot: Spot<'a>) -> Option<Moment> {
+        let done = self.settles(spot).iter().filter(|settled| is_final(settled));
+        done.map(|settled| settled.answered_at).min()
+    }
+
+    /// Whether a removal may have ended this life.
+    pub(crate) fn has_ended(&self, lite: &str, life: Life) -> bool {
+        self.removed.get(lite).is_some_and(|removed| removed.len() > life)
+    }
+
+    /// The removals of a lite topic that may have taken effect.
+    pub(crate) fn removals(&self, lite: &str) -> &[&'a Removed] {
+        self.removed.get(lite).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether retention may have taken this message.
+    pub(crate) fn is_trimmed(&self, lite: &str, life: Life, offset: u64) -> bool {
+        let trims = self.trimmed.get(lite).into_iter().flatten();
+        trims
+            .filter(|(_, below)| offset < *below)
+            .any(|(at, _)| self.life(lite, *at, Some(*at)).is_none_or(|of| of == life))
+    }
+
+    /// What was answered OK, is of a life that still goes on, and may not be gone by retention:
+    /// each message with its life and offset.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (&'a Sent, Life, u64)> {
+        self.sent.values().flatten().filter_map(|sent| {
+            let SendResult::Stored(offset) = sent.result else { return None };
+            let life = self.life_of_sent(sent)?;
+            let is_kept =
+                !self.has_ended(&sent.lite, life) && !self.is_trimmed(&sent.lite, life, offset);
+            is_kept.then_some((*sent, life, offset))
+        })
+    }
+
+    /// Whether a client may be given a lite topic at some moment from the first to the second.
+    pub(crate) fn is_subscribed(&self, client: &str, lite: &str, from: Moment, to: Moment) -> bool {
+        let Some(sets) = self.subscribed.get(client) else { return false };
+        let in_force = sets.partition_point(|(at, _)| *at <= from).saturating_sub(1);
+        let possible = sets.iter().skip(in_force).take_while(|(at, _)| *at <= to);
+        possible.into_iter().any(|(_, lites)| lites.contains(lite))
+    }
+
+    /// When a client first began to leave after it had asked for something.
+    pub(crate) fn left_after(&self, client: &str, asked_at: Moment) -> Option<Moment> {
+        self.left.get(client)?.range(asked_at..).next().copied()
+    }
+
+    pub(crate) fn violation(
+        &self,
+        rule: Rule,
+        what: String,
+        lite: &str,
+        offsets: &[u64],
+    ) -> Violation {
+        Violation { rule, what, story: self.story(lite, offsets) }
+    }
+
+    /// What happened to these offsets of a lite topic, and to all of it meanwhile.
+    fn story(&self, lite: &str, offsets: &[u64]) -> Vec<String> {
+        let ids: BTreeSet<&str> =
+            self.events
+                .iter()
+                .filter_map(|event| match event {
+                    Event::Delivered(d) if d.lite == lite && offsets.contains(&d.offset) => {
+                        Some(&*d.id)
+                    }
+                    Event::Sent(Sent {
+                        result: SendResult::Stored(offset), id, lite: to, ..
+                    }) if to == lite && offsets.contains(offset) => Some(&**id),
+                    _ => None,
+                })
+                .collect();
+        let concerns = |event: &Event| match event {
+            Event::Sent(sent) => ids.contains(&*sent.id),
+            Event::Delivered(delivered) => ids.contains(&*delivered.id),
+            Event::Settled(settled) => settled.lite == lite && offsets.contains(&settled.offset),
+            _ => false,
+        };
+        let meanwhile = |event: &Event| match event {
+            Event::Killed { .. } | Event::Calm { .. } => true,
+            Event::Removed(removed) => removed.lite == lite,
+            Event::Trimmed { lite: of, .. } => of == lite,
+            _ => false,
+        };
+        let mut told: Vec<&Event> = self.events.iter().filter(|event| concerns(event)).collect();
+        let span = told.iter().map(|event| event.at());
+        if let (Some(first), Some(last)) = (span.clone().min(), span.max()) {
+            told.extend(
+                self.events
+                    .iter()
+                    .filter(|event| meanwhile(event) && (first..=last).contains(&event.at())),
+            );
+        }
+        told.sort_by_key(|event| event.at());
+        told.into_iter().map(ToString::to_string).collect()
+    }
+}
+
+/// Settled for good: it never comes again.
+pub(crate) fn is_final(settled: &Settled) -> bool {
+    matches!(settled.how, Settle::Ack | Settle::DeadLetter) && settled.result == SettleResult::Done
+}

@@ -1,0 +1,133 @@
+//! Numbers and times: I9, I11 and I12.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use super::{Rule, Violation};
+use crate::history::{Count, Counted, Event, Moment, Sampled, SendResult, SettleResult};
+use crate::ledger::{Ledger, Spot};
+
+/// I9: what the broker counts is what there is, and never above its limit.
+pub fn counts_exact(ledger: &Ledger<'_>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for event in ledger.events {
+        let Event::Counted(Counted { what, told, limit, at }) = event else { continue };
+        let counted = match what {
+            Count::LiteTopics => lite_topics(ledger, *at),
+            Count::Subscriptions => exactly(
+                ledger.subscribed.keys().map(|client| subscriptions(ledger, client, *at)).sum(),
+            ),
+            Count::SubscriptionsOf(client) => exactly(subscriptions(ledger, client, *at)),
+        };
+        let mut report = |what| {
+            let story = vec![event.to_string()];
+            violations.push(Violation { rule: Rule::CountsExact, what, story });
+        };
+        if !counted.contains(told) {
+            report(format!("the broker counts {told} as {what:?}, there are {counted:?}"));
+        }
+        if limit.is_some_and(|limit| *told > limit) {
+            report(format!("{what:?} is {told}, above its limit"));
+        }
+    }
+    violations
+}
+
+fn exactly(count: u64) -> RangeInclusive<u64> {
+    count..=count
+}
+
+fn subscriptions(ledger: &Ledger<'_>, client: &str, at: Moment) -> u64 {
+    let sets = ledger.subscribed.get(client).into_iter().flatten();
+    sets.take_while(|(from, _)| *from <= at).last().map_or(0, |(_, lites)| lites.len() as u64)
+}
+
+/// How many lite topics there are at least and at most.
+fn lite_topics(ledger: &Ledger<'_>, at: Moment) -> RangeInclusive<u64> {
+    let (mut surely, mut perhaps) = (BTreeSet::new(), BTreeSet::new());
+    for sent in ledger.sent.values().flatten().filter(|sent| sent.asked_at <= at) {
+        if matches!(sent.result, SendResult::Refused(_)) {
+            continue;
+        }
+        let later = |done: bool| {
+            ledger.removals(&sent.lite).iter().any(|removed| {
+                let is_done = removed.result == SettleResult::Done;
+                removed.asked_at <= at
+                    && if done {
+                        is_done && removed.asked_at > sent.answered_at
+                    } else {
+                        removed.answered_at >= sent.asked_at || !is_done
+                    }
+            })
+        };
+        let is_stored = matches!(sent.result, SendResult::Stored(_));
+        if is_stored && !later(false) {
+            surely.insert(&*sent.lite);
+        }
+        if !(is_stored && later(true)) {
+            perhaps.insert(&*sent.lite);
+        }
+    }
+    surely.len() as u64..=perhaps.len() as u64
+}
+
+/// I11: when faults have ended, everything owed comes within a bound, with no new sends: what was
+/// never delivered, and what is not settled once its lease is over.
+pub fn everything_comes(ledger: &Ledger<'_>) -> Vec<Violation> {
+    let calm = ledger.events.iter().find_map(|event| match event {
+        Event::Calm { at, within } => Some((*at, *at + *within)),
+        _ => None,
+    });
+    let Some((calm, end)) = calm else { return Vec::new() };
+    let mut came: BTreeMap<Spot<'_>, Moment> = BTreeMap::new();
+    for delivered in ledger.delivered.iter().filter(|delivered| delivered.at >= calm) {
+        if let Some(spot) = ledger.spot_of_delivered(delivered) {
+            came.entry(spot).or_insert(delivered.at);
+        }
+    }
+    let mut violations = Vec::new();
+    for (sent, life, offset) in ledger.kept() {
+        for group in ledger.groups {
+            let spot = Spot { group: &group.name, lite: &sent.lite, life, offset };
+            let is_in_time = |at: &Moment| *at <= end;
+            if ledger.settled_at(spot).as_ref().is_some_and(is_in_time)
+                || came.get(&spot).is_some_and(is_in_time)
+            {
+                continue;
+            }
+            let what = format!(
+                "{} still waits for {} ({}@{offset}) at {end:?}, calm since {calm:?}",
+                group.name, sent.id, sent.lite
+            );
+            violations.push(ledger.violation(Rule::EverythingComes, what, &sent.lite, &[offset]));
+        }
+    }
+    violations
+}
+
+/// I12: what is bounded returns to its starting level after load.
+pub fn resources_return(ledger: &Ledger<'_>) -> Vec<Violation> {
+    let mut samples: BTreeMap<&str, Vec<&Sampled>> = BTreeMap::new();
+    for event in ledger.events {
+        if let Event::Sampled(sampled) = event {
+            samples.entry(&sampled.resource).or_default().push(sampled);
+        }
+    }
+    let mut violations = Vec::new();
+    for (resource, mut levels) in samples {
+        levels.sort_by_key(|sampled| sampled.at);
+        let (Some(first), Some(last)) = (levels.first(), levels.last()) else { continue };
+        if last.amount > first.amount.saturating_add(last.slack) {
+            let what = format!(
+                "{resource} was {} at the start and stays at {}, {} above is fine",
+                first.amount, last.amount, last.slack
+            );
+            let story = levels
+                .iter()
+                .map(|sampled| Event::Sampled(Sampled::clone(sampled)).to_string())
+                .collect();
+            violations.push(Violation { rule: Rule::ResourcesReturn, what, story });
+        }
+    }
+    violations
+}
