@@ -1,4 +1,5 @@
-//! The broker is killed again and again under load, and a checker reads what its clients saw.
+//! The release binary is killed, cut off its disk, paused and starved again and again under load, and
+//! a checker reads what its clients saw. Nothing of the broker is mocked.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,44 +10,91 @@
 )]
 
 mod broker;
-mod run;
+mod folder;
+mod scenarios;
+mod tally;
+mod tool;
+mod trial;
+mod volume;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
-/// Kills the broker under load and checks what its clients saw.
+use crate::scenarios::Scenario;
+use crate::tally::Tally;
+use crate::trial::Orders;
+
+/// Tortures the broker and checks what its clients saw.
 #[derive(Debug, Parser)]
 struct Arguments {
+    /// What is done to it.
+    #[arg(value_enum, default_value_t = Scenario::All)]
+    scenario: Scenario,
     /// The binary under test.
     #[arg(long, default_value = "target/release/litemq")]
     binary: PathBuf,
     /// Repeats the decisions of a run, not how its tasks interleave.
     #[arg(long)]
     seed: Option<u64>,
-    /// Kills.
-    #[arg(long, default_value_t = 20)]
+    /// Kills and power cuts; rounds of other scenarios take longer, and there is one for ten of them.
+    #[arg(long, default_value_t = tally::CYCLES_FOR_GOALS)]
     cycles: u64,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
-    let Arguments { binary, seed, cycles } = Arguments::parse();
+    let arguments = Arguments::parse();
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seed = seed.unwrap_or(u64::try_from(clock.as_millis()).unwrap());
-    println!("seed {seed}, {cycles} cycles");
-    let folder = tempfile::tempdir().unwrap().keep();
-    match run::torture(seed, cycles, &binary, &folder).await {
-        Ok(summary) => {
-            println!("{summary:#?}");
-            std::fs::remove_dir_all(folder).unwrap();
-            ExitCode::SUCCESS
+    let seed = arguments.seed.unwrap_or(u64::try_from(clock.as_millis()).unwrap());
+    println!("seed {seed}, {} cycles", arguments.cycles);
+    folder::remove_left_overs();
+    let orders = Orders {
+        seed,
+        cycles: arguments.cycles,
+        binary: std::path::absolute(arguments.binary).unwrap(),
+    };
+    let mut interrupt = signal(SignalKind::interrupt()).unwrap();
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
+    tokio::select! {
+        biased;
+        // What a trial has started, mounted and set ends with it.
+        _ = interrupt.recv() => ExitCode::FAILURE,
+        _ = terminate.recv() => ExitCode::FAILURE,
+        code = run(arguments.scenario, &orders) => code,
+    }
+}
+
+async fn run(scenario: Scenario, orders: &Orders) -> ExitCode {
+    let mut total = Tally::default();
+    let mut failed = Vec::new();
+    for scenario in scenario.each() {
+        println!("\n{}", scenario.name());
+        if let Some(missing) = scenario.missing() {
+            println!("{} is skipped: {missing}", scenario.name());
+            total.add("skipped", 1);
+            if tool::is_ci() {
+                failed.push(scenario);
+            }
+            continue;
         }
-        Err(failure) => {
-            println!("seed {seed}: {failure}\nthe data is kept in {}", folder.display());
-            ExitCode::FAILURE
+        match Box::pin(scenario.run(orders)).await {
+            Ok(tally) => total.absorb(tally),
+            Err(failure) => {
+                println!("{} has failed: {failure}", scenario.name());
+                failed.push(scenario);
+            }
         }
     }
+    println!("figures: {total}");
+    for scenario in &failed {
+        let Orders { seed, cycles, .. } = orders;
+        let name = scenario.name();
+        println!("replay: ./prove torture {name} --seed {seed} --cycles {cycles}");
+    }
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

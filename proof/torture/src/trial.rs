@@ -1,0 +1,284 @@
+//! One trial: load, whatever a scenario does to the broker, a quiet end, the verdict.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use litemq_checker::Dice;
+use litemq_checker::history::{Event, Group};
+use litemq_checker::rules::{Violation, check};
+use litemq_clients::client::TOPIC;
+use litemq_clients::recorder::{Progress, Recorder};
+use tokio::task::JoinSet;
+
+use crate::broker::{Broker, Life};
+use crate::folder::Folder;
+use crate::tally::{CYCLES_FOR_GOALS, Tally};
+use crate::volume::{FileSystem, Volume};
+use crate::work::{self, Work};
+
+const PRODUCERS: usize = 4;
+/// Longest time without a single event that a run waits for. Leases that hold messages back end
+/// long before.
+const STANDSTILL_MAX: Duration = Duration::from_secs(40);
+/// How often a trial says how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// The log itself, and what the broker keeps free.
+const VOLUME_BYTES: u64 = 1 << 30;
+/// How much the log may grow in a cycle.
+const VOLUME_BYTES_PER_CYCLE: u64 = 16 << 20;
+
+/// What the command line says.
+#[derive(Debug, Clone)]
+pub(crate) struct Orders {
+    pub(crate) seed: u64,
+    pub(crate) cycles: u64,
+    pub(crate) binary: PathBuf,
+}
+
+impl Orders {
+    /// Rounds of a scenario that takes its time.
+    pub(crate) fn rounds(&self) -> u64 {
+        self.cycles.div_ceil(10)
+    }
+}
+
+/// A broker under load. Fields are dropped in this order: who uses something goes first.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    name: &'static str,
+    pub(crate) orders: Orders,
+    pub(crate) dice: Dice,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) tally: Tally,
+    /// Whether the broker may log errors and end.
+    pub(crate) may_fail: bool,
+    groups: Vec<Group>,
+    load: Option<Work>,
+    teller: JoinSet<()>,
+    pub(crate) broker: Broker,
+    pub(crate) volume: Option<Volume>,
+    folder: Folder,
+}
+
+impl Trial {
+    /// A broker that is not running yet, on a file system of its own if one is named.
+    pub(crate) fn prepare(
+        name: &'static str,
+        orders: &Orders,
+        disk: Option<FileSystem>,
+    ) -> Result<Self, String> {
+        let bytes = VOLUME_BYTES + orders.cycles * VOLUME_BYTES_PER_CYCLE;
+        Self::prepare_on(name, orders, disk.map(|kind| (kind, bytes)))
+    }
+
+    /// The same on a file system of a size.
+    pub(crate) fn prepare_on(
+        name: &'static str,
+        orders: &Orders,
+        disk: Option<(FileSystem, u64)>,
+    ) -> Result<Self, String> {
+        let folder = Folder::make(name);
+        let volume = disk.map(|(kind, bytes)| Volume::make(folder.path(), kind, bytes));
+        let volume = volume.transpose()?;
+        let groups = work::groups();
+        let names = groups.iter().map(|group| group.name.clone()).collect();
+        let recorder = Arc::new(Recorder::new(names));
+        let data = volume.as_ref().map_or(folder.path(), Volume::path);
+        let declared = declare(TOPIC, &groups);
+        let broker = Broker::new(&orders.binary, folder.path(), data, &declared);
+        let mut teller = JoinSet::new();
+        teller.spawn(tell_progress(Arc::clone(&recorder)));
+        Ok(Self {
+            name,
+            orders: orders.clone(),
+            dice: Dice::of(orders.seed).fork(name),
+            recorder,
+            tally: Tally::default(),
+            may_fail: false,
+            groups,
+            load: None,
+            teller,
+            broker,
+            volume,
+            folder,
+        })
+    }
+
+    /// Lets the load begin, or go on when it has.
+    pub(crate) fn load(&mut self) {
+        let Self { orders, recorder, broker, load, .. } = self;
+        load.get_or_insert_with(|| {
+            Work::start(orders.seed, recorder, broker, PRODUCERS, work::mixed())
+        });
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        *self.recorder.progress().borrow()
+    }
+
+    /// Says what happens.
+    pub(crate) fn say(&self, what: &str) {
+        println!("{:7.3} s: {what}", self.recorder.now().as_secs_f64());
+    }
+
+    /// The broker is gone.
+    pub(crate) fn note_kill(&self) {
+        self.recorder.record(Event::Killed { at: self.recorder.now() });
+    }
+
+    /// Waits as long as things happen and the broker runs.
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        reached: impl Fn(&Progress) -> bool,
+    ) -> Result<(), String> {
+        let mut progress = self.recorder.progress();
+        let mut ended = self.broker.ended().ok_or("the broker does not run")?;
+        loop {
+            let now = *progress.borrow_and_update();
+            if reached(&now) {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                _ = ended.wait_for(|ended| *ended) => {
+                    return Err(format!("the broker ended while waiting for {what}"));
+                }
+                changed = tokio::time::timeout(STANDSTILL_MAX, progress.changed()) => {
+                    if changed.is_err() {
+                        let text = "nothing has happened for";
+                        return Err(format!("{what}: {text} {STANDSTILL_MAX:?}: {now:#?}"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for so many sends that are answered OK.
+    pub(crate) async fn sends(&self, count: u64) -> Result<(), String> {
+        let before = self.progress().sends_stored;
+        let what = format!("{count} sends");
+        self.until(&what, |now| now.sends_stored >= before + count).await
+    }
+
+    /// Ends it: the load stops, what is owed is settled, the history is judged.
+    pub(crate) async fn judge(
+        mut self,
+        tortured: Result<(), String>,
+        goals: &[&str],
+    ) -> Result<Tally, String> {
+        let endured = match tortured {
+            Ok(()) => self.drain().await,
+            Err(error) => Err(error),
+        };
+        let verdict = self.verdict(endured, goals);
+        if verdict.is_err() {
+            self.folder.keep();
+        }
+        verdict.map(|()| self.tally)
+    }
+
+    async fn drain(&mut self) -> Result<(), String> {
+        if self.broker.id().is_none() {
+            self.broker.start(&Life { writes_checkpoints: true, ..Life::default() }).await?;
+        }
+        if let Some(mut load) = self.load.take() {
+            load.end().await;
+        }
+        let Self { orders, recorder, broker, .. } = self;
+        let mut drain = Work::start(orders.seed, recorder, broker, 0, work::drainers());
+        let drained = self.until("the end", |now| now.owed == 0).await;
+        drained.map_err(|error| format!("{error}{}", self.tell_owed()))?;
+        drain.end().await;
+        self.broker.kill()
+    }
+
+    fn verdict(&mut self, endured: Result<(), String>, goals: &[&str]) -> Result<(), String> {
+        self.teller.abort_all();
+        let violations = check(&self.recorder.events(), &self.groups);
+        // A history that did not come to its end still tells why.
+        match endured {
+            Ok(()) if violations.is_empty() => {}
+            Ok(()) => return Err(tell(&violations)),
+            Err(error) if violations.is_empty() => return Err(error),
+            Err(error) => return Err(format!("{error}\n{}", tell(&violations))),
+        }
+        let bad: &[&str] = if self.may_fail { &["panicked"] } else { &["panicked", " ERROR "] };
+        if let Some(line) = bad.iter().flat_map(|what| self.broker.logged(what)).next() {
+            return Err(format!("the broker logged: {line}"));
+        }
+        self.count();
+        println!("{}: {} in {:?}", self.name, self.tally, self.recorder.now());
+        match self.tally.missed(goals) {
+            Some(goal) if self.orders.cycles >= CYCLES_FOR_GOALS => {
+                Err(format!("the run never reached its goal '{goal}'"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self) {
+        let progress = self.progress();
+        let counts = [
+            ("sends", progress.sends_stored),
+            ("sends_unknown", progress.sends_unknown),
+            ("deliveries", progress.deliveries),
+            ("redeliveries", progress.redeliveries),
+            ("acks", progress.acks),
+            ("acks_unknown", progress.acks_unknown),
+            ("checkpoints", self.broker.logged("wrote a checkpoint").len() as u64),
+            ("sealed_segments", self.broker.sealed_segments()),
+            ("torn_tails", self.broker.logged("an unfinished write was cut").len() as u64),
+        ];
+        for (name, count) in counts {
+            self.tally.add(name, count);
+        }
+    }
+
+    fn tell_owed(&self) -> String {
+        let owed = self.recorder.owed();
+        let first: Vec<_> = owed.iter().take(20).collect();
+        format!("\n{} messages are owed, among them {first:?}", owed.len())
+    }
+}
+
+/// The settings that declare a topic and its groups.
+fn declare(topic: &str, groups: &[Group]) -> String {
+    let mut text = format!("[[topics]]\nname = \"{topic}\"\n");
+    for Group { name, ordered } in groups {
+        // Enough attempts that nothing ever becomes a dead letter.
+        text += &format!(
+            "[[groups]]\nname = \"{name}\"\nbind = \"{topic}\"\nordered = {ordered}\nmax_attempts = 1000\n"
+        );
+    }
+    text
+}
+
+async fn tell_progress(recorder: Arc<Recorder>) {
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        let now = *recorder.progress().borrow();
+        println!(
+            "{:7.3} s: {} sends, {} deliveries, {} acks, {} owed",
+            recorder.now().as_secs_f64(),
+            now.sends_stored,
+            now.deliveries,
+            now.acks,
+            now.owed
+        );
+    }
+}
+
+fn tell(violations: &[Violation]) -> String {
+    let mut text = format!("{} violations", violations.len());
+    // One of each rule says more than many of one.
+    let mut told = BTreeSet::new();
+    for violation in violations.iter().filter(|violation| told.insert(violation.rule)) {
+        let Violation { rule, what, story } = violation;
+        write!(text, "\n\n{rule:?}: {what}\n{}", story.join("\n")).unwrap();
+    }
+    text
+}
