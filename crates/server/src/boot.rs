@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::broker::{Broker, BrokerOptions};
+use crate::broker::{Broker, BrokerOptions, Edge};
 use crate::config::{Config, create_declared};
 use crate::front::grpc::{self, AddressError, GrpcOptions};
 use crate::front::http::{self, HttpOptions};
@@ -224,6 +224,7 @@ fn broker_options(config: &Config) -> BrokerOptions {
         retention: config.storage.retention,
         checkpoint_interval: config.storage.checkpoint_interval,
         checkpoint_log_bytes: config.storage.checkpoint_log_bytes,
+        edge: Edge::System,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The broker's clock: wall time at the start, monotonic from there on.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use litemq_domain::Timestamp;
 use tokio::time::Instant;
@@ -17,11 +17,9 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts at the system's time, or at `at_least` if that is later.
-    pub(super) fn starting_at_least(at_least: Timestamp) -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let wall = Timestamp(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX));
-        Self { started_at: wall.max(at_least), started: Instant::now() }
+    /// A clock that starts at this time.
+    pub(super) fn starting_at(started_at: Timestamp) -> Self {
+        Self { started_at, started: Instant::now() }
     }
 
     /// The present time.

@@ -8,6 +8,7 @@ mod catalog;
 mod clock;
 mod deliveries;
 mod durability;
+mod edge;
 mod handle;
 mod identity;
 mod inspect;
@@ -35,6 +36,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 pub use deliveries::Deliveries;
+pub use edge::Edge;
 pub use message::{DeadLetterOrigin, Delivery, NewMessage, Peeked, Sent, StoredMessage};
 pub use open::BrokerOptions;
 pub use request::{

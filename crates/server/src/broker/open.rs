@@ -11,12 +11,14 @@ use litemq_domain::persisted::{
 use litemq_domain::{Group, Shard, ShardConfig, ShardRecovery, Timestamp, Topic};
 use litemq_storage::{ChannelRef, Lsn, ShardId, ShardStore, StateSink, StoreError};
 use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::time::Instant;
 
 use super::Broker;
 use super::admin::{CATALOG, put, put_counters};
 use super::catalog::Catalog;
 use super::clock::Clock;
 use super::durability::wait_for;
+use super::edge::Edge;
 use super::identity::Keys;
 use super::life::Life;
 use super::limits::SHARDS_MAX;
@@ -39,6 +41,8 @@ pub struct BrokerOptions {
     pub checkpoint_interval: Duration,
     /// Most log bytes between two checkpoints.
     pub checkpoint_log_bytes: u64,
+    /// Where time, chance and threads come from.
+    pub edge: Edge,
 }
 
 impl Default for BrokerOptions {
@@ -49,6 +53,7 @@ impl Default for BrokerOptions {
             retention: Duration::from_secs(72 * 3600),
             checkpoint_interval: Duration::from_secs(60),
             checkpoint_log_bytes: 1 << 30,
+            edge: Edge::System,
         }
     }
 }
@@ -64,12 +69,10 @@ impl Broker {
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, StoreError> {
         let recovering = Arc::clone(&store);
-        let recovery = tokio::task::spawn_blocking(move || Recovery::read(recovering.as_ref()))
-            .await
-            .map_err(|error| StoreError::Failed(error.to_string()))??;
+        let recovery = options.edge.off_thread(move || Recovery::read(recovering.as_ref())).await?;
         let identity = match recovery.identity {
             Some(identity) => identity,
-            None if recovery.is_empty() => first_start(store.as_ref(), options.shards).await?,
+            None if recovery.is_empty() => first_start(store.as_ref(), &options).await?,
             None => return Err(StoreError::Invalid("the log has no identity record".to_owned())),
         };
         if identity.shards != options.shards {
@@ -90,7 +93,8 @@ impl Broker {
         identity: Identity,
     ) -> Result<Arc<Self>, StoreError> {
         let keys = Keys::new(identity.hash_key, identity.shards);
-        let clock = Clock::starting_at_least(recovery.newest_send_at());
+        // Time does not go back over a restart.
+        let clock = Clock::starting_at(options.edge.wall_time().max(recovery.newest_send_at()));
         let catalog = Arc::new(Catalog::new(Arc::clone(&metrics)));
         recovery.topics.iter().for_each(|topic| catalog.put_topic(Arc::clone(topic)));
         recovery.groups.iter().for_each(|group| catalog.put_group(Arc::clone(group)));
@@ -106,7 +110,7 @@ impl Broker {
         let subscriptions = SubscriptionSets::default();
         let counters = recovery.counters;
         let shards = recovery
-            .into_shards(identity, clock.now())?
+            .into_shards(identity, clock.now(), options.edge)?
             .into_iter()
             .map(|shard| {
                 for (client, key, group, count) in shard.subscribers() {
@@ -137,10 +141,12 @@ impl Broker {
 }
 
 /// Draws what is fixed for the life of a data folder.
-async fn first_start(store: &dyn ShardStore, shards: u16) -> Result<Identity, StoreError> {
-    let mut hash_key = [0; 16];
-    getrandom::fill(&mut hash_key).map_err(|error| StoreError::Failed(error.to_string()))?;
-    let identity = Identity { hash_key, shards: shards.clamp(1, SHARDS_MAX) };
+async fn first_start(
+    store: &dyn ShardStore,
+    options: &BrokerOptions,
+) -> Result<Identity, StoreError> {
+    let hash_key = options.edge.hash_key()?;
+    let identity = Identity { hash_key, shards: options.shards.clamp(1, SHARDS_MAX) };
     let ops =
         vec![put(identity_key(), identity_value(identity)), put_counters(Counters::default())];
     let lsn = store.submit(litemq_storage::Batch { ops })?;
@@ -170,7 +176,7 @@ impl Recovery {
 
     fn read(store: &dyn ShardStore) -> Result<Self, StoreError> {
         let mut reader = Reader::default();
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let recovered = store.recover(&mut reader)?;
         let Reader { catalog, mut recovery } = reader;
         for (key, value) in catalog {
@@ -198,7 +204,12 @@ impl Recovery {
         self.topics.is_empty() && self.groups.is_empty() && self.shards.is_empty()
     }
 
-    fn into_shards(self, identity: Identity, now: Timestamp) -> Result<Vec<Shard>, StoreError> {
+    fn into_shards(
+        self,
+        identity: Identity,
+        now: Timestamp,
+        edge: Edge,
+    ) -> Result<Vec<Shard>, StoreError> {
         let Self { topics, groups, shards, .. } = self;
         if shards.len() > usize::from(identity.shards) {
             let found = shards.len();
@@ -216,18 +227,13 @@ impl Recovery {
                 recovery
             })
             .collect();
-        // Each shard builds its tables on a thread of its own.
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = recoveries
-                .into_iter()
-                .map(|recovery| {
-                    let (topics, groups) = (topics.clone(), groups.clone());
-                    scope.spawn(move || recovery.finish(now, topics, groups))
-                })
-                .collect();
-            let failed = |_| StoreError::Invalid("a shard cannot be recovered".to_owned());
-            threads.into_iter().map(|thread| thread.join().map_err(failed)).collect()
-        })
+        // Each shard builds its tables by itself.
+        let jobs = recoveries.into_iter().map(|recovery| {
+            let (topics, groups) = (topics.clone(), groups.clone());
+            move || recovery.finish(now, topics, groups)
+        });
+        edge.side_by_side(jobs)
+            .ok_or_else(|| StoreError::Invalid("a shard cannot be recovered".to_owned()))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use litemq_domain::{Error, ErrorCode, Result};
-use litemq_storage::{CheckpointWriter, ShardId, StoreError};
+use litemq_domain::Result;
+use litemq_storage::{CheckpointWriter, ShardId};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Broker;
@@ -74,10 +74,8 @@ impl Broker {
         let keep_ms = u64::try_from(self.options.retention.as_millis()).unwrap_or(u64::MAX);
         let before = self.now().0.saturating_sub(keep_ms);
         let store = Arc::clone(&self.context.store);
-        match tokio::task::spawn_blocking(move || store.retain_after(before)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "retention could not be applied"),
-            Err(error) => tracing::warn!(%error, "retention was interrupted"),
+        if let Err(error) = self.options.edge.off_thread(move || store.retain_after(before)).await {
+            tracing::warn!(%error, "retention could not be applied");
         }
     }
 
@@ -95,7 +93,7 @@ impl Broker {
             while let Some(from) = next {
                 let piece = shard.ask(|reply| Command::Snapshot(from, reply)).await?;
                 next = piece.next;
-                writer = write_off_thread(writer, id, piece.records).await?;
+                writer = self.write_off_thread(writer, id, piece.records).await?;
             }
         }
         writer.finish().await.map_err(|error| error_of(&error))?;
@@ -124,24 +122,22 @@ impl Broker {
                 _ => None,
             })
             .collect();
-        write_off_thread(writer, super::admin::CATALOG, records).await
+        self.write_off_thread(writer, super::admin::CATALOG, records).await
     }
-}
 
-async fn write_off_thread(
-    mut writer: Box<dyn CheckpointWriter>,
-    shard: ShardId,
-    records: Vec<(Vec<u8>, Vec<u8>)>,
-) -> Result<Box<dyn CheckpointWriter>> {
-    let written = tokio::task::spawn_blocking(move || {
-        for (key, value) in &records {
-            writer.put(shard, key, value)?;
-        }
-        Ok::<_, StoreError>(writer)
-    });
-    match written.await {
-        Ok(written) => written.map_err(|error| error_of(&error)),
-        Err(error) => Err(Error::new(ErrorCode::Internal, error.to_string())),
+    async fn write_off_thread(
+        &self,
+        mut writer: Box<dyn CheckpointWriter>,
+        shard: ShardId,
+        records: Vec<(Vec<u8>, Vec<u8>)>,
+    ) -> Result<Box<dyn CheckpointWriter>> {
+        let written = self.options.edge.off_thread(move || {
+            for (key, value) in &records {
+                writer.put(shard, key, value)?;
+            }
+            Ok(writer)
+        });
+        written.await.map_err(|error| error_of(&error))
     }
 }
 
