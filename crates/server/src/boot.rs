@@ -3,21 +3,20 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use litemq_storage::{LogOptions, LogStore, StoreError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinHandle;
 
 use crate::broker::{Broker, BrokerOptions, Edge};
 use crate::config::{Config, create_declared};
 use crate::front::grpc::{self, AddressError, GrpcOptions};
 use crate::front::http::{self, HttpOptions};
 use crate::front::listen::PortOptions;
-use crate::front::stop::{StopSwitch, stop_switch};
+use crate::front::stop::Stopping;
 use crate::front::tls::{CertificateSource, TlsError, server_config};
 use crate::observe::Metrics;
+use crate::running::Running;
 
 /// Why a node cannot start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -50,19 +49,12 @@ pub enum BootError {
     Signal(io::Error),
 }
 
-/// How long a door may take to end after the grace of its calls.
-const DOOR_END_MAX: Duration = Duration::from_secs(2);
-
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
-    broker: Arc<Broker>,
+    running: Running,
     grpc: SocketAddr,
     http: SocketAddr,
-    switch: StopSwitch,
-    doors: Vec<JoinHandle<()>>,
-    upkeep: Vec<JoinHandle<()>>,
-    grace: Duration,
 }
 
 /// Serves until a signal says to stop, or until the store fails.
@@ -77,7 +69,7 @@ pub async fn serve(config: Config) -> Result<(), BootError> {
         biased;
         _ = interrupt.recv() => tracing::info!("stopping: interrupted"),
         _ = terminate.recv() => tracing::info!("stopping: told to terminate"),
-        error = node.broker.failed() => {
+        error = node.broker().failed() => {
             // Nothing can be promised any more; what was acknowledged is in the log.
             tracing::error!(%error, "stopping: the store has failed");
             return Err(error.into());
@@ -114,28 +106,11 @@ impl Node {
             drain_max: config.shutdown.grace,
         };
         let options = GrpcOptions { advertise: advertise.transpose()?, port };
-        let (switch, stopping) = stop_switch();
-        let doors = vec![
-            tokio::spawn(grpc::serve(
-                Arc::clone(&broker),
-                Arc::clone(&metrics),
-                grpc,
-                Some(tls),
-                options,
-                stopping.clone(),
-            )),
-            tokio::spawn(serve_http(
-                Arc::clone(&broker),
-                metrics,
-                http,
-                HttpOptions::from(&config),
-                stopping,
-            )),
-        ];
-        let upkeep = vec![
-            tokio::spawn(Arc::clone(&broker).watch_sessions()),
-            tokio::spawn(Arc::clone(&broker).keep_up()),
-        ];
+        let mut running = Running::start(Arc::clone(&broker), config.shutdown.grace);
+        let (door, counted) = (Arc::clone(&broker), Arc::clone(&metrics));
+        running.open(|stopping| grpc::serve(door, counted, grpc, Some(tls), options, stopping));
+        let options = HttpOptions::from(&config);
+        running.open(|stopping| serve_http(broker, metrics, http, options, stopping));
         tracing::info!(
             grpc = %grpc_address,
             http = %http_address,
@@ -143,8 +118,7 @@ impl Node {
             version = env!("CARGO_PKG_VERSION"),
             "LiteMQ is ready"
         );
-        let grace = config.shutdown.grace;
-        Ok(Self { broker, grpc: grpc_address, http: http_address, switch, doors, upkeep, grace })
+        Ok(Self { running, grpc: grpc_address, http: http_address })
     }
 
     /// Where the gRPC door listens.
@@ -159,7 +133,7 @@ impl Node {
 
     /// The broker behind the doors.
     pub fn broker(&self) -> &Arc<Broker> {
-        &self.broker
+        self.running.broker()
     }
 
     /// Stops in order: waiting receives are answered, the doors end their calls, the log is closed.
@@ -167,24 +141,7 @@ impl Node {
     /// # Errors
     /// When the last write failed.
     pub async fn stop(self) -> Result<(), BootError> {
-        self.broker.begin_shutdown();
-        self.switch.stop();
-        for door in self.doors {
-            let mut door = door;
-            // Doors end by themselves within the grace; a little more is for the end itself.
-            if tokio::time::timeout(self.grace + DOOR_END_MAX, &mut door).await.is_err() {
-                tracing::warn!("calls took longer than the grace of the stop; they are cut off");
-                door.abort();
-            }
-        }
-        for task in self.upkeep {
-            if let Err(error) = task.await {
-                tracing::warn!(%error, "a background task did not end well");
-            }
-        }
-        self.broker.close().await.map_err(BootError::Close)?;
-        tracing::info!("stopped");
-        Ok(())
+        self.running.stop().await.map_err(BootError::Close)
     }
 }
 
@@ -193,7 +150,7 @@ async fn serve_http(
     metrics: Arc<Metrics>,
     listener: TcpListener,
     options: HttpOptions,
-    stopping: crate::front::stop::Stopping,
+    stopping: Stopping,
 ) {
     if let Err(error) = http::serve(broker, metrics, listener, options, stopping).await {
         tracing::error!(%error, "the HTTP door has failed");
