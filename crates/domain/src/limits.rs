@@ -62,6 +62,8 @@ pub const SLOTS_MAX: u32 = 1 << 28;
 
 /// Client message ids remembered per shard to answer a re-sent message with its first offset.
 pub const RESEND_WINDOW_MESSAGES: usize = 65_536;
+/// How many of them are written to a checkpoint between two commands of their shard.
+pub const RESENDS_PER_PIECE: usize = 4096;
 
 /// Lite topics returned by one listing.
 pub const LIST_NAMES_MAX: usize = 1000;

@@ -5,6 +5,7 @@
 //! | 1 channel | slot | state, generation, offsets, times, topic, name | as long as the slot: a free slot keeps its generation |
 //! | 2 cursor | slot, group | generation, position, epoch, in-flight run | until its lite topic or group is gone |
 //! | 3 subscription | slot, group, client key | client id | until unsubscribed or the client is gone |
+//! | 4 resends | place in the window | identities of sends, newest first, with their offsets | of a checkpoint only |
 //! | 16 topic | topic id | name, type, ttl, time | until deleted |
 //! | 17 group | group id | name, topics, rules, time | until deleted |
 //! | 18 counters | 0 | next topic and group number | for ever |
@@ -16,6 +17,7 @@ pub(crate) mod catalog;
 pub(crate) mod channel;
 pub(crate) mod codec;
 pub(crate) mod cursor;
+pub(crate) mod resends;
 pub(crate) mod subscription;
 
 pub use catalog::{
@@ -35,6 +37,7 @@ const VERSION: u8 = 1;
 const CHANNEL: u8 = 1;
 const CURSOR: u8 = 2;
 const SUBSCRIPTION: u8 = 3;
+const RESENDS: u8 = 4;
 
 /// The key of a shard's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +63,11 @@ pub enum Key {
         /// The client.
         client: ClientKey,
     },
+    /// A part of the window of sends that are recognised when repeated.
+    Resends {
+        /// Sends in the window that were newer, when it was taken.
+        newer: u32,
+    },
 }
 
 impl Key {
@@ -72,6 +80,7 @@ impl Key {
             Self::Subscription { slot, group, client } => {
                 out.u8(SUBSCRIPTION).be32(slot).be32(group.0).be64(client.0)
             }
+            Self::Resends { newer } => out.u8(RESENDS).be32(newer),
         };
         out.finish()
     }
@@ -87,6 +96,7 @@ impl Key {
                 group: GroupId(input.be32()?),
                 client: ClientKey(input.be64()?),
             },
+            RESENDS => Self::Resends { newer: input.be32()? },
             _ => return Err(Malformed("a key of an unknown kind")),
         };
         if input.is_empty() { Ok(key) } else { Err(Malformed("a key is too long")) }
@@ -111,6 +121,7 @@ mod tests {
             Key::Channel { slot },
             Key::Cursor { slot, group },
             Key::Subscription { slot, group, client: ClientKey(u64::MAX) },
+            Key::Resends { newer: 4096 },
         ] {
             assert_eq!(Key::decode(&key.encode()), Ok(key));
         }

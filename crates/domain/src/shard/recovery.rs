@@ -60,6 +60,11 @@ impl ShardRecovery {
                 let id = persisted::subscription::decode(value)?;
                 self.subscriptions.insert((slot, group, client), id);
             }
+            Key::Resends { .. } => {
+                for (identity, offset) in persisted::resends::decode(value)? {
+                    self.shard.resends.restore(identity, offset);
+                }
+            }
         }
         Ok(())
     }
@@ -67,8 +72,8 @@ impl ShardRecovery {
     /// A record is gone.
     pub fn delete(&mut self, key: &[u8]) -> Result<(), Malformed> {
         match Key::decode(key)? {
-            // A slot's record is never deleted.
-            Key::Channel { .. } => {}
+            // A slot's record is never deleted, and these are in no log.
+            Key::Channel { .. } | Key::Resends { .. } => {}
             Key::Cursor { slot, group } => {
                 let first = self.shard.lites.get_any(slot).map(|slot| slot.first_cursor);
                 if let Some(cursor) = first.and_then(|first| self.shard.cursors.find(first, group))

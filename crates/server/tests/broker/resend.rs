@@ -13,6 +13,13 @@ async fn a_repeat_answers_the_first_offset_also_after_a_crash() {
     let again = world.send("a", "1").await;
     assert_eq!((again.offset, again.repeated), (first.offset, true));
 
+    let (store, after) = World::after_crash(&store).await;
+    let again = after.send("a", "1").await;
+    assert_eq!((again.offset, again.repeated), (first.offset, true));
+    assert_eq!(after.stored("a").await, ["0", "1", "2"]);
+
+    // Nothing of the log is read behind a checkpoint.
+    after.broker.checkpoint().await.unwrap();
     let (_, after) = World::after_crash(&store).await;
     let again = after.send("a", "1").await;
     assert_eq!((again.offset, again.repeated), (first.offset, true));
