@@ -27,6 +27,13 @@ type driver struct {
 }
 
 func main() {
+	if os.Args[1] == "endure" {
+		if err := endure(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	d := &driver{endpoint: os.Args[1], consumers: map[string]rmq.LitePushConsumer{}}
 	d.say("ok", "ready")
 	lines := bufio.NewScanner(os.Stdin)

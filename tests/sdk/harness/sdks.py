@@ -45,10 +45,11 @@ class Sdk:
         if self.folder == "java":
             return ["java", *_JVM_FLAGS, f"-Drocketmq.log.root={log_folder}", "-cp", self._java_classpath(),
                     f"litemq.sdk.{main}" if "org." not in main else main, *arguments]
+        script = main.lower()
         program = {
-            "go": [str(CACHE / "go" / "driver")],
-            "python": [str(CACHE / "python" / "bin" / "python"), str(SUITE_FOLDER / "python" / "driver.py")],
-            "node": ["node", str(SUITE_FOLDER / "node" / "driver.js")],
+            "go": [str(CACHE / "go" / "driver"), *([script] if main != "Driver" else [])],
+            "python": [str(CACHE / "python" / "bin" / "python"), str(SUITE_FOLDER / "python" / f"{script}.py")],
+            "node": ["node", str(SUITE_FOLDER / "node" / f"{script}.js")],
         }
         return [*program[self.folder], *arguments]
 
