@@ -9,11 +9,31 @@ use v2::{Encoding, Message, MessageType, SystemProperties};
 use crate::client::{TOPIC, resource};
 use litemq_checker::Dice;
 
-/// The message with this id.
-pub fn letter(seed: u64, id: &str, lite: &str) -> Message {
+/// The letters of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Letters {
+    pub seed: u64,
+    /// Three of a hundred are as large as this, or up to three times smaller.
+    pub body_bytes_max: usize,
+}
+
+impl Letters {
+    /// The message with this id.
+    pub fn write(self, id: &str, lite: &str) -> Message {
+        letter(self, id, lite)
+    }
+
+    /// The first part of a received message that is not as it was sent.
+    pub fn difference(self, got: &Message) -> Option<String> {
+        difference(self, got)
+    }
+}
+
+fn letter(letters: Letters, id: &str, lite: &str) -> Message {
+    let Letters { seed, body_bytes_max } = letters;
     let mut dice = Dice::of(seed).fork(id);
     let body_bytes = match dice.below(100) {
-        0..3 => dice.within(100_000..300_000),
+        0..3 => dice.within(body_bytes_max / 3..body_bytes_max),
         3..20 => dice.within(512..8192),
         _ => dice.within(1..512),
     };
@@ -40,10 +60,9 @@ pub fn letter(seed: u64, id: &str, lite: &str) -> Message {
     }
 }
 
-/// The first part of a received message that is not as it was sent.
-pub fn difference(seed: u64, got: &Message) -> Option<String> {
+fn difference(letters: Letters, got: &Message) -> Option<String> {
     let found = got.system_properties.clone().unwrap_or_default();
-    let sent = letter(seed, &found.message_id, found.lite_topic());
+    let sent = letters.write(&found.message_id, found.lite_topic());
     let expected = sent.system_properties.unwrap_or_default();
     let pair = |what: &str, sent: &dyn std::fmt::Debug, got: &dyn std::fmt::Debug| {
         Some(format!("{what}: sent {sent:?}, received {got:?}"))
@@ -66,8 +85,9 @@ pub fn difference(seed: u64, got: &Message) -> Option<String> {
 
 #[test]
 fn a_flipped_bit_anywhere_in_a_letter_is_seen() {
-    let good = letter(1, "p0-l01-7", "l01");
-    assert_eq!(difference(1, &good), None);
+    let letters = Letters { seed: 1, body_bytes_max: 1000 };
+    let good = letters.write("p0-l01-7", "l01");
+    assert_eq!(letters.difference(&good), None);
     let mut body = good.clone();
     let mut bytes = body.body.to_vec();
     bytes[0] ^= 1;
@@ -77,6 +97,6 @@ fn a_flipped_bit_anywhere_in_a_letter_is_seen() {
     let mut host = good;
     host.system_properties.as_mut().unwrap().born_host.push('x');
     for (bad, part) in [(body, "body"), (properties, "user"), (host, "system")] {
-        assert!(difference(1, &bad).is_some_and(|found| found.starts_with(part)), "{part}");
+        assert!(letters.difference(&bad).is_some_and(|found| found.starts_with(part)), "{part}");
     }
 }

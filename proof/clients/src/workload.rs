@@ -11,15 +11,19 @@ use v2::Code;
 
 use crate::client::{Client, Lost, REFUSED_PAUSE, Receiving};
 use crate::connect::Connect;
-use crate::letter::{difference, letter};
+use crate::letter::Letters;
 use crate::recorder::{Asked, Recorder};
 use litemq_checker::Dice;
 use litemq_checker::history::{Delivered, Event, SendResult, Sent, Settle, SettleResult, Settled};
 
+/// A client that has not heard from the broker for so long subscribes again: its subscriptions may
+/// have ended. Shorter than the 90 s after which they do.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
 /// What all tasks of a run share.
 #[derive(Debug, Clone)]
 pub struct Load<C> {
-    pub seed: u64,
+    pub letters: Letters,
     pub recorder: Arc<Recorder>,
     /// The way to the broker.
     pub way: C,
@@ -39,6 +43,8 @@ pub struct Habits {
     pub receiving: Receiving,
     /// Percent of the lite topics that it subscribes to.
     pub share: usize,
+    /// Whether it is one client to the end, and not one after another.
+    pub stays: bool,
     /// Of a hundred messages, so many are nacked.
     pub nacks: usize,
     /// Of a hundred messages, so many are forgotten.
@@ -58,7 +64,7 @@ impl<C: Connect> Load<C> {
     /// Sends until told to stop.
     pub async fn produce(mut self, producer: usize) {
         let name = format!("p{producer}");
-        let mut dice = Dice::of(self.seed).fork(&name);
+        let mut dice = Dice::of(self.letters.seed).fork(&name);
         let mut client = Client::new(&name, "JAVA", self.way.clone());
         let mut sequences: BTreeMap<String, u64> = BTreeMap::new();
         let mut progress = self.recorder.progress();
@@ -88,7 +94,7 @@ impl<C: Connect> Load<C> {
         batch: &[(String, u64)],
     ) -> Result<(), Lost> {
         let id = |lite: &str, sequence: u64| format!("p{producer}-{lite}-{sequence}");
-        let letters = batch.iter().map(|(lite, n)| letter(self.seed, &id(lite, *n), lite));
+        let letters = batch.iter().map(|(lite, n)| self.letters.write(&id(lite, *n), lite));
         let asked_at = self.recorder.now();
         let unknown = batch.iter().map(|(lite, sequence)| {
             Event::Sent(Sent {
@@ -115,14 +121,14 @@ impl<C: Connect> Load<C> {
 
     /// Receives and settles until told to stop, as one client after another.
     pub async fn consume(self, habits: Habits) {
-        let mut dice = Dice::of(self.seed).fork(&habits.name);
+        let mut dice = Dice::of(self.letters.seed).fork(&habits.name);
         for life in 0.. {
             if *self.stop.borrow() {
                 return;
             }
             let id = format!("{}-{life}", habits.name);
             let client = Client::new(&id, habits.receiving.language, self.way.clone());
-            let polls = dice.within(20..200);
+            let polls = if habits.stays { usize::MAX } else { dice.within(20..200) };
             Consumer { load: &self, habits: &habits, client, dice: &mut dice }.live(polls).await;
         }
     }
@@ -138,21 +144,29 @@ struct Consumer<'a, C> {
 
 impl<'a, C: Connect> Consumer<'a, C> {
     async fn live(mut self, polls: usize) {
-        self.subscribe().await;
+        let lites = self.choose();
+        self.subscribe(&lites).await;
+        let mut heard_at = self.load.recorder.now();
         for _ in 0..polls {
             if *self.load.stop.borrow() {
                 break;
             }
             if let Ok(held) = self.receive().await {
+                heard_at = self.load.recorder.now();
                 self.settle(held).await;
+            } else if self.load.recorder.now() > heard_at + SILENCE_MAX {
+                self.subscribe(&lites).await;
             }
         }
         self.leave().await;
     }
 
-    async fn subscribe(&mut self) {
+    fn choose(&mut self) -> BTreeSet<String> {
         let all = (0..self.load.lite_topics).filter(|_| self.dice.percent(self.habits.share));
-        let lites: BTreeSet<String> = all.map(lite_topic).collect();
+        all.map(lite_topic).collect()
+    }
+
+    async fn subscribe(&mut self, lites: &BTreeSet<String>) {
         let (client, at) = (self.client.id().to_owned(), self.load.recorder.now());
         self.load.recorder.record(Event::Subscribed { client, lites: lites.clone(), at });
         // Once it is answered, the broker remembers it over every restart.
@@ -175,7 +189,7 @@ impl<'a, C: Connect> Consumer<'a, C> {
         let at = load.recorder.now();
         let mut held = Vec::new();
         for message in messages {
-            let damage = difference(load.seed, &message);
+            let damage = load.letters.difference(&message);
             let system = message.system_properties.unwrap_or_default();
             let found = Held {
                 lite: system.lite_topic().to_owned(),

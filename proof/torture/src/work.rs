@@ -6,6 +6,7 @@ use std::time::Duration;
 use litemq_checker::history::Group;
 use litemq_clients::client::Receiving;
 use litemq_clients::recorder::Recorder;
+use litemq_clients::letter::Letters;
 use litemq_clients::workload::{Habits, Load};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,6 +18,7 @@ const UNORDERED: &str = "unordered";
 const LITE_TOPICS: usize = 48;
 /// Producers pause while more than this is owed, so that the end is never far.
 const OWED_MAX: u64 = 800;
+const BODY_BYTES_MAX: usize = 300_000;
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
 /// The groups of the load.
@@ -42,7 +44,7 @@ impl Work {
         consumers: Vec<Habits>,
     ) -> Self {
         let load = |stop: &watch::Sender<bool>| Load {
-            seed,
+            letters: Letters { seed, body_bytes_max: BODY_BYTES_MAX },
             recorder: Arc::clone(recorder),
             way: broker.address(),
             lite_topics: LITE_TOPICS,
@@ -74,6 +76,7 @@ pub(crate) fn mixed() -> Vec<Habits> {
         group: group.to_owned(),
         receiving: Receiving { language, batch, invisible },
         share,
+        stays: false,
         nacks: 5,
         // What is renewed comes back only when its client leaves.
         forgets: if invisible.is_some() { 2 } else { 0 },
@@ -96,6 +99,7 @@ pub(crate) fn drainers() -> Vec<Habits> {
             group: group.to_owned(),
             receiving: Receiving { language: "JAVA", batch: 32, invisible: Some(LEASE) },
             share: 100,
+            stays: false,
             nacks: 0,
             forgets: 0,
         })
