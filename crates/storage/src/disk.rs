@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 #[cfg(any(test, feature = "testing"))]
-pub use fault::{FaultDisk, Survival};
+pub use fault::{Call, Failure, FaultDisk, Survival};
 pub use real::RealDisk;
 
 /// A place for files. What is not synced may be lost or half there after a crash: file contents

@@ -4,6 +4,8 @@
 //! after a crash. A sync moves the one to the other; [`FaultDisk::crash`] decides what of the
 //! rest survives.
 
+mod plan;
+mod survival;
 mod world;
 
 use std::fmt;
@@ -12,9 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Disk, DiskFile, DiskLock};
-use world::{Act, World};
+use world::World;
 
-pub use world::Survival;
+pub use plan::{Call, Failure};
+pub use survival::Survival;
 
 /// The disk. Clones are the same disk.
 #[derive(Clone, Default)]
@@ -39,21 +42,47 @@ impl FaultDisk {
         self.world().acts
     }
 
+    /// How many operations of this kind there were so far.
+    pub fn calls(&self, call: Call) -> u64 {
+        self.world().plan.count(call)
+    }
+
     /// The machine goes off at the `act`th changing operation, counted from 1: it takes effect as
     /// far as it would without a sync, then everything fails.
     pub fn crash_at(&self, act: u64) {
         self.world().crash_at = Some(act);
     }
 
+    /// The `nth` operation of this kind from now on fails, counted from 1.
+    pub fn fail(&self, call: Call, nth: u64, failure: Failure) {
+        self.world().plan.fail(call, nth, failure);
+    }
+
+    /// Whether every operation that was to fail has failed.
+    pub fn has_failed(&self) -> bool {
+        self.world().plan.is_done()
+    }
+
     /// The `count`th sync of a file from now on fails; what it should have made durable never
     /// will be, though it can still be read.
     pub fn fail_sync(&self, count: u64) {
-        self.world().fail_sync = Some(count);
+        self.fail(Call::Sync, count, Failure::Error);
     }
 
     /// The `count`th write from now on fails half way.
     pub fn fail_write(&self, count: u64) {
-        self.world().fail_write = Some(count);
+        self.fail(Call::Write, count, Failure::Error);
+    }
+
+    /// From the `act`th changing operation on, counted from 1, no more space is left than was used
+    /// before it.
+    pub fn full_at(&self, act: u64) {
+        self.world().full_at = Some(act);
+    }
+
+    /// Bytes of all files.
+    pub fn used_bytes(&self) -> u64 {
+        self.world().used_bytes()
     }
 
     /// How many bytes of files fit; `None` is no limit.
@@ -72,9 +101,32 @@ impl FaultDisk {
         Self { world: Arc::new(Mutex::new(world)) }
     }
 
+    /// The disk another process of this machine finds after this one has ended: with all that was
+    /// written, synced or not.
+    pub fn kill(&self) -> Self {
+        let world = self.world().after_kill();
+        Self { world: Arc::new(Mutex::new(world)) }
+    }
+
+    /// Whether everything is synced, so that every crash leaves the same.
+    pub fn is_settled(&self) -> bool {
+        self.world().is_settled()
+    }
+
+    /// Keeps a copy of the disk before each changing operation from now on.
+    pub fn keep_moments(&self) {
+        self.world().moments = Some(Vec::new());
+    }
+
+    /// The copies kept so far, in order; no more are kept.
+    pub fn take_moments(&self) -> Vec<Self> {
+        let moments = self.world().moments.take().unwrap_or_default();
+        moments.into_iter().map(|world| Self { world: Arc::new(Mutex::new(world)) }).collect()
+    }
+
     /// All files, in order of their names.
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.world().names.keys().cloned().collect()
+        self.world().paths()
     }
 
     /// Changes the contents of a file behind everybody's back.
@@ -124,13 +176,11 @@ impl Disk for FaultDisk {
     }
 
     fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
-        Ok(self.world().free_bytes())
+        self.world().free_bytes()
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
-        let mut world = self.world();
-        world.act(Act::Other)?;
-        if !world.locks.insert(path.to_path_buf()) {
+        if !self.world().lock(path)? {
             return Ok(None);
         }
         Ok(Some(Box::new(FaultLock { disk: self.clone(), path: path.to_path_buf() })))
@@ -158,7 +208,7 @@ impl DiskFile for FaultFile {
     }
 
     fn read_cached_at(&self, buffer: &mut [u8], at: u64) -> io::Result<Option<usize>> {
-        let world = self.disk.world();
+        let mut world = self.disk.world();
         if world.is_cold {
             return Ok(None);
         }

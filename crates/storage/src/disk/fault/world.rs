@@ -1,90 +1,107 @@
-//! The state of the disk and what a crash leaves of it.
+//! The state of the disk: what a process sees, and what would be found after a crash.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::plan::{Call, Failure, Plan};
 
 /// What a device writes whole or not at all, unless it is torn.
-const SECTOR_BYTES: usize = 512;
+pub(super) const SECTOR_BYTES: usize = 512;
 
-/// What survives of that which was not synced.
+/// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Survival {
-    /// None of it.
-    Nothing,
-    /// All of it.
-    Everything,
-    /// The sectors and names up to some point, the last sector torn.
-    Prefix(u64),
-    /// Any of the sectors, some torn, and names up to some point.
-    Some(u64),
+pub(super) enum Entry {
+    Dir,
+    File(usize),
 }
 
-/// What is being done, for the faults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Act {
-    Write,
-    Sync,
-    Other,
-}
-
+/// A file.
 #[derive(Debug, Clone, Default)]
-struct Inode {
-    live: Vec<u8>,
-    durable: Vec<u8>,
+pub(super) struct Inode {
+    pub(super) live: Arc<Vec<u8>>,
+    pub(super) durable: Arc<Vec<u8>>,
     /// Sectors of `live` that were written since the last sync.
-    dirty: BTreeSet<usize>,
+    pub(super) dirty: BTreeSet<usize>,
 }
 
-/// A name that now means this file, or nothing.
+/// Names of one folder that now stand for something else, or nothing, all at once.
 #[derive(Debug, Clone)]
-struct NameChange {
-    names: Vec<(PathBuf, Option<usize>)>,
+pub(super) struct NameChange {
+    pub(super) names: Vec<(PathBuf, Option<Entry>)>,
+}
+
+impl NameChange {
+    pub(super) fn dir(&self) -> Option<&Path> {
+        self.names.first().and_then(|(path, _)| path.parent())
+    }
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct World {
-    pub(super) names: BTreeMap<PathBuf, usize>,
+    pub(super) names: BTreeMap<PathBuf, Entry>,
+    pub(super) durable_names: BTreeMap<PathBuf, Entry>,
+    pub(super) pending_names: Vec<NameChange>,
+    pub(super) inodes: Vec<Inode>,
     pub(super) locks: BTreeSet<PathBuf>,
+    pub(super) identities: u128,
     pub(super) acts: u64,
     pub(super) crash_at: Option<u64>,
-    pub(super) fail_sync: Option<u64>,
-    pub(super) fail_write: Option<u64>,
+    pub(super) full_at: Option<u64>,
     pub(super) capacity: Option<u64>,
     pub(super) is_cold: bool,
-    is_off: bool,
-    identities: u128,
-    inodes: Vec<Inode>,
-    dirs: BTreeSet<PathBuf>,
-    durable_names: BTreeMap<PathBuf, usize>,
-    pending_names: Vec<NameChange>,
+    pub(super) plan: Plan,
+    /// The disk before each act since this was asked for.
+    pub(super) moments: Option<Vec<World>>,
+    pub(super) is_off: bool,
 }
 
 impl World {
-    /// Counts a changing operation; whether the machine goes off with it.
-    pub(super) fn act(&mut self, act: Act) -> io::Result<bool> {
+    /// Counts an operation. An error when it has to fail, before it had any effect.
+    fn begin(&mut self, call: Call) -> io::Result<()> {
+        match self.count(call)? {
+            Some(failure) => Err(failure.error()),
+            None => Ok(()),
+        }
+    }
+
+    fn count(&mut self, call: Call) -> io::Result<Option<Failure>> {
         if self.is_off {
             return Err(io::Error::other("the machine is off"));
         }
-        self.acts += 1;
-        self.is_off = self.crash_at == Some(self.acts);
-        let due = match act {
-            Act::Write => &mut self.fail_write,
-            Act::Sync => &mut self.fail_sync,
-            Act::Other => return Ok(self.is_off),
-        };
-        if let Some(count) = due {
-            *count -= 1;
-            if *count == 0 {
-                *due = None;
-                return Err(io::Error::other("input/output error"));
+        if call.changes() {
+            self.keep_moment();
+            self.acts += 1;
+            self.is_off = self.crash_at == Some(self.acts);
+            if self.full_at == Some(self.acts) {
+                self.capacity = Some(self.used_bytes());
             }
         }
-        Ok(self.is_off)
+        Ok(self.plan.take(call))
     }
 
-    fn end_act(is_off: bool) -> io::Result<()> {
-        if is_off { Err(io::Error::other("the machine went off")) } else { Ok(()) }
+    fn end(&self) -> io::Result<()> {
+        if self.is_off { Err(io::Error::other("the machine went off")) } else { Ok(()) }
+    }
+
+    fn keep_moment(&mut self) {
+        if let Some(mut moments) = self.moments.take() {
+            moments.push(self.clone());
+            self.moments = Some(moments);
+        }
+    }
+
+    /// What another process of the same machine finds.
+    pub(super) fn after_kill(&self) -> Self {
+        Self {
+            names: self.names.clone(),
+            durable_names: self.durable_names.clone(),
+            pending_names: self.pending_names.clone(),
+            inodes: self.inodes.clone(),
+            identities: self.identities,
+            ..Self::default()
+        }
     }
 
     pub(super) fn draw_identity(&mut self) -> u128 {
@@ -93,13 +110,21 @@ impl World {
     }
 
     pub(super) fn create_dir(&mut self, dir: &Path) -> io::Result<()> {
-        let is_off = self.act(Act::Other)?;
-        self.dirs.extend(dir.ancestors().map(Path::to_path_buf));
-        Self::end_act(is_off)
+        self.begin(Call::CreateDir)?;
+        let missing: Vec<PathBuf> = dir
+            .ancestors()
+            .filter(|dir| dir.parent().is_some() && !self.names.contains_key(*dir))
+            .map(Path::to_path_buf)
+            .collect();
+        for dir in missing.into_iter().rev() {
+            self.change_names(vec![(dir, Some(Entry::Dir))]);
+        }
+        self.end()
     }
 
-    pub(super) fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        if !self.dirs.contains(dir) {
+    pub(super) fn list(&mut self, dir: &Path) -> io::Result<Vec<String>> {
+        self.begin(Call::List)?;
+        if !self.has_dir(dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
         let inside = self.names.keys().filter(|path| path.parent() == Some(dir));
@@ -107,234 +132,194 @@ impl World {
     }
 
     pub(super) fn create(&mut self, path: &Path) -> io::Result<usize> {
-        let is_off = self.act(Act::Other)?;
-        self.inodes.push(Inode::default());
-        let inode = self.inodes.len() - 1;
-        self.change_names(vec![(path.to_path_buf(), Some(inode))]);
-        Self::end_act(is_off)?;
+        self.begin(Call::Create)?;
+        if !path.parent().is_some_and(|dir| self.has_dir(dir)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let inode = match self.file(path) {
+            Ok(inode) => {
+                self.inodes[inode].live = Arc::default();
+                self.inodes[inode].dirty.clear();
+                inode
+            }
+            Err(_) => {
+                self.inodes.push(Inode::default());
+                let inode = self.inodes.len() - 1;
+                self.change_names(vec![(path.to_path_buf(), Some(Entry::File(inode)))]);
+                inode
+            }
+        };
+        self.end()?;
         Ok(inode)
     }
 
-    pub(super) fn open(&self, path: &Path) -> io::Result<usize> {
-        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    pub(super) fn open(&mut self, path: &Path) -> io::Result<usize> {
+        self.begin(Call::Open)?;
+        self.file(path)
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        let is_off = self.act(Act::Other)?;
-        let inode = self.open(from)?;
-        self.change_names(vec![(from.to_path_buf(), None), (to.to_path_buf(), Some(inode))]);
-        Self::end_act(is_off)
+        self.begin(Call::Rename)?;
+        let inode = self.file(from)?;
+        let moved = (to.to_path_buf(), Some(Entry::File(inode)));
+        self.change_names(vec![(from.to_path_buf(), None), moved]);
+        self.end()
     }
 
     pub(super) fn remove(&mut self, path: &Path) -> io::Result<()> {
-        let is_off = self.act(Act::Other)?;
-        self.open(path)?;
+        self.begin(Call::Remove)?;
+        self.file(path)?;
         self.change_names(vec![(path.to_path_buf(), None)]);
-        Self::end_act(is_off)
-    }
-
-    fn change_names(&mut self, names: Vec<(PathBuf, Option<usize>)>) {
-        let change = NameChange { names };
-        change.apply(&mut self.names);
-        self.pending_names.push(change);
+        self.end()
     }
 
     pub(super) fn sync_dir(&mut self, dir: &Path) -> io::Result<()> {
-        Self::end_act(self.act(Act::Other)?)?;
-        let in_dir =
-            |change: &NameChange| change.names.iter().any(|(path, _)| path.parent() == Some(dir));
-        let (synced, pending) =
-            std::mem::take(&mut self.pending_names).into_iter().partition(in_dir);
+        self.begin(Call::SyncDir)?;
+        self.end()?;
+        if !self.has_dir(dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let changes = std::mem::take(&mut self.pending_names);
+        let (synced, pending): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| change.dir() == Some(dir));
         self.pending_names = pending;
-        let synced: Vec<NameChange> = synced;
         synced.iter().for_each(|change| change.apply(&mut self.durable_names));
         Ok(())
     }
 
-    pub(super) fn free_bytes(&self) -> u64 {
-        let used: usize = self.names.values().map(|inode| self.inodes[*inode].live.len()).sum();
-        self.capacity.map_or(u64::MAX / 2, |capacity| capacity.saturating_sub(used as u64))
+    pub(super) fn free_bytes(&mut self) -> io::Result<u64> {
+        self.begin(Call::FreeBytes)?;
+        Ok(self.free())
     }
 
-    pub(super) fn len_bytes(&self, inode: usize) -> io::Result<u64> {
+    pub(super) fn lock(&mut self, path: &Path) -> io::Result<bool> {
+        self.begin(Call::Lock)?;
+        Ok(self.locks.insert(path.to_path_buf()))
+    }
+
+    pub(super) fn len_bytes(&mut self, inode: usize) -> io::Result<u64> {
+        self.begin(Call::Length)?;
         Ok(self.inodes[inode].live.len() as u64)
     }
 
-    pub(super) fn read_at(&self, inode: usize, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        if self.is_off {
-            return Err(io::Error::other("the machine is off"));
-        }
+    pub(super) fn read_at(
+        &mut self,
+        inode: usize,
+        buffer: &mut [u8],
+        at: u64,
+    ) -> io::Result<usize> {
+        let is_short = match self.count(Call::Read)? {
+            None => false,
+            Some(Failure::Short) => true,
+            Some(failure) => return Err(failure.error()),
+        };
         let live = &self.inodes[inode].live;
         let from = live.len().min(at as usize);
-        let count = buffer.len().min(live.len() - from);
+        let whole = buffer.len().min(live.len() - from);
+        let count = if is_short { whole / 2 } else { whole };
         buffer[..count].copy_from_slice(&live[from..from + count]);
         Ok(count)
     }
 
     pub(super) fn write_at(&mut self, inode: usize, bytes: &[u8], at: u64) -> io::Result<()> {
-        let outcome = self.act(Act::Write);
+        let failure = self.count(Call::Write)?;
         // A write that fails may have come half way.
-        let written = if outcome.is_err() { bytes.len() / 2 } else { bytes.len() };
-        if self.is_off && outcome.is_err() {
-            return outcome.map(|_| ());
-        }
+        let written = if failure.is_some() { bytes.len() / 2 } else { bytes.len() };
         let (start, end) = (at as usize, at as usize + written);
         self.grow(inode, end)?;
         let file = &mut self.inodes[inode];
-        file.live[start..end].copy_from_slice(&bytes[..written]);
+        Arc::make_mut(&mut file.live)[start..end].copy_from_slice(&bytes[..written]);
         file.dirty.extend(start / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES));
-        Self::end_act(outcome?)
+        match failure {
+            Some(failure) => Err(failure.error()),
+            None => self.end(),
+        }
     }
 
     pub(super) fn allocate(&mut self, inode: usize, bytes: u64) -> io::Result<()> {
-        let is_off = self.act(Act::Other)?;
+        self.begin(Call::Allocate)?;
         let before = self.inodes[inode].live.len();
         self.grow(inode, bytes as usize)?;
         let sectors = before / SECTOR_BYTES..(bytes as usize).div_ceil(SECTOR_BYTES);
         self.inodes[inode].dirty.extend(sectors);
-        Self::end_act(is_off)
+        self.end()
     }
 
-    fn grow(&mut self, inode: usize, bytes: usize) -> io::Result<()> {
-        let more = bytes.saturating_sub(self.inodes[inode].live.len());
-        if more as u64 > self.free_bytes() {
-            return Err(io::ErrorKind::StorageFull.into());
+    pub(super) fn sync_data(&mut self, inode: usize) -> io::Result<()> {
+        if let Some(failure) = self.count(Call::Sync)? {
+            // The system calls the pages clean all the same.
+            self.inodes[inode].dirty.clear();
+            return Err(failure.error());
         }
-        if more > 0 {
-            self.inodes[inode].live.resize(bytes, 0);
+        self.end()?;
+        let Inode { live, durable, dirty } = &mut self.inodes[inode];
+        if !dirty.is_empty() || live.len() != durable.len() {
+            let durable = Arc::make_mut(durable);
+            durable.resize(live.len(), 0);
+            for sector in std::mem::take(dirty) {
+                let start = sector * SECTOR_BYTES;
+                let end = (start + SECTOR_BYTES).min(live.len());
+                durable[start..end].copy_from_slice(&live[start..end]);
+            }
         }
         Ok(())
     }
 
-    pub(super) fn sync_data(&mut self, inode: usize) -> io::Result<()> {
-        let outcome = self.act(Act::Sync);
-        let file = &mut self.inodes[inode];
-        match outcome {
-            Ok(false) => {
-                file.durable.resize(file.live.len(), 0);
-                for sector in std::mem::take(&mut file.dirty) {
-                    let start = sector * SECTOR_BYTES;
-                    let end = (start + SECTOR_BYTES).min(file.live.len());
-                    file.durable[start..end].copy_from_slice(&file.live[start..end]);
-                }
-                Ok(())
-            }
-            Ok(true) => Self::end_act(true),
-            Err(error) => {
-                // The system calls the pages clean all the same.
-                file.dirty.clear();
-                Err(error)
-            }
-        }
-    }
-
     pub(super) fn damage(&mut self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-        let inode = self.names[path];
+        let inode = self.file(path).unwrap();
         let file = &mut self.inodes[inode];
-        change(&mut file.live);
-        file.durable.clone_from(&file.live);
+        change(Arc::make_mut(&mut file.live));
+        file.durable = Arc::clone(&file.live);
         file.dirty.clear();
     }
 
     pub(super) fn contents(&self, path: &Path) -> Option<Vec<u8>> {
-        self.names.get(path).map(|inode| self.inodes[*inode].live.clone())
+        self.file(path).ok().map(|inode| self.inodes[inode].live.to_vec())
     }
 
-    pub(super) fn after_crash(&self, survival: Survival) -> Self {
-        let mut dice = Dice::of(survival);
-        let mut names = self.durable_names.clone();
-        let kept = dice.kept(self.pending_names.len());
-        self.pending_names.iter().take(kept).for_each(|change| change.apply(&mut names));
-        let inodes: Vec<Inode> =
-            self.inodes.iter().map(|file| file.after_crash(&mut dice)).collect();
-        Self {
-            durable_names: names.clone(),
-            names,
-            inodes,
-            dirs: self.dirs.clone(),
-            identities: self.identities,
-            ..Self::default()
-        }
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let files = self.names.iter().filter(|(_, entry)| matches!(entry, Entry::File(_)));
+        files.map(|(path, _)| path.clone()).collect()
     }
-}
 
-impl NameChange {
-    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
-        for (path, inode) in &self.names {
-            match inode {
-                Some(inode) => names.insert(path.clone(), *inode),
-                None => names.remove(path),
-            };
-        }
-    }
-}
-
-impl Inode {
-    fn after_crash(&self, dice: &mut Dice) -> Self {
-        let mut found = self.durable.clone();
-        let prefix = dice.kept(self.dirty.len());
-        for (ordinal, sector) in self.dirty.iter().enumerate() {
-            let start = sector * SECTOR_BYTES;
-            let end = (start + SECTOR_BYTES).min(self.live.len());
-            let keep = dice.bytes_of_sector(ordinal, prefix).min(end.saturating_sub(start));
-            if keep > 0 {
-                if found.len() < end {
-                    found.resize(end, 0);
-                }
-                found[start..start + keep].copy_from_slice(&self.live[start..start + keep]);
-            }
-        }
-        Self { live: found.clone(), durable: found, dirty: BTreeSet::new() }
-    }
-}
-
-/// Decides what survives; the same seed decides the same.
-struct Dice {
-    survival: Survival,
-    state: u64,
-}
-
-impl Dice {
-    fn of(survival: Survival) -> Self {
-        let seed = match survival {
-            Survival::Nothing | Survival::Everything => 0,
-            Survival::Prefix(seed) | Survival::Some(seed) => seed,
+    pub(super) fn used_bytes(&self) -> u64 {
+        let bytes_of = |entry: &Entry| match entry {
+            Entry::File(inode) => self.inodes[*inode].live.len() as u64,
+            Entry::Dir => 0,
         };
-        Self { survival, state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 }
+        self.names.values().map(bytes_of).sum()
     }
 
-    fn below(&mut self, bound: usize) -> usize {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        (self.state % bound as u64) as usize
+    fn free(&self) -> u64 {
+        self.capacity.map_or(u64::MAX / 2, |capacity| capacity.saturating_sub(self.used_bytes()))
     }
 
-    /// How many of `count` changes in a row survive.
-    fn kept(&mut self, count: usize) -> usize {
-        match self.survival {
-            Survival::Nothing => 0,
-            Survival::Everything => count,
-            Survival::Prefix(_) | Survival::Some(_) => self.below(count + 1),
+    fn has_dir(&self, dir: &Path) -> bool {
+        dir.parent().is_none() || self.names.get(dir) == Some(&Entry::Dir)
+    }
+
+    fn file(&self, path: &Path) -> io::Result<usize> {
+        match self.names.get(path) {
+            Some(Entry::File(inode)) => Ok(*inode),
+            Some(Entry::Dir) => Err(io::ErrorKind::IsADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    /// How many bytes of a sector survive, given how many whole ones do.
-    fn bytes_of_sector(&mut self, ordinal: usize, prefix: usize) -> usize {
-        match self.survival {
-            Survival::Prefix(_) if ordinal == prefix => self.below(SECTOR_BYTES),
-            Survival::Nothing | Survival::Everything | Survival::Prefix(_) => {
-                if ordinal < prefix {
-                    SECTOR_BYTES
-                } else {
-                    0
-                }
-            }
-            Survival::Some(_) => match self.below(4) {
-                0 => self.below(SECTOR_BYTES),
-                1 => 0,
-                _ => SECTOR_BYTES,
-            },
+    fn change_names(&mut self, names: Vec<(PathBuf, Option<Entry>)>) {
+        let change = NameChange { names };
+        change.apply(&mut self.names);
+        self.pending_names.push(change);
+    }
+
+    fn grow(&mut self, inode: usize, bytes: usize) -> io::Result<()> {
+        let more = bytes.saturating_sub(self.inodes[inode].live.len());
+        if more as u64 > self.free() {
+            return Err(io::ErrorKind::StorageFull.into());
         }
+        if more > 0 {
+            Arc::make_mut(&mut self.inodes[inode].live).resize(bytes, 0);
+        }
+        Ok(())
     }
 }
