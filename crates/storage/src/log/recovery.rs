@@ -131,11 +131,12 @@ impl From<ReadFault> for LoadFault {
     }
 }
 
-/// Removes what a crash left half done, and indexes of segments that will get more records.
+/// Removes what a crash left half done, and indexes of segments that will get more records. Then
+/// makes all names survive: a killed process may not have come to that, and what is built on them
+/// from here on must not lose them in a power cut.
 fn tidy(engine: &Engine, oldest: u32, present: u32) -> Result<(), StoreError> {
     let layout = &engine.layout;
     for dir in [&layout.root, &layout.log_dir, &layout.index_dir, &layout.checkpoint_dir] {
-        let mut is_changed = false;
         for name in survey::list(engine, dir)? {
             let is_stale_index = dir == &layout.index_dir
                 && number_of(&name, INDEX)
@@ -143,12 +144,9 @@ fn tidy(engine: &Engine, oldest: u32, present: u32) -> Result<(), StoreError> {
             if name.ends_with(&format!(".{UNFINISHED}")) || is_stale_index {
                 let path = dir.join(&name);
                 engine.disk.remove(&path).map_err(|error| io_error(&path, &error))?;
-                is_changed = true;
             }
         }
-        if is_changed {
-            engine.disk.sync_dir(dir).map_err(|error| io_error(dir, &error))?;
-        }
+        engine.disk.sync_dir(dir).map_err(|error| io_error(dir, &error))?;
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ impl LogStore {
     }
 }
 
-/// Makes the first segment, then META: a folder with META has a log.
+/// Makes the first segment, then META: a folder with META has a log, and a path that survives.
 fn create(engine: &Engine) -> Result<(), StoreError> {
     let layout = &engine.layout;
     let path = layout.meta();
@@ -139,15 +139,26 @@ fn create(engine: &Engine) -> Result<(), StoreError> {
         engine.disk.create_dir(dir).map_err(io)?;
     }
     engine.disk.sync_dir(&layout.root).map_err(io)?;
+    sync_path(engine).map_err(io)?;
     let spare = housekeeper::prepare(engine, &mut Chores::default(), 1);
     spare.map_err(|error| match error.kind() {
         io::ErrorKind::StorageFull => StoreError::NoSpace(error.to_string()),
         _ => io_error(&layout.segment(1), &error),
     })?;
     let meta = Meta { database: engine.database, segment_bytes: engine.options.segment_bytes };
-    meta::create(engine.disk.as_ref(), layout, &meta).map_err(io)?;
-    if let Some(parent) = layout.root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        engine.disk.sync_dir(parent).map_err(io)?;
+    meta::create(engine.disk.as_ref(), layout, &meta).map_err(io)
+}
+
+/// Makes the name of the data folder survive, and those of the folders it is in.
+fn sync_path(engine: &Engine) -> io::Result<()> {
+    for folder in engine.layout.root.ancestors().skip(1) {
+        // A relative path begins in the present folder.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        match engine.disk.sync_dir(folder) {
+            // What may not be read was not made here either.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            outcome => outcome?,
+        }
     }
     Ok(())
 }

@@ -1,5 +1,16 @@
 //! A log store moved step by step on a disk that fails.
-#![allow(dead_code, clippy::expect_used, clippy::panic, reason = "shared by several test binaries")]
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "shared by several test binaries"
+)]
+
+pub(crate) mod history;
+pub(crate) mod proof;
+pub(crate) mod workload;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +23,7 @@ use litemq_storage::{
     StoreError,
 };
 
-pub(crate) const DIR: &str = "/data";
+pub(crate) const DIR: &str = "/srv/litemq/data";
 pub(crate) const SEGMENT_BYTES: u64 = 16 << 10;
 
 pub(crate) fn path(relative: &str) -> PathBuf {

@@ -1,0 +1,14 @@
+//! The log engine on a disk that crashes, fails and fills up at every operation of a workload.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod crashes;
+mod named;

@@ -1,0 +1,112 @@
+//! Named cases: what a caller sees when the disk fails or is full.
+
+use litemq_storage::conformance::{Model, append, channel, put};
+use litemq_storage::disk::FaultDisk;
+use litemq_storage::{Batch, LogOptions, LogStore, ShardStore, StoreError};
+
+use super::common::{self, chores, commit_all, read, recover};
+
+#[test]
+fn failed_write_stops_the_store_for_good() {
+    let disk = FaultDisk::new();
+    let (store, _, _) = recover(&disk).expect("a new store");
+    chores(&store);
+    common::commit(&store, Batch { ops: vec![append(channel(0, 0), 0, "durable")] });
+    disk.fail_write(1);
+    store.submit(Batch { ops: vec![append(channel(0, 0), 1, "lost")] }).expect("it is taken");
+    assert!(!store.step_commit());
+    let state = store.durable().borrow().clone();
+    assert_eq!(state.durable.0, 1);
+    assert!(matches!(state.failed, Some(StoreError::Failed(_))), "{state:?}");
+    let refused = store.submit(Batch::default());
+    assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+    assert!(matches!(store.admit_append(), Err(StoreError::Failed(_))));
+    assert_eq!(read(&store, channel(0, 0), 0).expect("reads go on").records.len(), 1);
+    assert!(common::ready(store.close()).is_err());
+    drop(store);
+    let (store, _, report) = recover(&disk).expect("the store recovers");
+    assert_eq!(report.durable.0, 1);
+    assert_eq!(read(&store, channel(0, 0), 0).expect("it can be read").records.len(), 1);
+}
+
+#[test]
+fn full_disk_refuses_appends_and_takes_the_rest_until_space_returns() {
+    let disk = FaultDisk::new();
+    let (store, _, _) = recover(&disk).expect("a new store");
+    chores(&store);
+    let used: u64 = 2 * common::SEGMENT_BYTES + 4096;
+    disk.set_capacity(Some(used + (20 << 10)));
+    let mut offset = 0;
+    let refused = loop {
+        match store.admit_append() {
+            Ok(()) => common::commit(
+                &store,
+                Batch { ops: vec![append(channel(0, 0), offset, vec![1; 500])] },
+            ),
+            Err(refused) => break refused,
+        }
+        offset += 1;
+        assert!(offset < 1_000, "appends end when the disk is full");
+    };
+    assert!(matches!(refused, StoreError::NoSpace(_)), "{refused:?}");
+    assert!(offset > 30, "the room is used: {offset}");
+    for number in 0..20 {
+        common::commit(&store, Batch { ops: vec![put(0, "cursor", number.to_string())] });
+    }
+    let records = read(&store, channel(0, 0), 0).expect("reads go on").records;
+    assert_eq!(records.len() as u64, offset);
+
+    disk.set_capacity(None);
+    chores(&store);
+    store.admit_append().expect("space has returned");
+    common::commit(&store, Batch { ops: vec![append(channel(0, 0), offset, vec![1; 500])] });
+    drop(store);
+    let (store, model, _) = recover(&disk).expect("the store recovers");
+    assert_eq!(model.state.len(), 1);
+    assert_eq!(
+        read(&store, channel(0, 0), 0).expect("all is there").records.len() as u64,
+        offset + 1
+    );
+}
+
+#[test]
+fn appends_are_held_off_while_too_much_waits_for_a_sync() {
+    let disk = FaultDisk::new();
+    let options = LogOptions { unsynced_bytes_max: 2_000, ..common::options() };
+    let store = LogStore::open_on(
+        std::sync::Arc::new(disk),
+        std::path::Path::new(common::DIR),
+        options,
+        litemq_storage::Drive::Steps,
+    )
+    .expect("a new store");
+    store.recover(&mut Model::default()).expect("the store recovers");
+    chores(&store);
+    for offset in 0..2 {
+        store.admit_append().expect("little waits");
+        store
+            .submit(Batch { ops: vec![append(channel(0, 0), offset, vec![1; 1_200])] })
+            .expect("taken");
+    }
+    assert_eq!(store.admit_append(), Err(StoreError::Overloaded));
+    store.submit(Batch { ops: vec![put(0, "cursor", "1")] }).expect("other batches go on");
+    commit_all(&store);
+    store.admit_append().expect("all is on the disk");
+}
+
+#[test]
+fn offset_out_of_order_stops_the_store_before_it_is_written() {
+    for wrong in [0, 2] {
+        let disk = FaultDisk::new();
+        let (store, _, _) = recover(&disk).expect("a new store");
+        chores(&store);
+        common::commit(&store, Batch { ops: vec![append(channel(0, 0), 0, "first")] });
+        store.submit(Batch { ops: vec![append(channel(0, 0), wrong, "wrong")] }).expect("taken");
+        assert!(!store.step_commit());
+        assert!(store.durable().borrow().failed.is_some());
+        drop(store);
+        let (store, _, report) = recover(&disk).expect("the store recovers");
+        assert_eq!(report.durable.0, 1);
+        assert_eq!(read(&store, channel(0, 0), 0).expect("it can be read").records.len(), 1);
+    }
+}
