@@ -11,6 +11,7 @@
 
 mod broker;
 mod folder;
+mod guests;
 mod scenarios;
 mod tally;
 mod tool;
@@ -44,6 +45,12 @@ struct Arguments {
     /// Kills and power cuts; rounds of other scenarios take longer, and there is one for ten of them.
     #[arg(long, default_value_t = tally::CYCLES_FOR_GOALS)]
     cycles: u64,
+    /// Official SDKs that are connected throughout some of the scenarios.
+    #[arg(long, value_delimiter = ',', default_value = "java,python,go,node")]
+    sdks: Vec<String>,
+    /// No SDKs.
+    #[arg(long, conflicts_with = "sdks")]
+    no_sdks: bool,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -53,10 +60,23 @@ async fn main() -> ExitCode {
     let seed = arguments.seed.unwrap_or(u64::try_from(clock.as_millis()).unwrap());
     println!("seed {seed}, {} cycles", arguments.cycles);
     folder::remove_left_overs();
+    let sdks = if arguments.no_sdks || !arguments.scenario.has_guests() {
+        Vec::new()
+    } else {
+        arguments.sdks
+    };
+    let sdks = match guests::install(&sdks) {
+        Ok(sdks) => sdks,
+        Err(error) => {
+            println!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let orders = Orders {
         seed,
         cycles: arguments.cycles,
         binary: std::path::absolute(arguments.binary).unwrap(),
+        sdks,
     };
     let mut interrupt = signal(SignalKind::interrupt()).unwrap();
     let mut terminate = signal(SignalKind::terminate()).unwrap();

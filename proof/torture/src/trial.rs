@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::broker::{Broker, Life};
 use crate::folder::Folder;
+use crate::guests::{self, Guests};
 use crate::tally::{CYCLES_FOR_GOALS, Tally};
 use crate::volume::{FileSystem, Volume};
 use crate::work::{self, Work};
@@ -36,6 +37,8 @@ pub(crate) struct Orders {
     pub(crate) seed: u64,
     pub(crate) cycles: u64,
     pub(crate) binary: PathBuf,
+    /// Official SDKs to be connected.
+    pub(crate) sdks: Vec<String>,
 }
 
 impl Orders {
@@ -58,6 +61,7 @@ pub(crate) struct Trial {
     groups: Vec<Group>,
     load: Option<Work>,
     teller: JoinSet<()>,
+    pub(crate) guests: Option<Guests>,
     pub(crate) broker: Broker,
     pub(crate) volume: Option<Volume>,
     folder: Folder,
@@ -87,7 +91,8 @@ impl Trial {
         let names = groups.iter().map(|group| group.name.clone()).collect();
         let recorder = Arc::new(Recorder::new(names));
         let data = volume.as_ref().map_or(folder.path(), Volume::path);
-        let declared = declare(TOPIC, &groups);
+        let declared =
+            declare(TOPIC, &groups) + &declare(guests::TOPIC, &guests::groups(&orders.sdks));
         let broker = Broker::new(&orders.binary, folder.path(), data, &declared);
         let mut teller = JoinSet::new();
         teller.spawn(tell_progress(Arc::clone(&recorder)));
@@ -101,6 +106,7 @@ impl Trial {
             groups,
             load: None,
             teller,
+            guests: None,
             broker,
             volume,
             folder,
@@ -113,6 +119,16 @@ impl Trial {
         load.get_or_insert_with(|| {
             Work::start(orders.seed, recorder, broker, PRODUCERS, work::mixed())
         });
+    }
+
+    /// Lets official SDKs join. The broker must run.
+    pub(crate) async fn invite_sdks(&mut self) -> Result<(), String> {
+        if !self.orders.sdks.is_empty() {
+            let guests = Guests::invite(&self.orders.sdks, &self.broker, self.folder.path()).await?;
+            self.say(&format!("SDKs are connected: {}", guests.names().join(", ")));
+            self.guests = Some(guests);
+        }
+        Ok(())
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -176,6 +192,7 @@ impl Trial {
         };
         let verdict = self.verdict(endured, goals);
         if verdict.is_err() {
+            self.write_history();
             self.folder.keep();
         }
         verdict.map(|()| self.tally)
@@ -193,12 +210,19 @@ impl Trial {
         let drained = self.until("the end", |now| now.owed == 0).await;
         drained.map_err(|error| format!("{error}{}", self.tell_owed()))?;
         drain.end().await;
+        if let Some(guests) = &mut self.guests {
+            guests.finish(&self.broker).await?;
+        }
         self.broker.kill()
     }
 
     fn verdict(&mut self, endured: Result<(), String>, goals: &[&str]) -> Result<(), String> {
         self.teller.abort_all();
-        let violations = check(&self.recorder.events(), &self.groups);
+        let mut violations = check(&self.recorder.events(), &self.groups);
+        if let Some(guests) = &self.guests {
+            let history = guests.history(&self.kills(), endured.is_ok());
+            violations.extend(check(&history, &guests.groups()));
+        }
         // A history that did not come to its end still tells why.
         match endured {
             Ok(()) if violations.is_empty() => {}
@@ -220,7 +244,26 @@ impl Trial {
         }
     }
 
+    /// For people who look for the reason.
+    fn write_history(&self) {
+        let mut events = self.recorder.events();
+        events.sort_by_key(Event::at);
+        let lines: Vec<String> = events.iter().map(|event| format!("{event}\n")).collect();
+        drop(std::fs::write(self.folder.path().join("history.txt"), lines.concat()));
+    }
+
+    fn kills(&self) -> Vec<Event> {
+        let events = self.recorder.events();
+        events.into_iter().filter(|event| matches!(event, Event::Killed { .. })).collect()
+    }
+
     fn count(&mut self) {
+        if let Some(guests) = &self.guests {
+            let (sends, deliveries, redeliveries) = guests.counts();
+            self.tally.add("sdk_sends", sends);
+            self.tally.add("sdk_deliveries", deliveries);
+            self.tally.add("sdk_redeliveries", redeliveries);
+        }
         let progress = self.progress();
         let counts = [
             ("sends", progress.sends_stored),

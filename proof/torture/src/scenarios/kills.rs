@@ -22,6 +22,9 @@ pub(crate) async fn run(orders: &Orders) -> Result<Tally, String> {
 }
 
 async fn torture(trial: &mut Trial) -> Result<(), String> {
+    trial.broker.start(&Life::default()).await?;
+    trial.invite_sdks().await?;
+    trial.broker.kill()?;
     for cycle in 0..trial.orders.cycles {
         let life = Life::any(&mut trial.dice);
         trial.broker.start(&life).await?;

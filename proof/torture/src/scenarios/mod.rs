@@ -29,6 +29,11 @@ impl Scenario {
         }
     }
 
+    /// Whether official SDKs are connected.
+    pub(crate) fn has_guests(self) -> bool {
+        matches!(self, Self::All | Self::Kills | Self::Power)
+    }
+
     pub(crate) fn name(self) -> String {
         self.to_possible_value().unwrap().get_name().to_owned()
     }

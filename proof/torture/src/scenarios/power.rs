@@ -36,6 +36,9 @@ async fn torture(trial: &mut Trial, kind: FileSystem, cycles: u64) -> Result<(),
     trial.may_fail = true;
     trial.volume.as_mut().unwrap().prove()?;
     trial.say(&format!("{}: an unsynced file is gone after a cut", kind.name()));
+    trial.broker.start(&Life::default()).await?;
+    trial.invite_sdks().await?;
+    cut(trial)?;
     for cycle in 0..cycles {
         let life = Life::any(&mut trial.dice);
         trial.broker.start(&life).await?;
