@@ -36,7 +36,7 @@ use hyper::body::Incoming;
 use litemq_domain::{ClientId, Error};
 use litemq_protocol::v2;
 use litemq_protocol::v2::admin_server::AdminServer;
-use litemq_protocol::v2::messaging_service_server::MessagingServiceServer;
+use litemq_protocol::v2::messaging_service_server::{MessagingService, MessagingServiceServer};
 use rustls::ServerConfig;
 use tonic::body::Body;
 use tower::Service;
@@ -81,6 +81,16 @@ pub async fn serve<L: Listener>(
     let stop = stopping.clone();
     let door = Arc::new(Door { broker, metrics, advertise: options.advertise, stopping: stop });
     listen::serve(listener, tls, options.port, Calls::new(door), stopping).await;
+}
+
+/// The door without its socket: every call of the protocol, as [`serve`] answers it.
+pub fn calls(
+    broker: Arc<Broker>,
+    metrics: Arc<Metrics>,
+    advertise: Option<AdvertisedAddress>,
+    stopping: Stopping,
+) -> impl MessagingService {
+    Door { broker, metrics, advertise, stopping }
 }
 
 /// What all calls share.
