@@ -1,0 +1,46 @@
+//! Seeds of the file formats: changes of each field of the headers, and whole beginnings of files.
+
+use litemq_fuzz::damage::{CUT, RESEALED, WHOLE};
+use litemq_fuzz::folder;
+
+use crate::keep;
+
+/// Bytes kept of a whole file.
+const BEGINNING_BYTES: usize = 5 << 10;
+
+pub(crate) fn make() {
+    let numbers = [0_u32, 1, 2, 0x7fff_ffff, 0x8000_0001, u32::MAX];
+    // The headers' fields, and those of the first frame, record, run and chunk.
+    for (target, extension, places) in [
+        ("meta", "", vec![0, 8, 12, 28, 32, 36]),
+        ("segment", "log", vec![0, 8, 12, 48, 4104, 4112, 4120, 4132, 4136, 4144, 4148, 4152]),
+        ("index", "idx", vec![12, 32, 40, 48, 52, 56, 4096, 4100, 4108, 4116, 4120, 4124, 8192]),
+        ("checkpoint", "ckpt", vec![12, 28, 32, 36, 4096, 4100, 4104, 4112, 4114, 4116]),
+    ] {
+        let files = folder::files(extension).len() as u8;
+        for place in places {
+            for (ordinal, number) in numbers.into_iter().enumerate() {
+                let mut bytes = vec![RESEALED, (ordinal as u8) % files];
+                bytes.extend(u16::try_from(place).unwrap().to_le_bytes());
+                bytes.push(4);
+                bytes.extend(number.to_le_bytes());
+                keep(target, &format!("field-{place}-{ordinal}"), &bytes);
+            }
+        }
+        wholes(target, extension);
+    }
+}
+
+/// Beginnings of the real files, their checksums as they are and made right again.
+fn wholes(target: &str, extension: &str) {
+    for (which, path) in folder::files(extension).iter().enumerate() {
+        let contents = folder::disk().contents(path).unwrap();
+        let contents = &contents[..contents.len().min(BEGINNING_BYTES)];
+        let flags = if which % 2 == 0 { WHOLE } else { WHOLE | RESEALED };
+        let bytes = [&[flags, which as u8], contents].concat();
+        keep(target, &format!("whole-{which}"), &bytes);
+    }
+    keep(target, "cut", &[WHOLE | CUT, 0, 1, 2, 3]);
+    keep(target, "flip", &[0, 0, 10, 0, 1, 0xff]);
+    keep(target, "tail-lost", &[0, 0, 0x40, 0x10, 192]);
+}
