@@ -43,6 +43,8 @@ pub(super) fn recover(engine: &Engine, sink: &mut dyn StateSink) -> Result<Recov
     for segment in missing {
         let sealed = housekeeper::write_index(engine, &segment, segment.durable_end())
             .map_err(|fault| index_error(engine, segment.number, fault))?;
+        // Retention would take it for older than everything.
+        segment.note_at_ms(sealed.newest_at_ms);
         index
             .segments
             .insert(segment.number, Held { segment, lookup: Lookup::Sealed(Arc::new(sealed)) });

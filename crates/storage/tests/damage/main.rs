@@ -205,6 +205,17 @@ fn damaged_or_missing_index_is_made_again_from_the_log() {
 }
 
 #[test]
+fn segment_whose_index_is_made_again_is_no_older_than_its_messages() {
+    let (disk, model) = filled(100, &[90]);
+    disk.remove(&path("idx/00000001.idx")).expect("it is there");
+    let (store, _, _) = recover(&disk).expect("the store recovers");
+    store.retain_after(1_000).expect("retention runs, and no message is as old as that");
+    chores(&store);
+    drop(store);
+    assert_held(&disk, &model);
+}
+
+#[test]
 fn damaged_checkpoint_gives_way_to_the_one_before() {
     let (disk, model) = filled(100, &[30, 60]);
     let newest = path("ckpt/00000002.ckpt");
