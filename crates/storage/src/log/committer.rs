@@ -9,7 +9,7 @@ use crate::disk::DiskFile;
 
 use super::engine::Engine;
 use super::files::FileKey;
-use super::format::{FRAME_HEADER_BYTES, FRAMES_START, FrameHeader};
+use super::format::{FRAME_HEADER_BYTES, FRAMES_START, FrameHeader, frames_end};
 use super::index::Segment;
 use super::queue::{Taken, recycle};
 use super::record::{self, Record};
@@ -52,7 +52,7 @@ impl Committer {
             if queue.is_failed() {
                 return Step::Failed;
             }
-            let left = engine.options.segment_bytes.saturating_sub(self.position);
+            let left = frames_end(engine.options.segment_bytes).saturating_sub(self.position);
             queue.take(left, std::mem::take(&mut self.empty))
         };
         let Some(taken) = taken else { return Step::Idle };
@@ -65,21 +65,12 @@ impl Committer {
         }
     }
 
-    /// Marks a clean end, so that damage of the frame before it is told from a torn write.
+    /// Makes the mark behind the last frame durable too.
     pub(super) fn finish(&mut self, engine: &Engine) -> Result<(), String> {
-        let mut frame = vec![0; FRAME_HEADER_BYTES];
-        let next_lsn = {
-            let queue = engine.queue();
-            if queue.is_failed() {
-                return Ok(());
-            }
-            queue.last_lsn() + 1
-        };
-        if self.position + FRAME_HEADER_BYTES as u64 > engine.options.segment_bytes {
+        if engine.queue().is_failed() {
             return Ok(());
         }
-        FrameHeader::seal(&mut frame, &self.segment.uuid, next_lsn, 0);
-        self.write(engine, &frame)
+        self.sync(engine)
     }
 
     fn commit(&mut self, engine: &Engine, taken: Taken) -> Result<(), String> {
@@ -97,7 +88,12 @@ impl Committer {
         FrameHeader::seal(&mut frame, &self.segment.uuid, first_lsn, batches);
         frame.resize(frame.len().next_multiple_of(super::format::FRAME_ALIGN as usize), 0);
         self.write(engine, &frame)?;
+        self.sync(engine)?;
+        self.position += frame.len() as u64;
+        self.mark(engine, first_lsn + u64::from(batches))?;
 
+        self.segment.set_durable_end(self.position);
+        engine.counters.log_bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
         engine.queue().in_flight_bytes = 0;
         let durable = Lsn(first_lsn + u64::from(batches) - 1);
         engine.watermark.send_modify(|state| state.durable = durable);
@@ -146,17 +142,30 @@ impl Committer {
         }
     }
 
-    fn write(&mut self, engine: &Engine, frame: &[u8]) -> Result<(), String> {
-        let path = engine.layout.segment(self.segment.number);
-        let tell =
-            |what: &str, error: std::io::Error| format!("{what} {}: {error}", path.display());
-        self.file.write_at(frame, self.position).map_err(|error| tell("cannot write", error))?;
-        self.file.sync_data().map_err(|error| tell("cannot sync", error))?;
-        self.position += frame.len() as u64;
-        self.segment.set_durable_end(self.position);
+    /// Notes behind the last frame that it is durable. Without a sync of its own: a killed process
+    /// leaves the mark in memory, and the system brings it to the disk in its own time.
+    fn mark(&self, engine: &Engine, next_lsn: u64) -> Result<(), String> {
+        // A folder of an earlier version may have a segment that is full to its end.
+        if self.position > frames_end(engine.options.segment_bytes) {
+            return Ok(());
+        }
+        self.write(engine, &FrameHeader::mark(&self.segment.uuid, next_lsn))
+    }
+
+    fn write(&self, engine: &Engine, frame: &[u8]) -> Result<(), String> {
+        let written = self.file.write_at(frame, self.position);
+        written.map_err(|error| self.tell(engine, "cannot write", &error))
+    }
+
+    fn sync(&self, engine: &Engine) -> Result<(), String> {
+        self.file.sync_data().map_err(|error| self.tell(engine, "cannot sync", &error))?;
         engine.counters.syncs.fetch_add(1, Ordering::Relaxed);
-        engine.counters.log_bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn tell(&self, engine: &Engine, what: &str, error: &std::io::Error) -> String {
+        let path = engine.layout.segment(self.segment.number);
+        format!("{what} {} at byte {}: {error}", path.display(), self.position)
     }
 }
 

@@ -47,9 +47,15 @@ pub(super) fn read_some(
     access: Access,
 ) -> Result<usize, ReadFault> {
     match access {
-        Access::Waiting => Ok(file.read_at(buffer, at)?),
+        Access::Waiting => Ok(read_waiting(file, buffer, at)?),
         Access::Cached => file.read_cached_at(buffer, at)?.ok_or(ReadFault::WouldWait),
     }
+}
+
+/// Reads up to `buffer.len()` bytes; fewer only at the end of the file. An error says where.
+pub(super) fn read_waiting(file: &dyn DiskFile, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    file.read_at(buffer, at)
+        .map_err(|error| io::Error::new(error.kind(), format!("reading at byte {at}: {error}")))
 }
 
 /// Fills `buffer`.
@@ -74,6 +80,15 @@ pub(super) fn io_error(path: &Path, error: &io::Error) -> StoreError {
 /// A [`StoreError::Corrupt`] about a file.
 pub(super) fn corrupt(path: &Path, position: u64, what: impl Into<String>) -> StoreError {
     StoreError::Corrupt { path: path.to_path_buf(), position, what: what.into() }
+}
+
+/// What bytes that could not be read from a file mean to the caller of the store.
+pub(super) fn read_error(path: &Path, position: u64, fault: ReadFault) -> StoreError {
+    match fault {
+        ReadFault::Io(error) => io_error(path, &error),
+        ReadFault::Damaged(what) => corrupt(path, position, what),
+        ReadFault::WouldWait => corrupt(path, position, "it cannot be read"),
+    }
 }
 
 /// Which file of the data folder.

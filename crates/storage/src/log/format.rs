@@ -99,7 +99,7 @@ pub(super) struct FrameHeader {
     pub(super) body_bytes: u32,
     pub(super) body_crc: u32,
     pub(super) first_lsn: u64,
-    /// Zero in the frame that marks a clean close.
+    /// Zero in a mark.
     pub(super) batches: u32,
 }
 
@@ -117,6 +117,15 @@ impl FrameHeader {
         patch(frame, 28, &[0; 4]);
         let crc = crc_of(&[uuid, frame.get(8..FRAME_HEADER_BYTES).unwrap_or_default()]);
         patch(frame, 4, &crc.to_le_bytes());
+    }
+
+    /// A frame without batches, which says that all before `next_lsn` is durable. It is written
+    /// behind the last frame once that is synced, so that damage of that frame is told from a
+    /// write that was not finished; the next frame takes its place.
+    pub(super) fn mark(uuid: &Uuid, next_lsn: u64) -> [u8; FRAME_HEADER_BYTES] {
+        let mut mark = [0; FRAME_HEADER_BYTES];
+        Self::seal(&mut mark, uuid, next_lsn, 0);
+        mark
     }
 
     /// `None` when this is not the header of a frame of this life of the segment.
@@ -146,6 +155,12 @@ impl FrameHeader {
     pub(super) fn frame_bytes(&self) -> u64 {
         frame_bytes(self.body_bytes as usize)
     }
+}
+
+/// Where the frames of a segment of `segment_bytes` end at the latest: behind them is room for a
+/// mark.
+pub(super) const fn frames_end(segment_bytes: u64) -> u64 {
+    segment_bytes.saturating_sub(FRAME_HEADER_BYTES as u64)
 }
 
 /// Bytes a frame with a body of `body_bytes` takes in a segment.

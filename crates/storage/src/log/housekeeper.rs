@@ -119,13 +119,8 @@ fn add_spare(engine: &Engine, chores: &mut Chores) -> Chore {
 pub(super) fn prepare(engine: &Engine, chores: &mut Chores, number: u32) -> io::Result<Spare> {
     let path = engine.layout.segment(number);
     let fresh = unfinished(&path);
-    let file = match chores.recycled.last() {
-        Some(old) => {
-            engine.disk.rename(old, &fresh)?;
-            chores.recycled.pop();
-            engine.counters.segment_files.fetch_sub(1, Ordering::Relaxed);
-            engine.disk.open(&fresh)?
-        }
+    let file = match recycled_file(engine, chores, &fresh)? {
+        Some(file) => file,
         None => {
             let made = zeroed_file(engine, &fresh);
             if made.is_err()
@@ -148,6 +143,27 @@ pub(super) fn prepare(engine: &Engine, chores: &mut Chores, number: u32) -> io::
     engine.disk.sync_dir(&engine.layout.log_dir)?;
     engine.files.forget(FileKey::Segment(number));
     Ok(Spare { segment: Arc::new(Segment::new(number, header.uuid)), file })
+}
+
+/// A file of a removed segment under a new name. Those that somebody has removed or cut are passed
+/// over.
+fn recycled_file(
+    engine: &Engine,
+    chores: &mut Chores,
+    fresh: &Path,
+) -> io::Result<Option<Arc<dyn DiskFile>>> {
+    while let Some(old) = chores.recycled.last() {
+        let is_there = is_there(engine.disk.rename(old, fresh))?;
+        chores.recycled.pop();
+        engine.counters.segment_files.fetch_sub(1, Ordering::Relaxed);
+        if is_there {
+            let file = engine.disk.open(fresh)?;
+            if file.len_bytes()? == engine.options.segment_bytes {
+                return Ok(Some(file));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn zeroed_file(engine: &Engine, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -277,15 +293,17 @@ fn put_away(engine: &Engine, chores: &mut Chores, segment: &Segment) -> io::Resu
     let path = engine.layout.segment(number);
     engine.files.forget(FileKey::Segment(number));
     engine.files.forget(FileKey::Index(number));
+    let old = numbered(&engine.layout.log_dir, number, RETIRED);
     if chores.recycled.len() < engine.options.recycled_files_max {
-        let old = numbered(&engine.layout.log_dir, number, RETIRED);
-        if is_there(engine.disk.rename(&path, &old))? {
-            chores.recycled.push(old);
-        }
+        is_there(engine.disk.rename(&path, &old))?;
     } else if is_there(engine.disk.remove(&path))? {
         engine.counters.segment_files.fetch_sub(1, Ordering::Relaxed);
     }
     engine.disk.sync_dir(&engine.layout.log_dir)?;
+    // Not before its old name is gone for good, or a crash would find another segment under it.
+    if is_there(engine.disk.open(&old).map(drop))? {
+        chores.recycled.push(old);
+    }
     is_there(engine.disk.remove(&engine.layout.index(number)))?;
     engine.disk.sync_dir(&engine.layout.index_dir)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::disk::DiskFile;
 use crate::{Batch, Op, StoreError};
 
-use super::format::{FRAME_HEADER_BYTES, FRAMES_START, frame_bytes};
+use super::format::{FRAME_HEADER_BYTES, FRAMES_START, frame_bytes, frames_end};
 use super::index::Segment;
 use super::record;
 
@@ -93,7 +93,7 @@ impl Queue {
             next_lsn: 1,
             gate: Gate::Unready,
             room: Room { left: 0, spares: 0 },
-            capacity: segment_bytes - FRAMES_START,
+            capacity: frames_end(segment_bytes) - FRAMES_START,
             spares: VecDeque::new(),
             segment: 0,
             spare_fault: None,

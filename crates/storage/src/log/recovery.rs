@@ -11,13 +11,13 @@ use crate::{Durability, Lsn, Recovered, StateSink, StoreError};
 
 use super::committer::Committer;
 use super::engine::Engine;
-use super::files::{FileKey, ReadFault, corrupt, io_error};
-use super::format::{FRAME_HEADER_BYTES, FrameHeader, SegmentHeader};
+use super::files::{Access, FileKey, ReadFault, corrupt, io_error, read_error, read_full};
+use super::format::{FRAME_HEADER_BYTES, FrameHeader, SegmentHeader, frames_end};
 use super::housekeeper;
 use super::index::{Held, Index, Lookup, Segment};
-use super::layout::{INDEX, RETIRED, UNFINISHED, number_of};
+use super::layout::{INDEX, RETIRED, UNFINISHED, number_of, unfinished};
 use super::queue::Spare;
-use super::replay::{self, Replayed};
+use super::replay::{self, LastFrame, Replayed};
 use super::snapshot::{self, ChunkKind};
 use super::survey::{self, Start, Survey};
 
@@ -39,7 +39,7 @@ pub(super) fn recover(engine: &Engine, sink: &mut dyn StateSink) -> Result<Recov
     let oldest = survey.segments.first().map_or(1, |segment| segment.number);
     let present = replayed.segment;
     tidy(engine, oldest, present)?;
-    cut_tail(engine, &replayed)?;
+    end_log(engine, &replayed)?;
     for segment in missing {
         let sealed = housekeeper::write_index(engine, &segment, segment.durable_end())
             .map_err(|fault| index_error(engine, segment.number, fault))?;
@@ -115,9 +115,7 @@ fn load(
     })
     .map_err(|fault| match fault {
         LoadFault::Sink(error) => error,
-        LoadFault::Read(ReadFault::Io(error)) => io_error(&path, &error),
-        LoadFault::Read(ReadFault::Damaged(what)) => corrupt(&path, 0, what),
-        LoadFault::Read(ReadFault::WouldWait) => corrupt(&path, 0, "it cannot be read"),
+        LoadFault::Read(fault) => read_error(&path, 0, fault),
     })
 }
 
@@ -138,12 +136,18 @@ impl From<ReadFault> for LoadFault {
 /// from here on must not lose them in a power cut.
 fn tidy(engine: &Engine, oldest: u32, present: u32) -> Result<(), StoreError> {
     let layout = &engine.layout;
+    let unfinished_meta = unfinished(&layout.meta());
     for dir in [&layout.root, &layout.log_dir, &layout.index_dir, &layout.checkpoint_dir] {
         for name in survey::list(engine, dir)? {
             let is_stale_index = dir == &layout.index_dir
                 && number_of(&name, INDEX)
                     .is_some_and(|number| number < oldest || number >= present);
-            if name.ends_with(&format!(".{UNFINISHED}")) || is_stale_index {
+            let is_unfinished = if dir == &layout.root {
+                dir.join(&name) == unfinished_meta
+            } else {
+                number_of(&name, UNFINISHED).is_some()
+            };
+            if is_unfinished || is_stale_index {
                 let path = dir.join(&name);
                 engine.disk.remove(&path).map_err(|error| io_error(&path, &error))?;
             }
@@ -153,26 +157,19 @@ fn tidy(engine: &Engine, oldest: u32, present: u32) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ends the log behind the last whole frame. That frame is written again first: when its sync
-/// failed in a former life, it may be in memory and not on the disk.
-fn cut_tail(engine: &Engine, replayed: &Replayed) -> Result<(), StoreError> {
-    let rewrite = || -> std::io::Result<()> {
-        if let Some(last) = replayed.last_frame {
-            let file = engine.files.get(FileKey::Segment(last.segment))?;
-            let mut frame = vec![0; last.bytes];
-            file.read_at(&mut frame, last.at)?;
-            file.write_at(&frame, last.at)?;
-            file.sync_data()?;
-        }
-        if replayed.torn_bytes > 0 {
-            let file = engine.files.get(FileKey::Segment(replayed.segment))?;
-            file.write_at(&[0; FRAME_HEADER_BYTES], replayed.position)?;
-            file.sync_data()?;
-        }
-        Ok(())
-    };
+/// Ends the log behind the last whole frame, over what is left of a torn one.
+fn end_log(engine: &Engine, replayed: &Replayed) -> Result<(), StoreError> {
+    let last = replayed.last_frame;
+    if let Some(last) = last.filter(|last| !last.is_mark) {
+        let path = engine.layout.segment(last.segment);
+        write_again(engine, &last).map_err(|fault| read_error(&path, last.at, fault))?;
+    }
     let path = engine.layout.segment(replayed.segment);
-    rewrite().map_err(|error| io_error(&path, &error))?;
+    let is_marked = last.is_some_and(|last| last.is_mark) && replayed.torn_bytes == 0;
+    if !is_marked {
+        let mark = FrameHeader::mark(&replayed.uuid, replayed.next_lsn);
+        write_mark(engine, replayed, &mark).map_err(|error| io_error(&path, &error))?;
+    }
     if replayed.torn_bytes > 0 {
         tracing::warn!(
             path = %path.display(),
@@ -182,6 +179,25 @@ fn cut_tail(engine: &Engine, replayed: &Replayed) -> Result<(), StoreError> {
         );
     }
     Ok(())
+}
+
+/// Makes a frame surely durable. When its sync failed in a former life, it may be in memory and not
+/// on the disk.
+fn write_again(engine: &Engine, last: &LastFrame) -> Result<(), ReadFault> {
+    let file = engine.files.get(FileKey::Segment(last.segment))?;
+    let mut frame = vec![0; last.bytes];
+    read_full(file.as_ref(), &mut frame, last.at, Access::Waiting)?;
+    file.write_at(&frame, last.at)?;
+    Ok(file.sync_data()?)
+}
+
+fn write_mark(engine: &Engine, replayed: &Replayed, mark: &[u8]) -> std::io::Result<()> {
+    if replayed.position + mark.len() as u64 > engine.options.segment_bytes {
+        return Ok(());
+    }
+    let file = engine.files.get(FileKey::Segment(replayed.segment))?;
+    file.write_at(mark, replayed.position)?;
+    file.sync_data()
 }
 
 fn start(
@@ -237,7 +253,8 @@ fn start(
         queue.add_spare(Spare { segment, file: open(header.number)? });
     }
     let last_frame_in = replayed.last_frame.map_or(replayed.segment, |last| last.segment);
-    queue.start(next_lsn, last_frame_in, engine.options.segment_bytes - replayed.position);
+    let left = frames_end(engine.options.segment_bytes).saturating_sub(replayed.position);
+    queue.start(next_lsn, last_frame_in, left);
     Ok(Recovered { durable, replayed_bytes: replayed.bytes, torn_bytes: replayed.torn_bytes })
 }
 

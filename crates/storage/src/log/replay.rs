@@ -8,7 +8,7 @@ use crate::{Lsn, StateSink, StoreError};
 
 use super::engine::Engine;
 use super::files::{FileKey, ReadFault, corrupt, io_error};
-use super::format::{FRAME_HEADER_BYTES, FRAMES_START, FrameHeader, SegmentHeader};
+use super::format::{FRAME_HEADER_BYTES, FRAMES_START, FrameHeader, SegmentHeader, Uuid};
 use super::index::{Held, Index, Lookup, Segment};
 use super::record::{Record, Records};
 use super::scan::{FrameScan, Scanned};
@@ -19,6 +19,7 @@ use super::survey::{self, Survey};
 pub(super) struct Replayed {
     /// The segment to go on in, and where.
     pub(super) segment: u32,
+    pub(super) uuid: Uuid,
     pub(super) position: u64,
     pub(super) next_lsn: u64,
     pub(super) bytes: u64,
@@ -32,6 +33,8 @@ pub(super) struct LastFrame {
     pub(super) segment: u32,
     pub(super) at: u64,
     pub(super) bytes: usize,
+    /// It says that all before it is durable, and no more.
+    pub(super) is_mark: bool,
 }
 
 /// Replays into index and sink.
@@ -88,6 +91,7 @@ pub(super) fn run(
         }
         return Ok(Replayed {
             segment: segment.number,
+            uuid: segment.uuid,
             position: end.at,
             next_lsn,
             bytes: replay.bytes,
@@ -134,13 +138,19 @@ pub(super) fn end_of(engine: &Engine, header: &SegmentHeader) -> Result<u64, Sto
     let path = engine.layout.segment(header.number);
     let found = with_scan(engine, header, |scan| {
         let mut next_lsn = 0;
+        let mut end = FRAMES_START;
         loop {
             match scan.next()? {
-                Scanned::Frame { header, .. } => next_lsn = header.next_lsn(),
+                Scanned::Frame { at, header, .. } => {
+                    next_lsn = header.next_lsn();
+                    if header.batches > 0 {
+                        end = at + header.frame_bytes();
+                    }
+                }
                 Scanned::Stop { at, torn_bytes } => {
                     let is_whole =
                         torn_bytes == 0 && scan.find_later_frame(at, next_lsn)?.is_none();
-                    return Ok((at, is_whole));
+                    return Ok(if is_whole { (end, true) } else { (at, false) });
                 }
             }
         }
@@ -235,6 +245,7 @@ impl Replay<'_> {
             segment: segment.number,
             at,
             bytes: super::recovery::whole_frame(frame),
+            is_mark: frame.batches == 0,
         });
         let is_new = frame.next_lsn() > self.start;
         if is_new {

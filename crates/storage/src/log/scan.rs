@@ -4,6 +4,7 @@ use std::io;
 
 use crate::disk::DiskFile;
 
+use super::files::read_waiting;
 use super::format::{
     FRAME_ALIGN, FRAME_HEADER_BYTES, FRAME_MAGIC, FRAMES_START, FrameHeader, Uuid,
 };
@@ -103,11 +104,12 @@ impl<'f> FrameScan<'f> {
         let left = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX);
         self.window.resize(bytes.max(WINDOW_BYTES).min(left), 0);
         self.window_at = at;
-        let count = self.file.read_at(&mut self.window, at)?;
+        let count = read_waiting(self.file, &mut self.window, at)?;
         self.window.truncate(count);
         if count < bytes {
             self.window.clear();
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            let what = format!("{count} of {bytes} bytes at byte {at}");
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
         }
         Ok(())
     }

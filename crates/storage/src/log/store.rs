@@ -20,7 +20,7 @@ use super::blocking::off_thread;
 use super::checkpoint::Writer;
 use super::committer::{self, Step};
 use super::engine::Engine;
-use super::files::{Access, corrupt, io_error};
+use super::files::{Access, corrupt, io_error, read_error, read_full};
 use super::format::SegmentHeader;
 use super::housekeeper::{self, Chore, Chores};
 use super::layout::{LOG, Layout, number_of};
@@ -176,7 +176,8 @@ fn first_segment_is_used(engine: &Engine) -> Result<bool, StoreError> {
     let path = engine.layout.segment(1);
     let mut block = vec![0; super::format::BLOCK_BYTES];
     let file = engine.disk.open(&path).map_err(|error| io_error(&path, &error))?;
-    file.read_at(&mut block, 0).map_err(|error| io_error(&path, &error))?;
+    read_full(file.as_ref(), &mut block, 0, Access::Waiting)
+        .map_err(|fault| read_error(&path, 0, fault))?;
     match SegmentHeader::decode(&block) {
         Ok(header) => Ok(survey::first_frame(engine, &header)?.is_some()),
         Err(_) => Ok(true),

@@ -8,7 +8,7 @@ use crate::disk::DiskFile;
 
 use super::codec::Cut;
 use super::engine::Engine;
-use super::files::{Access, FileKey, ReadFault, corrupt, io_error, read_full};
+use super::files::{Access, FileKey, ReadFault, corrupt, io_error, read_error, read_full};
 use super::format::{BLOCK_BYTES, FRAME_HEADER_BYTES, FRAMES_START, FrameHeader, SegmentHeader};
 use super::layout::{CHECKPOINT, LOG, Layout, number_of};
 use super::meta::header_error;
@@ -79,11 +79,8 @@ fn segment_header(engine: &Engine, number: u32) -> Result<SegmentHeader, StoreEr
         return Err(corrupt(&path, file_bytes, "the segment has the wrong length"));
     }
     let mut block = vec![0; BLOCK_BYTES];
-    read_full(file.as_ref(), &mut block, 0, Access::Waiting).map_err(|fault| match fault {
-        ReadFault::Io(error) => io_error(&path, &error),
-        ReadFault::Damaged(what) => corrupt(&path, 0, what),
-        ReadFault::WouldWait => corrupt(&path, 0, "the header cannot be read"),
-    })?;
+    read_full(file.as_ref(), &mut block, 0, Access::Waiting)
+        .map_err(|fault| read_error(&path, 0, fault))?;
     let header = SegmentHeader::decode(&block)
         .map_err(|fault| header_error(&path, &engine.layout, fault))?;
     if header.number != number || header.database != engine.database {
@@ -169,8 +166,9 @@ pub(super) fn first_frame(
     let path = engine.layout.segment(segment.number);
     let mut bytes = [0; FRAME_HEADER_BYTES];
     let file = engine.files.get(FileKey::Segment(segment.number));
-    file.and_then(|file| file.read_at(&mut bytes, FRAMES_START))
-        .map_err(|error| io_error(&path, &error))?;
+    file.map_err(ReadFault::Io)
+        .and_then(|file| read_full(file.as_ref(), &mut bytes, FRAMES_START, Access::Waiting))
+        .map_err(|fault| read_error(&path, FRAMES_START, fault))?;
     Ok(FrameHeader::decode(&bytes, &segment.uuid))
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn options() -> LogOptions {
     LogOptions {
         segment_bytes: SEGMENT_BYTES,
         recycled_files_max: 1,
-        reserve_bytes: 2 << 10,
+        reserve_bytes: 6 << 10,
         free_bytes_min: 16 << 10,
         ..LogOptions::default()
     }

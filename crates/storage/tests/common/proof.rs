@@ -37,6 +37,15 @@ impl Figures {
         self.counts.get(name).copied().unwrap_or(0)
     }
 
+    /// The sum of all counts whose names begin so.
+    pub(crate) fn sum(&self, prefix: &str) -> u64 {
+        self.counts
+            .iter()
+            .filter(|(name, _)| name.starts_with(prefix))
+            .map(|(_, count)| count)
+            .sum()
+    }
+
     fn line(&self) -> String {
         let pairs: Vec<String> =
             self.counts.iter().map(|(name, count)| format!("{name}={count}")).collect();

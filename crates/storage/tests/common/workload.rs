@@ -85,6 +85,23 @@ impl<'a> Workload<'a> {
         Ok(workload)
     }
 
+    /// Goes on in other weather.
+    pub(crate) fn set_weather(&mut self, weather: Weather) {
+        self.weather = weather;
+    }
+
+    /// Asserts that a store that has stopped accepts nothing and makes nothing durable.
+    pub(crate) fn assert_stopped(&self) {
+        let store = self.store();
+        let before = store.durable().borrow().clone();
+        assert!(matches!(before.failed, Some(StoreError::Failed(_))), "{before:?}");
+        assert!(matches!(store.admit_append(), Err(StoreError::Failed(_))));
+        assert!(matches!(store.submit(Batch::default()), Err(StoreError::Failed(_))));
+        assert!(!store.step_commit());
+        assert!(matches!(ready(store.close()), Err(StoreError::Failed(_))));
+        assert_eq!(*store.durable().borrow(), before, "nothing more becomes durable");
+    }
+
     /// Works for some rounds.
     pub(crate) fn rounds(&mut self, rounds: u64) -> Result<(), StoreError> {
         for _ in 0..rounds {

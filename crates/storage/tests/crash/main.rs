@@ -8,7 +8,10 @@
     reason = "tests"
 )]
 
+mod case;
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
+mod failures;
+mod full;
 mod named;

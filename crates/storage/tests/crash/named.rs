@@ -1,7 +1,7 @@
 //! Named cases: what a caller sees when the disk fails or is full.
 
 use litemq_storage::conformance::{Model, append, channel, put};
-use litemq_storage::disk::FaultDisk;
+use litemq_storage::disk::{Call, Disk, Failure, FaultDisk, Survival};
 use litemq_storage::{Batch, LogOptions, LogStore, ShardStore, StoreError};
 
 use super::common::{self, chores, commit_all, read, recover};
@@ -107,6 +107,107 @@ fn offset_out_of_order_stops_the_store_before_it_is_written() {
         drop(store);
         let (store, _, report) = recover(&disk).expect("the store recovers");
         assert_eq!(report.durable.0, 1);
+        assert_eq!(read(&store, channel(0, 0), 0).expect("it can be read").records.len(), 1);
+    }
+}
+
+/// A store with several full segments that are not needed any more.
+fn with_old_segments(disk: &FaultDisk) -> LogStore {
+    let (store, mut model, _) = recover(disk).expect("a new store");
+    chores(&store);
+    for _ in 0..60 {
+        let batch = Batch { ops: vec![model.next_append(channel(0, 0), vec![1; 500].into())] };
+        model.apply(&batch);
+        common::commit(&store, batch);
+    }
+    common::checkpoint(&store, &model).expect("the checkpoint is written");
+    store.retain_after(u64::MAX).expect("retention runs");
+    store
+}
+
+/// Fills the present segment and the one prepared behind it.
+fn use_up_the_spare(store: &LogStore) {
+    for number in 0.. {
+        match store.submit(Batch { ops: vec![put(0, "k", vec![number as u8; 900])] }) {
+            Ok(_) => commit_all(store),
+            Err(StoreError::Overloaded) => return,
+            Err(other) => panic!("the store takes batches: {other}"),
+        }
+    }
+}
+
+#[test]
+fn file_of_a_removed_segment_gets_no_other_life_before_its_old_name_is_gone_for_good() {
+    let disk = FaultDisk::new();
+    let store = with_old_segments(&disk);
+    disk.fail(Call::SyncDir, 1, Failure::Error);
+    assert!(!store.step_chore(), "the old name may still be there after a crash");
+    use_up_the_spare(&store);
+    disk.keep_moments();
+    assert!(store.step_chore(), "another spare is prepared");
+    for moment in disk.take_moments() {
+        recover(&moment.crash(Survival::Nothing)).expect("the old segment is what it was");
+    }
+}
+
+#[test]
+fn file_that_waits_for_another_life_is_not_missed_when_it_is_gone_or_cut() {
+    for change in ["gone", "cut"] {
+        let disk = FaultDisk::new();
+        let store = with_old_segments(&disk);
+        chores(&store);
+        let is_old = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "old");
+        let old = disk.paths().into_iter().find(is_old).expect("a file waits");
+        match change {
+            "gone" => disk.remove(&old).expect("it is there"),
+            _ => disk.damage(&old, |bytes| bytes.truncate(5_000)),
+        }
+        use_up_the_spare(&store);
+        chores(&store);
+        use_up_the_spare(&store);
+        let durable = store.durable().borrow().durable;
+        drop(store);
+        let (_, _, report) = recover(&disk).expect("the store recovers");
+        assert_eq!(report.durable, durable);
+    }
+}
+
+#[test]
+fn killed_process_leaves_no_name_that_a_power_cut_takes_from_the_next() {
+    let disk = FaultDisk::new();
+    disk.keep_moments();
+    drop(recover(&disk).expect("a new store"));
+    let moments = disk.take_moments();
+    assert!(moments.len() > 10, "{} acts make a store", moments.len());
+    for (act, moment) in moments.iter().enumerate() {
+        let disk = moment.kill();
+        let (store, _, _) = recover(&disk).expect("what was begun is finished");
+        common::commit(&store, Batch { ops: vec![put(0, "k", "durable")] });
+        drop(store);
+        let (_, found, _) = recover(&disk.crash(Survival::Nothing)).expect("the store recovers");
+        assert_eq!(found.state.len(), 1, "killed before act {act}");
+    }
+}
+
+#[test]
+fn short_read_of_the_last_frame_does_not_cut_it() {
+    let disk = FaultDisk::new();
+    let (store, _, _) = recover(&disk).expect("a new store");
+    store.submit(Batch { ops: vec![append(channel(0, 0), 0, vec![1; 900])] }).expect("taken");
+    // The mark behind it fails, so that the frame is written again at the next start.
+    disk.fail(Call::Write, 2, Failure::Error);
+    commit_all(&store);
+    drop(store);
+    let undisturbed = disk.kill();
+    drop(recover(&undisturbed).expect("the store recovers"));
+    let reads = undisturbed.calls(Call::Read);
+    assert!(reads > 3, "{reads} reads");
+    for nth in 1..=reads {
+        let disk = disk.kill();
+        disk.fail(Call::Read, nth, Failure::Short);
+        drop(recover(&disk));
+        let (store, _, report) = recover(&disk.kill()).expect("the store recovers");
+        assert_eq!(report.durable.0, 1, "read {nth} was short");
         assert_eq!(read(&store, channel(0, 0), 0).expect("it can be read").records.len(), 1);
     }
 }
