@@ -28,6 +28,16 @@ impl<T: Default> Arena<T> {
         }
     }
 
+    /// Numbers that were not given back.
+    pub(crate) fn in_use(&self) -> usize {
+        (self.len() as usize).saturating_sub(self.free.len())
+    }
+
+    /// Numbers that were given back.
+    pub(crate) fn free(&self) -> impl Iterator<Item = u32> {
+        self.free.iter().copied()
+    }
+
     /// A number for `value`.
     pub(crate) fn insert(&mut self, value: T) -> u32 {
         if let Some(index) = self.free.pop_front()

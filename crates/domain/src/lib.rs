@@ -31,8 +31,8 @@ pub use group::{Group, GroupId, SubscriptionMode, check_max_attempts};
 pub use handle::Handle;
 pub use names::{ClientId, DEAD_LETTER_PREFIX, GroupName, LiteTopicName, TopicName};
 pub use shard::{
-    Claim, ClaimOutcome, Claimed, GroupView, LiteView, Send, SendOutcome, Shard, ShardConfig,
-    ShardCounts, ShardRecovery, SyncOutcome,
+    Claim, ClaimOutcome, Claimed, GroupView, Invariant, LiteView, Milestones, Send, SendOutcome,
+    Shard, ShardConfig, ShardCounts, ShardRecovery, SyncOutcome, Violation,
 };
 pub use time::{DurationMs, Timestamp};
 pub use topic::{Topic, TopicId, TopicType, check_ttl};

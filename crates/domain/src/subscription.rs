@@ -1,5 +1,7 @@
 //! Who is subscribed to which lite topics, and what is ready for them.
 
+mod audit;
+
 use std::collections::VecDeque;
 
 use crate::arena::Arena;

@@ -66,6 +66,11 @@ impl Cursors {
         })
     }
 
+    /// How many cursors and runs there are.
+    pub(crate) fn in_use(&self) -> (usize, usize) {
+        (self.cursors.in_use(), self.runs.in_use())
+    }
+
     pub(crate) fn insert(&mut self, cursor: Cursor) -> u32 {
         self.cursors.insert(cursor)
     }

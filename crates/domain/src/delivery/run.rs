@@ -184,6 +184,7 @@ impl Run {
                 entry.visible_at = visible_at;
                 entry.renew_until = Timestamp(0);
                 entry.keep_attempt = true;
+                entry.attempt_id = 0;
             }
         }
     }
@@ -238,7 +239,14 @@ impl Run {
 
     /// Gives a client again what it was given in answer to the same receive, attempts unchanged:
     /// the answer was lost on the way. Places and attempts.
-    pub(crate) fn repeat(&mut self, lease: Lease, messages_max: usize) -> Vec<(usize, u16)> {
+    ///
+    /// Ordered: only what comes before everything that others were given meanwhile.
+    pub(crate) fn repeat(
+        &mut self,
+        lease: Lease,
+        ordered: bool,
+        messages_max: usize,
+    ) -> Vec<(usize, u16)> {
         let is_same = |entry: &Entry| {
             entry.state == EntryState::Leased
                 && entry.client == lease.client
@@ -246,6 +254,8 @@ impl Run {
         };
         let entries = self.entries.iter_mut().enumerate();
         entries
+            .filter(|(_, entry)| entry.state != EntryState::Acked)
+            .take_while(|(_, entry)| !ordered || is_same(entry))
             .filter(|(_, entry)| is_same(entry))
             .take(messages_max)
             .map(|(place, entry)| {

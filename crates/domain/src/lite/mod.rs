@@ -1,5 +1,6 @@
 //! Lite topics of a shard: one slot each, found by name in constant time and listed in order.
 
+mod audit;
 mod name_arena;
 mod name_order;
 

@@ -70,7 +70,7 @@ impl Shard {
         let Some(subscriber) = self.subscriptions.find(claim.client, claim.group) else {
             return Ok(outcome);
         };
-        if let Some(repeated) = self.repeat_claim(now, subscriber, claim, fx) {
+        if let Some(repeated) = self.repeat_claim(now, subscriber, claim, &group, fx) {
             outcome.messages = repeated;
             outcome.more = true;
             return Ok(outcome);
@@ -96,30 +96,36 @@ impl Shard {
         Ok(outcome)
     }
 
-    /// What the same receive was given before, if it was given something that is still its own.
+    /// What the same receive was given before, if it was given something that is still its own, of
+    /// what the client is still subscribed to.
     fn repeat_claim(
         &mut self,
         now: Timestamp,
         subscriber: u32,
         claim: Claim,
+        group: &Group,
         fx: &mut Effects,
     ) -> Option<Vec<Claimed>> {
-        let last = &self.subscriptions.get(subscriber)?.last_receive;
+        let found = self.subscriptions.get(subscriber)?;
+        let last = &found.last_receive;
         if claim.attempt_id == 0 || last.attempt_id != claim.attempt_id {
             return None;
         }
+        let own = |index: &&u32| {
+            self.cursors.get(**index).is_some_and(|cursor| {
+                cursor.group == claim.group && found.slots.contains_key(&cursor.slot)
+            })
+        };
+        let indexes: Vec<u32> = last.cursors.iter().filter(own).copied().collect();
         let mut messages = Vec::new();
-        for index in last.cursors.clone() {
-            let Some(cursor) = self.cursors.get_mut(index) else { continue };
-            if cursor.group != claim.group {
-                continue;
-            }
+        for index in indexes {
+            let Some(cursor) = self.cursors.get(index) else { continue };
             let (slot, generation, committed) = (cursor.slot, cursor.generation, cursor.committed);
             let epoch = cursor.epoch.wrapping_add(1);
             let lease = lease(now, claim, epoch);
             let left = claim.messages_max.saturating_sub(messages.len());
             let Some(run) = self.cursors.run_mut(index) else { continue };
-            let given = run.repeat(lease, left);
+            let given = run.repeat(lease, group.ordered, left);
             let Some(lite_topic) = self.lites.name(slot).filter(|_| !given.is_empty()) else {
                 continue;
             };

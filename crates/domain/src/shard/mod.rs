@@ -5,9 +5,11 @@
 //! them, are durable; so a message is never handed out before it is durable, and a repeat that
 //! changes nothing is not confirmed before the first is durable.
 
+mod audit;
 mod background;
 mod claim;
 mod inspect;
+mod milestones;
 mod recovery;
 mod send;
 mod settle;
@@ -35,8 +37,11 @@ use crate::table::NumberMap;
 use crate::time::Timestamp;
 use crate::topic::{Topic, TopicId};
 
+pub(crate) use audit::Findings;
+pub use audit::{Invariant, Violation};
 pub use claim::{Claim, ClaimOutcome, Claimed};
 pub use inspect::{GroupView, LiteView, ShardCounts};
+pub use milestones::Milestones;
 pub use recovery::ShardRecovery;
 pub use send::{Send, SendOutcome};
 pub use sync::SyncOutcome;

@@ -62,6 +62,8 @@ impl Shard {
             } else if let Some(entry) = run.held(at, handle.epoch) {
                 entry.visible_at = visible_at;
                 entry.renew_until = Timestamp(0);
+                // Its receive was answered: a late repeat does not bring it back early.
+                entry.attempt_id = 0;
             }
         }
         self.save_cursor(cursor, fx);

@@ -4,17 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use litemq_domain::{DurationMs, Timestamp};
 
+use super::op::Rules;
+
 const RENEWAL: DurationMs = DurationMs::from_secs(60);
 const RENEWED_FOR: DurationMs = DurationMs::from_hours(3);
 const RESTART_GRACE: DurationMs = DurationMs::from_secs(30);
 const RETRY_BURIAL: DurationMs = DurationMs::from_secs(10);
-
-/// How a group delivers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rules {
-    pub(crate) ordered: bool,
-    pub(crate) attempts: u16,
-}
 
 /// A message as one group sees it.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +20,9 @@ pub(crate) struct Delivery {
     keep_attempt: bool,
     /// Which claim gave it last; 0 is none.
     claim: u64,
-    client: String,
+    pub(crate) client: String,
+    /// Which receive it was given to, for a repeat of it; 0 is none.
+    receive: u64,
     /// It becomes visible at some moment from the first to the second; a restart may make these
     /// differ.
     visible: (Timestamp, Timestamp),
@@ -33,6 +30,8 @@ pub(crate) struct Delivery {
     renewed_until: Option<Timestamp>,
     /// The same, while it may still be renewed.
     remembered_until: Option<Timestamp>,
+    /// Its lease ran out in a while without ticks.
+    is_late: bool,
     /// It was renewed once.
     confirmed: bool,
 }
@@ -58,10 +57,21 @@ impl Delivery {
 }
 
 /// One life of a lite topic.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Lite {
     pub(crate) messages: Vec<String>,
     pub(crate) first: usize,
+}
+
+/// A send that may be repeated.
+#[derive(Debug, Clone)]
+pub(crate) struct SentBefore {
+    pub(crate) lite: String,
+    pub(crate) message: String,
+    pub(crate) offset: usize,
+    pub(crate) id: u64,
+    /// A shard that started from a snapshot may not know the id.
+    pub(crate) is_known: bool,
 }
 
 /// What a claim gave of one lite topic.
@@ -74,15 +84,20 @@ pub(crate) struct Given {
 }
 
 /// A handle: which claim gave which message of which life.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) group: String,
     pub(crate) lite: String,
     pub(crate) message: String,
     pub(crate) offset: usize,
     pub(crate) claim: u64,
+    pub(crate) attempt: u16,
     /// Which of the message's handles, from 1.
     pub(crate) nth: usize,
+    /// Its client got it.
+    pub(crate) is_known: bool,
+    /// Which life of the group.
+    group_life: u32,
 }
 
 /// What a handle points at.
@@ -93,21 +108,42 @@ pub(crate) enum Found {
     Stale,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Reference {
     pub(crate) now: Timestamp,
     pub(crate) lites: BTreeMap<String, Lite>,
     pub(crate) rules: BTreeMap<String, Rules>,
     pub(crate) subscriptions: BTreeSet<(String, String, String)>,
     pub(crate) handles: Vec<Held>,
+    pub(crate) sends: Vec<SentBefore>,
     pub(crate) claims: u64,
+    /// How often each group was removed.
+    pub(crate) group_lives: BTreeMap<String, u32>,
+    /// The last receive of each client of a group that was given something, unless it may be
+    /// forgotten.
+    pub(crate) last_receive: BTreeMap<(String, String), u64>,
+    /// The last receive with an id, by numbers of client and group.
+    pub(crate) receives: BTreeMap<(usize, usize), u64>,
+    /// Lite topics that were removed once.
+    pub(crate) removed: BTreeSet<String>,
+    /// Time has passed without a tick.
+    pub(crate) is_unticked: bool,
     offline: BTreeSet<String>,
     deliveries: BTreeMap<(String, String), Vec<Delivery>>,
 }
 
 impl Reference {
-    pub(crate) fn send(&mut self, lite: &str, message: &str) {
-        self.lites.entry(lite.to_owned()).or_default().messages.push(message.to_owned());
+    /// Stores a message; its offset.
+    pub(crate) fn send(&mut self, lite: &str, message: &str) -> usize {
+        let messages = &mut self.lites.entry(lite.to_owned()).or_default().messages;
+        messages.push(message.to_owned());
+        messages.len() - 1
+    }
+
+    /// Whether a message is where it was stored.
+    pub(crate) fn is_stored(&self, lite: &str, offset: usize, message: &str) -> bool {
+        let life = self.lites.get(lite);
+        life.is_some_and(|life| life.messages.get(offset).is_some_and(|found| found == message))
     }
 
     /// All messages of a lite topic as a group sees them.
@@ -168,15 +204,47 @@ impl Reference {
         given
     }
 
+    /// Whether a lease has run out in a while without ticks, so that nobody knows whether it is
+    /// renewed, and nothing is handed out.
+    pub(crate) fn is_due(&mut self, group: &str, lite: &str) -> bool {
+        self.deliveries(group, lite).iter().any(|delivery| delivery.is_late && !delivery.settled)
+    }
+
+    /// What a repeated receive gives of a lite topic again, if it is remembered: offsets and
+    /// attempts.
+    pub(crate) fn own(&mut self, who: (&str, &str), lite: &str, receive: u64) -> Vec<(usize, u16)> {
+        let (client, group) = who;
+        let key = (client.to_owned(), group.to_owned(), lite.to_owned());
+        if !self.subscriptions.contains(&key) {
+            return Vec::new();
+        }
+        let ordered = self.rules[group].ordered;
+        let mut own = Vec::new();
+        for (offset, delivery) in self.deliveries(group, lite).iter().enumerate() {
+            let is_same = !delivery.burying
+                && delivery.attempts > 0
+                && delivery.receive == receive
+                && delivery.client == client;
+            match delivery.settled {
+                true => {}
+                false if is_same => own.push((offset, delivery.attempts)),
+                false if ordered => break,
+                false => {}
+            }
+        }
+        own
+    }
+
     /// Notes what a claim gave.
     pub(crate) fn give(
         &mut self,
-        client: &str,
-        group: &str,
+        (client, group): (&str, &str),
         lite: &str,
         invisible: Option<DurationMs>,
+        receive: u64,
         given: &Given,
     ) {
+        let group_life = self.group_life(group);
         let (now, claim) = (self.now, self.claims);
         let visible_at = now + invisible.unwrap_or(RENEWAL);
         let renewed_until = invisible.is_none().then_some(now + RENEWED_FOR);
@@ -191,22 +259,40 @@ impl Reference {
                 attempts: *attempt,
                 claim,
                 client: client.to_owned(),
+                receive,
                 visible: (visible_at, visible_at),
                 renewed_until,
                 remembered_until: renewed_until,
                 ..Delivery::default()
             };
             let (group, lite) = (group.to_owned(), lite.to_owned());
-            self.handles.push(Held { group, lite, message, offset: *offset, claim, nth });
+            let (offset, attempt) = (*offset, *attempt);
+            self.handles.push(Held {
+                group,
+                lite,
+                message,
+                offset,
+                claim,
+                attempt,
+                nth,
+                is_known: true,
+                group_life,
+            });
         }
         for offset in &given.exhausted {
             self.deliveries(group, lite)[*offset].burying = true;
         }
     }
 
+    pub(crate) fn group_life(&self, group: &str) -> u32 {
+        self.group_lives.get(group).copied().unwrap_or(0)
+    }
+
     pub(crate) fn find(&mut self, held: &Held) -> Found {
-        let life = self.lites.get(&held.lite);
-        if life.is_none_or(|life| life.messages.get(held.offset) != Some(&held.message)) {
+        if self.group_life(&held.group) != held.group_life {
+            return Found::Stale;
+        }
+        if !self.is_stored(&held.lite, held.offset, &held.message) {
             return Found::Stale;
         }
         let delivery = &self.deliveries(&held.group, &held.lite)[held.offset];
@@ -236,6 +322,7 @@ impl Reference {
         let visible_at = self.now + span;
         if let Some(delivery) = self.held(held) {
             delivery.end_lease(visible_at);
+            delivery.receive = 0;
         }
     }
 
@@ -248,8 +335,17 @@ impl Reference {
             if delivery.is_held_by(held.claim) {
                 delivery.end_lease(visible_at);
                 delivery.keep_attempt = true;
+                delivery.receive = 0;
             }
         }
+    }
+
+    /// What is open of the same hand-out, with attempts.
+    pub(crate) fn hand_out_of(&mut self, held: &Held) -> Vec<(usize, u16)> {
+        let all = self.deliveries(&held.group, &held.lite).iter().enumerate();
+        all.filter(|(_, delivery)| delivery.is_held_by(held.claim))
+            .map(|(offset, delivery)| (offset, delivery.attempts))
+            .collect()
     }
 
     pub(crate) fn give_back(&mut self, held: &Held) {
@@ -257,6 +353,9 @@ impl Reference {
         if let Some(delivery) = self.held(held) {
             delivery.end_lease(now);
             delivery.keep_attempt = true;
+        }
+        for known in self.handles.iter_mut().filter(|known| *known == held) {
+            known.is_known = false;
         }
     }
 
@@ -266,14 +365,28 @@ impl Reference {
         }
     }
 
-    /// The message being buried for a group, if it is still there.
-    pub(crate) fn burying(&mut self, group: &str, message: &str) -> Option<&mut Delivery> {
-        let (lite, offset) = self.lites.iter().find_map(|(name, lite)| {
+    /// Where a message is.
+    fn place_of(&self, message: &str) -> Option<(String, usize)> {
+        self.lites.iter().find_map(|(name, lite)| {
             let offset = lite.messages.iter().position(|found| found == message)?;
             Some((name.clone(), offset))
-        })?;
+        })
+    }
+
+    /// The message being buried for a group, if it is still there.
+    fn burying(&mut self, group: &str, message: &str) -> Option<&mut Delivery> {
+        let (lite, offset) = self.place_of(message)?;
         let delivery = self.deliveries(group, &lite).get_mut(offset)?;
         (delivery.burying && !delivery.settled).then_some(delivery)
+    }
+
+    /// A message is with the dead letters: its lite topic, offset and attempts, if it still waited
+    /// for that.
+    pub(crate) fn bury(&mut self, group: &str, message: &str) -> Option<(String, usize, u16)> {
+        let (lite, offset) = self.place_of(message)?;
+        let delivery = self.burying(group, message)?;
+        delivery.settled = true;
+        Some((lite, offset, delivery.attempts))
     }
 
     pub(crate) fn burial_failed(&mut self, group: &str, message: &str) {
@@ -302,7 +415,53 @@ impl Reference {
         }
     }
 
-    pub(crate) fn wait(&mut self, span: DurationMs) {
+    /// What a client was given and has not kept for a renewal may not have reached it.
+    pub(crate) fn doubt(&mut self, client: &str) {
+        for delivery in self.deliveries.values_mut().flatten() {
+            let is_open = !delivery.settled && !delivery.burying;
+            let in_doubt = delivery.remembered_until.is_some() && !delivery.confirmed;
+            if delivery.client == client && is_open && in_doubt {
+                delivery.end_lease(delivery.visible.1);
+            }
+        }
+    }
+
+    /// Time passes in which nothing else happens.
+    pub(crate) fn jump(&mut self, span: DurationMs) {
+        self.is_unticked = true;
+        let before = self.now;
+        self.now = self.now + span;
+        for delivery in self.deliveries.values_mut().flatten() {
+            let (first, last) = delivery.visible;
+            let ends = first == last && before < last && last <= self.now;
+            delivery.is_late |= ends && !delivery.burying;
+        }
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.is_unticked = false;
+        let now = self.now;
+        for delivery in self.deliveries.values_mut().flatten() {
+            delivery.is_late = false;
+            let Some(bound) = delivery.renewed_until else { continue };
+            if delivery.visible.1 > now || delivery.burying || delivery.settled {
+                continue;
+            }
+            if bound <= now || self.offline.contains(&delivery.client) {
+                delivery.end_lease(delivery.visible.1);
+            } else {
+                let visible_at = (now + RENEWAL).min(bound);
+                delivery.visible = (visible_at, visible_at);
+                delivery.confirmed = true;
+            }
+        }
+    }
+
+    /// Time passes as in a running server; how many leases end, and how many are renewed.
+    pub(crate) fn wait(&mut self, span: DurationMs) -> (u64, u64) {
+        self.tick();
+        let before = self.now;
+        let (mut ended, mut renewed) = (0, 0);
         self.now = self.now + span;
         for delivery in self.deliveries.values_mut().flatten() {
             let is_connected = !self.offline.contains(&delivery.client);
@@ -316,28 +475,60 @@ impl Reference {
                     let visible_at = (delivery.visible.1 + RENEWAL).min(bound);
                     delivery.visible = (visible_at, visible_at);
                     delivery.confirmed = true;
+                    renewed += 1;
                 }
             }
+            let is_leased = delivery.attempts > 0 && !delivery.settled && !delivery.burying;
+            ended += u64::from(
+                is_leased && delivery.visible.1 > before && delivery.visible.1 <= self.now,
+            );
         }
+        (ended, renewed)
     }
 
     pub(crate) fn remove(&mut self, lite: &str) {
+        self.removed.insert(lite.to_owned());
         self.lites.remove(lite);
         self.deliveries.retain(|(_, of), _| of != lite);
     }
 
-    pub(crate) fn trim(&mut self, lite: &str, first: usize) {
-        if let Some(lite) = self.lites.get_mut(lite) {
-            lite.first = lite.first.max(first.min(lite.messages.len()));
+    pub(crate) fn remove_group(&mut self, group: &str) {
+        self.deliveries.retain(|(of, _), _| of != group);
+        self.subscriptions.retain(|(_, of, _)| of != group);
+        self.last_receive.retain(|(_, of), _| of != group);
+        *self.group_lives.entry(group.to_owned()).or_default() += 1;
+    }
+
+    /// Retention; the first message left, if that takes something.
+    pub(crate) fn trim(&mut self, lite: &str, first: usize) -> Option<usize> {
+        let lite = self.lites.get_mut(lite)?;
+        let first = first.min(lite.messages.len());
+        if first <= lite.first {
+            return None;
         }
+        lite.first = first;
+        Some(first)
+    }
+
+    /// This is what was durable before a crash at a later moment: what is not the shard's goes on.
+    pub(crate) fn catch_up(&mut self, later: &Self) {
+        self.now = later.now;
+        self.offline.clone_from(&later.offline);
+        self.claims = later.claims;
     }
 
     /// After a restart a lease that was renewed holds for a while, and at most to the end of its
     /// renewal; how long depends on what was written when. One that was not ends at its time.
-    pub(crate) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self, from_snapshot: bool) {
+        for sent in &mut self.sends {
+            sent.is_known &= !from_snapshot;
+        }
         let grace = self.now + RESTART_GRACE;
+        self.is_unticked = false;
+        self.last_receive.clear();
         for delivery in self.deliveries.values_mut().flatten().filter(|found| !found.settled) {
             delivery.burying = false;
+            delivery.is_late = false;
             if !delivery.confirmed && delivery.remembered_until.is_some() {
                 delivery.end_lease(delivery.visible.1);
             }

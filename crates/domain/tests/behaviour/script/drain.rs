@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use litemq_domain::{
-    Claim, ClientKey, DurationMs, Effects, GroupId, Handle, Place, Record, Shard, Timestamp,
+    Burial, Claim, Claimed, ClientKey, DurationMs, Effects, GroupId, Handle, Place, Record, Shard,
+    Timestamp,
 };
 
 use super::world::World;
@@ -11,12 +12,24 @@ use super::world::World;
 /// Longer than any lease.
 const LATER: DurationMs = DurationMs::from_hours(13);
 
+/// In the names of dead letters that a drain made.
+const COPY_MARK: char = '\'';
+
 /// What was handed out of one lite topic to one group: each message's offset and attempt, in order.
 pub(crate) type Drained = BTreeMap<(GroupId, String), Vec<(u64, String)>>;
 
+/// Something that a drain did.
+#[derive(Debug)]
+pub(crate) enum Handed {
+    /// A message was given to a client, who settled it.
+    Settled { client: ClientKey, group: GroupId, claimed: Claimed, message: String },
+    /// A message went to the dead letters.
+    Buried { burial: Burial, lite: String, copy: String, offset: u64 },
+}
+
 /// Lets all leases end and hands out, and settles, everything to its subscribers. Nothing may be
 /// left then, and nothing may come twice.
-pub(crate) fn drain(mut shard: Shard, world: &World) -> Drained {
+pub(crate) fn drain(shard: &mut Shard, world: &World, handed: &mut dyn FnMut(Handed)) -> Drained {
     let mut stored = world.stored.clone();
     let now = world.now + LATER;
     let mut fx = Effects::default();
@@ -31,29 +44,44 @@ pub(crate) fn drain(mut shard: Shard, world: &World) -> Drained {
     while last != 0 {
         last = 0;
         for (_, client, group, _) in shard.subscribers() {
-            last += claim_and_settle(&mut shard, now, (client, group), &mut stored, &mut drained);
+            let claim = Claim { client, group, ..claim_some() };
+            last += claim_and_settle(shard, (world, now), claim, &mut stored, &mut drained, handed);
         }
     }
-    assert_nothing_is_left(&shard, world, now);
+    for messages in drained.values_mut() {
+        // In which order two groups bury is nobody's business.
+        for (offset, message) in messages.iter_mut() {
+            if message.contains(COPY_MARK) {
+                *offset = u64::MAX;
+            }
+        }
+        messages.sort_unstable();
+    }
+    assert_nothing_is_left(shard, world, now);
     drained
 }
 
-fn claim_and_settle(
-    shard: &mut Shard,
-    now: Timestamp,
-    (client, group): (ClientKey, GroupId),
-    stored: &mut BTreeMap<(u32, u32, u64), String>,
-    drained: &mut Drained,
-) -> usize {
-    let claim = Claim {
-        client,
-        group,
+fn claim_some() -> Claim {
+    Claim {
+        client: ClientKey(0),
+        group: GroupId(0),
         messages_max: 7,
         per_lite_topic_max: 3,
         invisible: DurationMs::from_secs(10),
         auto_renew: false,
         attempt_id: 0,
-    };
+    }
+}
+
+fn claim_and_settle(
+    shard: &mut Shard,
+    (world, now): (&World, Timestamp),
+    claim: Claim,
+    stored: &mut BTreeMap<(u32, u32, u64), String>,
+    drained: &mut Drained,
+    handed: &mut dyn FnMut(Handed),
+) -> usize {
+    let Claim { client, group, .. } = claim;
     let mut fx = Effects::default();
     let Ok(outcome) = shard.claim(now, claim, &mut fx) else { return 0 };
     let progress = outcome.messages.len() + fx.burials.len();
@@ -66,15 +94,18 @@ fn claim_and_settle(
         let (epoch, visible_at) = (claimed.epoch, claimed.visible_at);
         let handle = Handle { shard: shard.number(), place, group, epoch, visible_at };
         shard.ack(now, &handle, &mut fx).unwrap();
+        handed(Handed::Settled { client, group, claimed, message });
     }
     for burial in std::mem::take(&mut fx.burials) {
         let message = message_at(stored, burial.place);
-        shard.bury(now, &burial, message.into(), &mut fx).unwrap();
-    }
-    for record in fx.records {
-        if let Record::Append { slot, generation, offset, payload, .. } = record {
-            let message = String::from_utf8(payload.to_vec()).unwrap();
-            stored.insert((slot, generation, offset), message);
+        let copy = format!("{message}{COPY_MARK}{}", burial.group.0);
+        shard.bury(now, &burial, copy.clone().into(), &mut fx).unwrap();
+        if let Some(Record::Append { slot, generation, offset, .. }) =
+            fx.records.iter().rfind(|record| matches!(record, Record::Append { .. }))
+        {
+            stored.insert((*slot, *generation, *offset), copy.clone());
+            let lite = world.lite_of(shard, burial.place.slot);
+            handed(Handed::Buried { burial, lite, copy, offset: *offset });
         }
     }
     progress

@@ -1,7 +1,7 @@
 //! A tiny language for behaviour: steps between `|`, each with what it must show after `->`.
 //!
 //! ```text
-//! group g unordered attempts=3        a group; `of=dead` consumes the dead letters of `g`
+//! group g unordered attempts=3 quota=2      a group; `of=dead` consumes the dead letters of `g`
 //! send a m1 m2 [id=x]                 to lite topic a; with an id, a repeat shows `again 0`
 //! sub c1 a b | unsub c1 a | full c1 a | leave c1          `c1@h` is client c1 of group h
 //! claim c1 10s [max=2] [each=1] -> a:m1 b:m2#2 ...        `#2` is the attempt, `...` is more
@@ -10,11 +10,13 @@
 //! ack m1 | hide m1 30s | suspend m1 30s | back m1         `m1~1` is its first handle, `m1@h` of h
 //! wait 9s | jump 9s | tick            `jump` is a wait in which nothing else happens
 //! offline c1 | online c1 | gone c1 [renewed] | broken c1      `broken` is one connection
-//! dead m1 | burials -> a:m1#3 | bury m1 | unburied m1
+//! dead m1 | burials -> a:m1#3 | bury m1 [as=x1] | unburied m1
 //! remove a | remove-topic | remove-group g | step | steps | trim a 2
 //! show a -> 0..3 g=1/1/1(c1)          committed/in flight/ready(subscribers)
 //! list [prefix=a] [after=b] [max=2] -> a b | names -> 2 | pairs -> 1 | woke -> c1@g
-//! restart
+//! restart [snapshot]                  from all records, or from the last snapshot and those since
+//! hold | durable | crash [snapshot]   after `hold` nothing becomes durable until `durable`; a crash
+//!                                     is a restart from what is durable
 //! ```
 //!
 //! A refusal shows as `!` and its error code; where nothing is expected, it fails the script.
@@ -23,8 +25,10 @@ mod drain;
 mod replay;
 pub(crate) mod step;
 pub(crate) mod world;
+mod write;
 
-pub(crate) use replay::check_restarts;
+pub(crate) use drain::Handed;
+pub(crate) use replay::{check_recovered, check_restarts};
 use step::Step;
 use world::World;
 

@@ -2,18 +2,23 @@
 
 use litemq_domain::{Effects, Record, Shard, ShardRecovery};
 
-use super::drain::drain;
+use super::drain::{Handed, drain};
 use super::world::{CONFIG, World};
 
 /// What a storage engine would hold.
-#[derive(Default)]
 pub(crate) struct Replay {
     pub(crate) log: Vec<Record>,
     /// The snapshot being taken, one slot after each step.
     taking: Snapshot,
-    next_slot: u32,
+    next_slot: Option<u32>,
     /// The last finished one.
     snapshot: Option<Snapshot>,
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self { log: Vec::new(), taking: Snapshot::default(), next_slot: Some(0), snapshot: None }
+    }
 }
 
 /// Keys and values, and the place in the log where they begin to hold.
@@ -24,15 +29,35 @@ struct Snapshot {
 }
 
 impl Replay {
-    pub(crate) fn snapshot_piece(&mut self, shard: &Shard) {
-        let values = &mut self.taking.values;
-        let next =
-            shard.snapshot(self.next_slot, 1, &mut |key, value| values.push((key.encode(), value)));
-        self.next_slot = next.unwrap_or(0);
-        if next.is_none() {
-            let fresh = Snapshot { start: self.log.len(), values: Vec::new() };
-            self.snapshot = Some(std::mem::replace(&mut self.taking, fresh));
+    /// Takes the next piece of a snapshot, which holds once it is complete and all of it is durable.
+    pub(crate) fn snapshot_piece(&mut self, shard: &Shard, is_durable: bool) {
+        if let Some(next_slot) = self.next_slot {
+            let values = &mut self.taking.values;
+            self.next_slot = shard.snapshot(next_slot, 1, &mut |key, value| {
+                values.push((key.encode(), value));
+            });
         }
+        if self.next_slot.is_none() && is_durable {
+            let taken = self.begin_snapshot();
+            self.snapshot = Some(taken);
+        }
+    }
+
+    /// Begins a new snapshot; the one before.
+    fn begin_snapshot(&mut self) -> Snapshot {
+        self.next_slot = Some(0);
+        let fresh = Snapshot { start: self.log.len(), values: Vec::new() };
+        std::mem::replace(&mut self.taking, fresh)
+    }
+
+    /// Records from here on, and the snapshot that is being taken, were never durable.
+    pub(crate) fn lose_from(&mut self, log: usize) {
+        self.log.truncate(log);
+        self.begin_snapshot();
+    }
+
+    pub(crate) fn has_snapshot(&self) -> bool {
+        self.snapshot.is_some()
     }
 
     /// From all records.
@@ -41,7 +66,7 @@ impl Replay {
     }
 
     /// From the last snapshot and the records since its start.
-    fn recover_from_snapshot(&self, world: &World) -> Option<Shard> {
+    pub(crate) fn recover_from_snapshot(&self, world: &World) -> Option<Shard> {
         let snapshot = self.snapshot.as_ref()?;
         let mut recovery = ShardRecovery::new(CONFIG);
         for (key, value) in &snapshot.values {
@@ -74,22 +99,30 @@ fn finish(recovery: ShardRecovery, world: &World) -> Shard {
 /// Compares the world's shard with shards recovered from its records: what they show, and what
 /// they hand out when all leases have ended.
 pub(crate) fn check_restarts(mut world: World, place: &str) {
-    let mut recovered = vec![(world.replay.recover(&world), "records")];
-    let from_snapshot = world.replay.recover_from_snapshot(&world);
+    check_recovered(&mut world, place, &mut |_| {});
+}
+
+/// The same; `handed` is told what the world's own shard hands out.
+pub(crate) fn check_recovered(world: &mut World, place: &str, handed: &mut dyn FnMut(Handed)) {
+    let mut recovered = vec![(world.replay.recover(world), "records")];
+    let from_snapshot = world.replay.recover_from_snapshot(world);
     recovered.extend(from_snapshot.map(|shard| (shard, "a snapshot")));
     let mut live = std::mem::replace(&mut world.shard, Shard::new(CONFIG));
-    let leases_agree = leases_agree(&live, &world);
-    let views = Views::of(&mut live, &world, leases_agree);
+    let leases_agree = leases_agree(&live, world);
+    let views = Views::of(&mut live, world, leases_agree);
     for (shard, source) in &mut recovered {
-        let same = Views::of(shard, &world, leases_agree);
+        let same = Views::of(shard, world, leases_agree);
         assert_eq!(same, views, "recovered from {source}, {place}");
+        let violations = world.violations_of(shard);
+        assert!(violations.is_empty(), "recovered from {source}, {place}: {violations:#?}");
     }
     for burial in &world.burials {
         live.burial_failed(world.now, burial, &mut Effects::default());
     }
-    let drained = drain(live, &world);
-    for (shard, source) in recovered {
-        let same = drain(shard, &world);
+    let drained = drain(&mut live, world, handed);
+    world.shard = live;
+    for (mut shard, source) in recovered {
+        let same = drain(&mut shard, world, &mut |_| {});
         assert_eq!(same, drained, "handed out when recovered from {source}, {place}");
     }
 }

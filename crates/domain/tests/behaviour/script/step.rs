@@ -25,6 +25,8 @@ pub(crate) enum Step {
         ordered: bool,
         attempts: u16,
         of_dead_letters: bool,
+        /// Lite topics that one client may subscribe to.
+        quota: Option<u32>,
     },
     Send {
         lite: String,
@@ -62,7 +64,11 @@ pub(crate) enum Step {
     },
     BeginBurial(Which),
     Burials,
-    Bury(Which),
+    Bury {
+        which: Which,
+        /// What the copy says; the same as the message if not given.
+        copy: Option<String>,
+    },
     BurialFailed(Which),
     Remove(String),
     RemoveTopic,
@@ -81,7 +87,14 @@ pub(crate) enum Step {
     Names,
     Pairs,
     Woke,
-    Restart,
+    Restart {
+        from_snapshot: bool,
+    },
+    Hold,
+    Durable,
+    Crash {
+        from_snapshot: bool,
+    },
 }
 
 /// The only mode there is.
@@ -142,6 +155,7 @@ impl<'a> Words<'a> {
                 ordered: !self.has("unordered"),
                 attempts: self.option("attempts").unwrap_or(17),
                 of_dead_letters: self.option::<String>("of").is_some(),
+                quota: self.option("quota"),
             },
             "send" => Step::Send {
                 lite: text()?,
@@ -173,7 +187,7 @@ impl<'a> Words<'a> {
             "gone" => Step::Gone { client: text()?, renewed_only: self.has("renewed") },
             "dead" => Step::BeginBurial(to_which()?),
             "burials" => Step::Burials,
-            "bury" => Step::Bury(to_which()?),
+            "bury" => Step::Bury { which: to_which()?, copy: self.option("as") },
             "unburied" => Step::BurialFailed(to_which()?),
             "remove" => Step::Remove(text()?),
             "remove-topic" => Step::RemoveTopic,
@@ -190,7 +204,10 @@ impl<'a> Words<'a> {
             "names" => Step::Names,
             "pairs" => Step::Pairs,
             "woke" => Step::Woke,
-            "restart" => Step::Restart,
+            "restart" => Step::Restart { from_snapshot: self.has("snapshot") },
+            "hold" => Step::Hold,
+            "durable" => Step::Durable,
+            "crash" => Step::Crash { from_snapshot: self.has("snapshot") },
             _ => return None,
         })
     }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use litemq_domain::{
-    Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Effects, Error, Group, GroupId,
-    GroupName, Handle, LiteTopicName, LiteView, Place, Record, Send, Shard, ShardConfig, Timestamp,
-    Topic, TopicId, TopicName, TopicType, Wake,
+    Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Effects, Error, ErrorCode, Group,
+    GroupId, GroupName, Handle, Invariant, LiteTopicName, LiteView, Milestones, Place, Record,
+    Send, Shard, ShardConfig, Timestamp, Topic, TopicId, TopicName, TopicType, Violation, Wake,
 };
 
 use super::replay::Replay;
@@ -14,6 +14,8 @@ use super::step::{MODE, Step, Which, Who, number};
 
 pub(crate) const TOPIC: TopicId = TopicId(1);
 pub(crate) const DEAD: TopicId = TopicId(2);
+/// More than any group's number in its first life.
+const GROUPS_MAX: u32 = 1 << 24;
 pub(crate) const CONFIG: ShardConfig = ShardConfig { number: 1, hash_key: [7; 16] };
 
 /// Everything a script can touch.
@@ -27,9 +29,25 @@ pub(crate) struct World {
     pub(crate) stored: BTreeMap<(u32, u32, u64), String>,
     pub(crate) burials: Vec<Burial>,
     pub(crate) offline: BTreeSet<ClientKey>,
+    /// What is told of each step, while somebody wants to know.
+    pub(crate) told: Option<Vec<String>>,
     handles: BTreeMap<(String, String), Vec<Handle>>,
+    /// How often a group of a name was created.
+    group_lives: BTreeMap<String, u32>,
+    /// Since when nothing becomes durable.
+    held: Option<Held>,
+    milestones: Milestones,
+    /// A group that was not ordered is now.
+    became_ordered: bool,
     clients: BTreeMap<ClientKey, String>,
     woke: Vec<Wake>,
+}
+
+/// A moment of the past that a crash leads back to.
+struct Held {
+    log: usize,
+    stored: BTreeMap<(u32, u32, u64), String>,
+    handles: BTreeMap<(String, String), Vec<Handle>>,
 }
 
 impl World {
@@ -43,7 +61,12 @@ impl World {
             stored: BTreeMap::new(),
             burials: Vec::new(),
             offline: BTreeSet::new(),
+            told: None,
             handles: BTreeMap::new(),
+            group_lives: BTreeMap::new(),
+            held: None,
+            milestones: Milestones::default(),
+            became_ordered: false,
             clients: BTreeMap::new(),
             woke: Vec::new(),
         };
@@ -56,7 +79,7 @@ impl World {
             world.topics.insert(id, Arc::clone(&topic));
             world.shard.set_topic(topic);
         }
-        world.set_group("g", true, 17, TOPIC);
+        world.set_group("g", true, 17, None, TOPIC);
         world
     }
 
@@ -67,25 +90,69 @@ impl World {
         }
         let mut fx = Effects::default();
         let shown = self.act(step, &mut fx);
-        self.keep(fx);
-        self.replay.snapshot_piece(&self.shard);
+        self.end_step(step, fx, &shown);
         shown
+    }
+
+    /// Does a step that is a claim; what it gave.
+    pub(crate) fn apply_claim(&mut self, step: &Step) -> Result<ClaimOutcome, Error> {
+        let mut fx = Effects::default();
+        let outcome = self.claim(step, &mut fx);
+        let shown = match &outcome {
+            Ok(outcome) if self.told.is_some() => {
+                self.keep(std::mem::take(&mut fx));
+                self.show_claim(outcome)
+            }
+            Ok(_) => String::new(),
+            Err(error) => refused(error),
+        };
+        self.end_step(step, fx, &shown);
+        outcome
+    }
+
+    fn end_step(&mut self, step: &Step, fx: Effects, shown: &str) {
+        self.keep(fx);
+        self.replay.snapshot_piece(&self.shard, self.held.is_none());
+        if let Some(told) = &mut self.told {
+            told.push(format!("{step} -> {shown}"));
+        }
+        self.audit(step);
+    }
+
+    pub(crate) fn violations_of(&self, shard: &Shard) -> Vec<Violation> {
+        let mut violations = shard.audit(self.now);
+        if self.became_ordered {
+            violations.retain(|found| found.invariant != Invariant::OneAfterAnother);
+        }
+        violations
+    }
+
+    /// Holds the shard against its invariants.
+    fn audit(&mut self, step: &Step) {
+        let mut violations = self.violations_of(&self.shard);
+        let milestones = self.shard.milestones();
+        violations.extend(self.milestones.check_later(&milestones));
+        self.milestones = milestones;
+        assert!(violations.is_empty(), "after {step}: {violations:#?}");
     }
 
     fn act(&mut self, step: &Step, fx: &mut Effects) -> String {
         let now = self.now;
         match step {
-            Step::Group { name, ordered, attempts, of_dead_letters } => {
+            Step::Group { name, ordered, attempts, of_dead_letters, quota } => {
                 let topic = if *of_dead_letters { DEAD } else { TOPIC };
-                self.set_group(name, *ordered, *attempts, topic);
+                self.set_group(name, *ordered, *attempts, *quota, topic);
                 done()
             }
             Step::Send { lite, messages, id } => self.send(lite, messages, *id, fx),
             Step::Subscribe(who, lites) => {
                 let (client, key, group) = self.who(who);
-                shown(self.shard.subscribe(now, &client, key, group, &names(lites), fx), |synced| {
-                    format!("+{}", synced.added)
-                })
+                let lites = names(lites);
+                let room =
+                    self.check_quota(who, |shard, has| has + shard.count_new(key, group, &lites));
+                let synced =
+                    room.and_then(|()| self.shard.subscribe(now, &client, key, group, &lites, fx));
+                shown(synced, |synced| format!("+{}", synced.added))
             }
             Step::Unsubscribe(who, lites) => {
                 let (_, key, group) = self.who(who);
@@ -95,10 +162,12 @@ impl World {
             Step::Replace(who, lites) => {
                 let (client, key, group) = self.who(who);
                 let lites = names(lites);
-                shown(
-                    self.shard.replace_subscriptions(now, &client, key, group, &lites, fx),
-                    |synced| format!("+{} -{}", synced.added, synced.removed),
-                )
+                let distinct = lites.iter().collect::<BTreeSet<_>>().len() as u64;
+                let room = self.check_quota(who, |_, _| distinct);
+                let synced = room.and_then(|()| {
+                    self.shard.replace_subscriptions(now, &client, key, group, &lites, fx)
+                });
+                shown(synced, |synced| format!("+{} -{}", synced.added, synced.removed))
             }
             Step::Leave(who) => {
                 let (_, key, group) = self.who(who);
@@ -108,12 +177,10 @@ impl World {
                 let (_, key, group) = self.who(who);
                 self.shard.count_new(key, group, &names(lites)).to_string()
             }
-            Step::Claim { who, invisible, max, each, attempt_id } => {
-                match self.claim(who, *invisible, *max, *each, *attempt_id, fx) {
-                    Ok(outcome) => self.show_claim(&outcome),
-                    Err(error) => refused(&error),
-                }
-            }
+            Step::Claim { .. } => match self.claim(step, fx) {
+                Ok(outcome) => self.show_claim(&outcome),
+                Err(error) => refused(&error),
+            },
             Step::Ack(which) => {
                 let handle = self.handle(which);
                 shown(self.shard.ack(now, &handle, fx), |()| done())
@@ -160,9 +227,9 @@ impl World {
                 })
             }
             Step::Burials => self.show_burials(),
-            Step::Bury(which) => {
+            Step::Bury { which, copy } => {
                 let burial = self.take_burial(which);
-                let payload = self.name_of(burial.place).into_bytes().into();
+                let payload = copy.clone().unwrap_or_else(|| self.name_of(burial.place)).into();
                 shown(self.shard.bury(now, &burial, payload, fx), |()| done())
             }
             Step::BurialFailed(which) => {
@@ -179,7 +246,8 @@ impl World {
                 done()
             }
             Step::RemoveGroup(group) => {
-                self.shard.remove_group(self.group(group));
+                let id = self.group(group);
+                self.shard.remove_group(id);
                 self.groups.remove(group);
                 done()
             }
@@ -212,9 +280,26 @@ impl World {
             }
             Step::Pairs => self.shard.counts(now).subscriptions.to_string(),
             Step::Woke => self.show_wakes(),
-            Step::Restart => {
-                self.shard = self.replay.recover(self);
-                self.burials.clear();
+            Step::Restart { from_snapshot } => {
+                self.restart(*from_snapshot);
+                done()
+            }
+            Step::Hold => {
+                let (stored, handles) = (self.stored.clone(), self.handles.clone());
+                self.held = Some(Held { log: self.replay.log.len(), stored, handles });
+                done()
+            }
+            Step::Durable => {
+                self.held = None;
+                done()
+            }
+            Step::Crash { from_snapshot } => {
+                if let Some(held) = self.held.take() {
+                    self.replay.lose_from(held.log);
+                    (self.stored, self.handles) = (held.stored, held.handles);
+                    self.milestones = Milestones::default();
+                }
+                self.restart(*from_snapshot);
                 done()
             }
         }
@@ -237,24 +322,41 @@ impl World {
         words(texts.into_iter())
     }
 
-    pub(crate) fn claim(
-        &mut self,
-        who: &Who,
-        invisible: Option<DurationMs>,
-        max: usize,
-        each: usize,
-        attempt_id: u64,
-        fx: &mut Effects,
-    ) -> Result<ClaimOutcome, Error> {
+    fn restart(&mut self, from_snapshot: bool) {
+        let from_snapshot =
+            if from_snapshot { self.replay.recover_from_snapshot(self) } else { None };
+        self.shard = from_snapshot.unwrap_or_else(|| self.replay.recover(self));
+        self.burials.clear();
+    }
+
+    /// As the broker does before it adds subscriptions; `wanted` is what the client would have.
+    fn check_quota(&mut self, who: &Who, wanted: impl Fn(&Shard, u64) -> u64) -> Result<(), Error> {
+        let (_, key, id) = self.who(who);
+        let quota = self.groups.get(&who.group).and_then(|group| group.client_quota);
+        let all = self.shard.subscribers();
+        let own = all.iter().find(|(_, client, group, _)| (*client, *group) == (key, id));
+        let has = own.map_or(0, |(.., lites)| *lites);
+        match quota {
+            Some(quota) if wanted(&self.shard, has) > u64::from(quota) => {
+                Err(Error::new(ErrorCode::LiteSubscriptionQuotaExceeded, "above the quota"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn claim(&mut self, step: &Step, fx: &mut Effects) -> Result<ClaimOutcome, Error> {
+        let Step::Claim { who, invisible, max, each, attempt_id } = step else {
+            panic!("{step} is no claim");
+        };
         let (_, client, group) = self.who(who);
         let claim = Claim {
             client,
             group,
-            messages_max: max,
-            per_lite_topic_max: each,
+            messages_max: *max,
+            per_lite_topic_max: *each,
             invisible: invisible.unwrap_or_default(),
             auto_renew: invisible.is_none(),
-            attempt_id,
+            attempt_id: *attempt_id,
         };
         let outcome = self.shard.claim(self.now, claim, fx)?;
         for claimed in &outcome.messages {
@@ -301,15 +403,26 @@ impl World {
         self.woke = fx.wakes;
     }
 
-    pub(crate) fn set_group(&mut self, text: &str, ordered: bool, attempts: u16, topic: TopicId) {
+    pub(crate) fn set_group(
+        &mut self,
+        text: &str,
+        ordered: bool,
+        attempts: u16,
+        client_quota: Option<u32>,
+        topic: TopicId,
+    ) {
+        match self.groups.get(text) {
+            Some(group) => self.became_ordered |= ordered && !group.ordered,
+            None => *self.group_lives.entry(text.to_owned()).or_default() += 1,
+        }
         let group = Arc::new(Group {
-            id: GroupId(number(text) as u32),
+            id: self.group(text),
             name: GroupName::new(text).unwrap(),
             topic,
             dead_letter_topic: DEAD,
             ordered,
             mode: MODE,
-            client_quota: None,
+            client_quota,
             max_attempts: attempts,
             created_at: self.now,
         });
@@ -324,7 +437,9 @@ impl World {
     }
 
     pub(crate) fn group(&self, group: &str) -> GroupId {
-        self.groups.get(group).map_or(GroupId(number(group) as u32), |group| group.id)
+        // A number is never used again.
+        let lives = self.group_lives.get(group).copied().unwrap_or(1);
+        GroupId(number(group) as u32 + GROUPS_MAX * (lives - 1))
     }
 
     pub(crate) fn group_name(&self, id: GroupId) -> String {
@@ -336,6 +451,21 @@ impl World {
     pub(crate) fn name_of(&self, place: Place) -> String {
         let key = (place.slot, place.generation, place.offset);
         self.stored.get(&key).unwrap_or_else(|| panic!("nothing is stored at {place:?}")).clone()
+    }
+
+    pub(crate) fn client(&self, key: ClientKey) -> String {
+        self.clients[&key].clone()
+    }
+
+    pub(crate) fn has_snapshot(&self) -> bool {
+        self.replay.has_snapshot()
+    }
+
+    /// The name in a slot of some shard, of whichever topic.
+    pub(crate) fn lite_of(&self, shard: &Shard, slot: u32) -> String {
+        let all =
+            self.topics.keys().flat_map(|topic| shard.list(self.now, *topic, "", None, usize::MAX));
+        all.into_iter().find(|view| view.slot == slot).unwrap().name.to_string()
     }
 
     pub(crate) fn handle(&self, which: &Which) -> Handle {

@@ -1,0 +1,270 @@
+//! What must hold of a shard's state between any two commands, recounted from scratch.
+//!
+//! Each invariant is a function of its own. The tests ask after every command; a running broker need
+//! not, as nothing here can be wrong while the code that changes it is right.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Shard;
+use super::background::Work;
+use crate::delivery::cursor::Cursor;
+use crate::delivery::run::{EntryState, Run};
+use crate::group::GroupId;
+use crate::limits::{RESEND_WINDOW_MESSAGES, UNORDERED_RUN_MAX};
+use crate::lite::SlotState;
+use crate::time::Timestamp;
+
+/// What is wrong with a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// What does not hold.
+    pub invariant: Invariant,
+    /// Where, for people.
+    pub what: String,
+}
+
+/// What holds of a shard between any two commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// Each slot in use is found under its name and listed in its place, and nothing else is; free
+    /// slots can be had again.
+    NamesFound,
+    /// Counters are what a recount gives.
+    CountsExact,
+    /// A subscription is known to its client and to its lite topic, or to neither.
+    SubscriptionsPaired,
+    /// Each position belongs to the present life of its lite topic, one for each group, inside what
+    /// is stored.
+    PositionsInPlace,
+    /// A run is not empty, starts with a message that is open, and keeps to its bounds.
+    RunsInShape,
+    /// Somebody is subscribed, something can be handed out: then it is on the list.
+    ReadyListed,
+    /// Of a group that has been ordered since its creation, each hand-out took the first open
+    /// messages of a lite topic: no later message has a newer hand-out than an earlier one.
+    OneAfterAnother,
+    /// Nothing is leased beyond the moment at which its lite topic is looked at again.
+    LeasesTimed,
+    /// Who holds something is known, and can be released.
+    HoldersKnown,
+    /// What is kept is bounded by what is there.
+    Bounded,
+    /// Lives, offsets and positions never go back.
+    NothingWentBack,
+}
+
+/// Collects what is wrong.
+pub(crate) struct Findings(Vec<Violation>);
+
+impl Findings {
+    /// Reports unless it holds.
+    pub(crate) fn expect(&mut self, invariant: Invariant, holds: bool, what: impl Fn() -> String) {
+        if !holds {
+            self.0.push(Violation { invariant, what: what() });
+        }
+    }
+}
+
+impl Shard {
+    /// Checks every invariant. Cost: a walk over all slots, positions, messages in flight and
+    /// subscriptions; for tests, simulations and tools.
+    pub fn audit(&self, now: Timestamp) -> Vec<Violation> {
+        let mut findings = Findings(Vec::new());
+        self.lites.audit(&mut findings);
+        self.subscriptions.audit(&mut findings);
+        self.subscriptions_paired(&mut findings);
+        self.positions_in_place(&mut findings);
+        self.runs_in_shape(&mut findings);
+        self.ready_listed(now, &mut findings);
+        self.one_after_another(&mut findings);
+        self.leases_timed(now, &mut findings);
+        self.holders_known(&mut findings);
+        self.counts_exact(now, &mut findings);
+        self.bounded(&mut findings);
+        findings.0
+    }
+
+    /// Every position with its lite topic's slot.
+    fn positions(&self) -> impl Iterator<Item = (u32, u32, &Cursor, Option<&Run>)> {
+        let slots = (0..self.lites.slots_len()).filter_map(|slot| {
+            let found = self.lites.get_any(slot)?;
+            Some((slot, found.first_cursor))
+        });
+        slots.flat_map(move |(slot, first)| {
+            self.cursors
+                .chain(first)
+                .map(move |(index, cursor)| (slot, index, cursor, self.cursors.run(index)))
+        })
+    }
+
+    fn subscriptions_paired(&self, findings: &mut Findings) {
+        let mut linked = 0;
+        for slot in 0..self.lites.slots_len() {
+            let Some(found) = self.lites.get_any(slot) else { continue };
+            let chain: Vec<u32> = self.subscriptions.chain(found.first_link).collect();
+            linked += chain.len();
+            let distinct: BTreeSet<u32> = chain.iter().copied().collect();
+            let is_mutual = chain.iter().all(|subscriber| {
+                let subscriber = self.subscriptions.get(*subscriber);
+                subscriber.is_some_and(|subscriber| subscriber.slots.contains_key(&slot))
+            });
+            let holds = is_mutual && distinct.len() == chain.len();
+            findings.expect(Invariant::SubscriptionsPaired, holds, || {
+                format!("slot {slot} is linked to {chain:?}, who do not all know")
+            });
+        }
+        let pairs = self.subscriptions.pairs();
+        findings.expect(Invariant::SubscriptionsPaired, pairs == linked as u64, || {
+            format!("{linked} subscriptions are linked, {pairs} are counted")
+        });
+    }
+
+    fn positions_in_place(&self, findings: &mut Findings) {
+        let mut seen = BTreeSet::new();
+        let (mut positions, mut runs) = (0, 0);
+        for (index, at, cursor, run) in self.positions() {
+            positions += 1;
+            runs += usize::from(run.is_some());
+            let open = run.map_or(0, |run| run.entries.len() as u64);
+            let is_in_place = self.lites.get(index).is_some_and(|slot| {
+                cursor.slot == index
+                    && cursor.generation == slot.generation
+                    && slot.first_offset <= cursor.committed
+                    && cursor.committed.saturating_add(open) <= slot.next_offset
+            });
+            let is_only_one = seen.insert((index, cursor.group));
+            findings.expect(Invariant::PositionsInPlace, is_in_place && is_only_one, || {
+                format!("position {at} is out of place in slot {index}: {cursor:?}, {open} open")
+            });
+        }
+        let kept = self.cursors.in_use();
+        findings.expect(Invariant::PositionsInPlace, kept == (positions, runs), || {
+            format!("{positions} positions and {runs} runs are linked, {kept:?} are kept")
+        });
+    }
+
+    fn runs_in_shape(&self, findings: &mut Findings) {
+        for (slot, _, cursor, run) in self.positions() {
+            let Some(run) = run else { continue };
+            let first = run.entries.front().map(|entry| entry.state);
+            let is_open = first.is_some_and(|state| state != EntryState::Acked);
+            let is_sound = run.entries.iter().all(|entry| {
+                entry.attempt >= 1 && cursor.epoch.wrapping_sub(entry.epoch) < u32::MAX / 2
+            });
+            let holds = is_open && is_sound && run.entries.len() <= UNORDERED_RUN_MAX;
+            findings.expect(Invariant::RunsInShape, holds, || {
+                format!("the run of {:?} in slot {slot} is out of shape: {run:?}", cursor.group)
+            });
+        }
+    }
+
+    fn ready_listed(&self, now: Timestamp, findings: &mut Findings) {
+        let is_to_come = |of: GroupId| {
+            self.work
+                .iter()
+                .any(|work| matches!(work, Work::RefreshGroup { group, .. } if *group == of))
+        };
+        for (_, subscriber) in self.subscriptions.all() {
+            for (slot, is_listed) in &subscriber.slots {
+                let is_missing = !is_listed && self.is_deliverable_to(now, *slot, subscriber.group);
+                let holds = !is_missing || is_to_come(subscriber.group);
+                findings.expect(Invariant::ReadyListed, holds, || {
+                    format!("slot {slot} is not on the list of {}", subscriber.client)
+                });
+            }
+        }
+    }
+
+    fn one_after_another(&self, findings: &mut Findings) {
+        for (slot, _, cursor, run) in self.positions() {
+            let Some(run) = run else { continue };
+            if !self.groups.get(&cursor.group).is_some_and(|group| group.ordered) {
+                continue;
+            }
+            let open = run.entries.iter().filter(|entry| entry.state != EntryState::Acked);
+            let epochs: Vec<u32> =
+                open.map(|entry| cursor.epoch.wrapping_sub(entry.epoch)).collect();
+            findings.expect(Invariant::OneAfterAnother, epochs.is_sorted(), || {
+                format!("hand-outs of {:?} passed each other in slot {slot}: {run:?}", cursor.group)
+            });
+        }
+    }
+
+    fn leases_timed(&self, now: Timestamp, findings: &mut Findings) {
+        let mut registered = 0;
+        for (slot, index, cursor, run) in self.positions() {
+            let Some(run) = run else { continue };
+            let is_set = run.timer > Timestamp(0);
+            registered += usize::from(is_set);
+            let next = run.next_visible_at(now);
+            let is_in_time = next.is_none_or(|next| is_set && run.timer <= next);
+            let holds = is_in_time && (!is_set || self.timers.contains(&(run.timer, index)));
+            findings.expect(Invariant::LeasesTimed, holds, || {
+                format!("{:?} in slot {slot} has no timer for {next:?}: {run:?}", cursor.group)
+            });
+        }
+        let timers = self.timers.len();
+        findings.expect(Invariant::LeasesTimed, timers == registered, || {
+            format!("{timers} timers for {registered} runs")
+        });
+    }
+
+    fn holders_known(&self, findings: &mut Findings) {
+        let mut known = 0;
+        for (slot, index, cursor, run) in self.positions() {
+            let Some(run) = run else { continue };
+            known += run.clients.len();
+            let is_listed = |client| run.clients.contains(&client);
+            let is_released =
+                |client| self.held_by.get(client).is_some_and(|cursors| cursors.contains(&index));
+            let holds =
+                run.holders().into_iter().all(is_listed) && run.clients.iter().all(is_released);
+            findings.expect(Invariant::HoldersKnown, holds, || {
+                format!(
+                    "who holds what {:?} has of slot {slot} is not known: {run:?}",
+                    cursor.group
+                )
+            });
+        }
+        let held: usize = self.held_by.values().map(BTreeSet::len).sum();
+        let is_tidy = self.held_by.values().all(|cursors| !cursors.is_empty());
+        findings.expect(Invariant::HoldersKnown, held == known && is_tidy, || {
+            format!("{held} holders are kept, runs know {known}")
+        });
+    }
+
+    fn counts_exact(&self, now: Timestamp, findings: &mut Findings) {
+        let mut in_flight = BTreeMap::<GroupId, u64>::new();
+        for (_, _, cursor, run) in self.positions() {
+            if let Some(run) = run {
+                *in_flight.entry(cursor.group).or_default() += run.in_flight(now);
+            }
+        }
+        let counts = self.counts(now);
+        let is_exact = in_flight.iter().all(|(group, count)| {
+            let told = counts.in_flight.iter().find(|(told, _)| told == group);
+            told.map_or(0, |(_, told)| *told) == *count
+        });
+        findings.expect(Invariant::CountsExact, is_exact, || {
+            format!("in flight are {in_flight:?}, counted are {:?}", counts.in_flight)
+        });
+        let recount: u64 = self.subscribers().iter().map(|(.., slots)| slots).sum();
+        findings.expect(Invariant::CountsExact, recount == counts.subscriptions, || {
+            format!("{recount} subscriptions, counted are {}", counts.subscriptions)
+        });
+    }
+
+    fn bounded(&self, findings: &mut Findings) {
+        let (ids, places) = self.resends.kept();
+        findings.expect(Invariant::Bounded, ids == places && ids <= RESEND_WINDOW_MESSAGES, || {
+            format!("{ids} message ids are kept in {places} places")
+        });
+        let named = (0..self.lites.slots_len()).filter_map(|slot| self.lites.get(slot));
+        for slot in named.filter(|slot| slot.state == SlotState::Named) {
+            let holds = self.subscriptions.chain(slot.first_link).next().is_some();
+            findings.expect(Invariant::Bounded, holds, || {
+                format!("a name stays that nobody is subscribed to: {slot:?}")
+            });
+        }
+    }
+}

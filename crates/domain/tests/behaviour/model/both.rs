@@ -1,0 +1,600 @@
+//! A shard and its plain model, and what every operation means for them.
+
+use std::collections::BTreeMap;
+
+use litemq_checker::history::{Settle, SettleResult};
+use litemq_domain::{DurationMs, Effects, GroupId, Timestamp, TopicId};
+
+use super::goals::{Goal, Goals};
+use super::op::{CLIENTS, GROUPS, LITES, OF_DEAD_LETTERS, Op, Pair, Rules, Sequence};
+use super::reference::{Found, Held, Reference, SentBefore};
+use super::witness::{Handing, Witness};
+use crate::script::step::{Step, Which, Who};
+use crate::script::world::{DEAD, TOPIC, World, name};
+use crate::script::{Handed, check_recovered};
+
+/// Rules of the group that consumes dead letters.
+const LAST_RULES: Rules = Rules { ordered: true, attempts: 17, quota: None };
+/// The lease of what a drain hands out, and settles at once.
+const DRAIN_LEASE: DurationMs = DurationMs::from_secs(10);
+
+/// The shard, its model, and what clients see of it.
+pub(crate) struct Both {
+    pub(crate) world: World,
+    pub(crate) model: Reference,
+    pub(crate) witness: Witness,
+    pub(crate) goals: Goals,
+    /// The last receive of each client of a group that has an id, and could be repeated.
+    pub(super) repeatable: BTreeMap<Pair, Op>,
+    /// The model and the witness when things last became durable, while they no longer do.
+    held: Option<(Reference, Witness)>,
+    named: u64,
+}
+
+impl Both {
+    pub(crate) fn new(sequence: &Sequence, tells: bool) -> Self {
+        let mut world = World::new();
+        world.told = tells.then(Vec::new);
+        let mut model = Reference::default();
+        model.now = world.now;
+        let witness = Witness::new(world.now);
+        let mut both = Self {
+            world,
+            model,
+            witness,
+            goals: Goals::default(),
+            repeatable: BTreeMap::new(),
+            held: None,
+            named: 0,
+        };
+        for (group, rules) in sequence.rules.into_iter().chain([LAST_RULES]).enumerate() {
+            both.set_rules(GROUPS[group], rules, true);
+        }
+        both.sample();
+        both.witness.subscriptions(&both.model);
+        both
+    }
+
+    /// Does an operation to both, and compares them.
+    pub(crate) fn apply(&mut self, op: &Op) {
+        match op {
+            Op::Send { lite, count } => (0..*count).for_each(|_| self.send(LITES[*lite])),
+            Op::SendAgain(nth) => self.send_again(*nth),
+            Op::Subscribe(pair, lites) => {
+                self.subscribe(*pair, Step::Subscribe(who(*pair), names(lites)), lites, false);
+            }
+            Op::Unsubscribe(pair, lites) => {
+                self.world.apply(&Step::Unsubscribe(who(*pair), names(lites)));
+                for lite in lites {
+                    self.model.subscriptions.remove(&subscription(*pair, *lite));
+                }
+                self.forget_receive_of_nobody(*pair);
+            }
+            Op::Replace(pair, lites) => {
+                self.subscribe(*pair, Step::Replace(who(*pair), names(lites)), lites, true);
+            }
+            Op::Leave(pair) => {
+                self.world.apply(&Step::Leave(who(*pair)));
+                self.unsubscribe_all(*pair);
+                self.forget_receive_of_nobody(*pair);
+            }
+            Op::Claim { pair, repeatable, .. } => {
+                let id = if *repeatable { self.next_id() } else { 0 };
+                if *repeatable {
+                    self.repeatable.insert(*pair, op.clone());
+                }
+                self.claim(op, id, false);
+            }
+            Op::Repeat(pair) => {
+                if let Some(op) = self.repeatable.get(pair).cloned() {
+                    let id = self.model.receives.get(pair).copied().unwrap_or_default();
+                    self.claim(&op, id, true);
+                }
+            }
+            Op::Ack(nth) => self.ack(*nth),
+            Op::Hide(nth, seconds) => self.change(*nth, *seconds, false),
+            Op::Suspend(nth, seconds) => self.change(*nth, *seconds, true),
+            Op::GiveBack(nth) => self.give_back(*nth),
+            Op::BeginBurial(nth) => self.begin_burial(*nth),
+            Op::Bury(nth) => self.bury(*nth),
+            Op::BurialFailed(nth) => {
+                if let Some(buried) = self.buried(*nth) {
+                    self.world.apply(&Step::BurialFailed(buried.clone()));
+                    self.model.burial_failed(&buried.group, &buried.message);
+                }
+            }
+            Op::Doubt(client) => {
+                self.world.apply(&Step::Doubt(CLIENTS[*client].to_owned()));
+                self.model.doubt(CLIENTS[*client]);
+            }
+            Op::Gone(client, renewed_only) => {
+                let (client, renewed_only) = (CLIENTS[*client].to_owned(), *renewed_only);
+                self.witness.left(self.world.now, &client);
+                self.model.gone(&client, renewed_only);
+                self.world.apply(&Step::Gone { client, renewed_only });
+            }
+            Op::Connected(client, connected) => {
+                self.world.apply(&Step::Connected(CLIENTS[*client].to_owned(), *connected));
+                self.model.set_connected(CLIENTS[*client], *connected);
+            }
+            Op::Wait(seconds) => {
+                let span = DurationMs::from_secs(*seconds);
+                self.world.apply(&Step::Wait(span));
+                let (expiries, renewals) = self.model.wait(span);
+                self.goals.add_some(Goal::LeaseExpiry, expiries);
+                self.goals.add_some(Goal::Renewal, renewals);
+            }
+            Op::Jump(seconds) => {
+                let span = DurationMs::from_secs(*seconds);
+                self.world.apply(&Step::Jump(span));
+                self.model.jump(span);
+            }
+            Op::Tick => {
+                self.world.apply(&Step::Tick);
+                self.model.tick();
+            }
+            Op::Remove(lite) => self.remove(LITES[*lite]),
+            Op::RemoveGroup { group, by_restart } => self.remove_group(GROUPS[*group], *by_restart),
+            Op::Trim(lite, first) => self.trim(LITES[*lite], *first),
+            Op::Rules { group, rules, at_once } => {
+                self.durable();
+                self.set_rules(GROUPS[*group], *rules, *at_once);
+            }
+            Op::Count => {
+                let counts = self.world.shard.counts(self.world.now);
+                self.witness.counted(self.world.now, &counts);
+            }
+            Op::Hold => {
+                if self.held.is_none() {
+                    self.world.apply(&Step::Hold);
+                    self.held = Some((self.model.clone(), self.witness.clone()));
+                }
+            }
+            Op::Durable => self.durable(),
+            Op::Crash { from_snapshot } => self.crash(*from_snapshot),
+            Op::Restart { from_snapshot } => {
+                self.durable();
+                self.note_restart(*from_snapshot);
+                self.world.apply(&Step::Restart { from_snapshot: *from_snapshot });
+                self.model.restart(*from_snapshot);
+            }
+        }
+        self.witness.subscriptions(&self.model);
+        self.compare_positions();
+    }
+
+    /// Ends a sequence: a restart changes nothing, everything owed comes, nothing stays behind, and
+    /// what clients saw breaks no rule.
+    pub(crate) fn end(mut self) -> Goals {
+        self.durable();
+        self.world.apply(&Step::Work { all: true });
+        let counts = self.world.shard.counts(self.world.now);
+        self.witness.counted(self.world.now, &counts);
+        for group in 0..GROUPS.len() {
+            if GROUPS[group] != OF_DEAD_LETTERS {
+                let rules = Rules { quota: None, ..self.model.rules[GROUPS[group]] };
+                self.set_rules(GROUPS[group], rules, true);
+            }
+            self.apply(&Op::Subscribe((0, group), (0..LITES.len()).collect()));
+        }
+        self.witness.calm(self.world.now);
+        for client in 0..CLIENTS.len() {
+            self.witness.left(self.world.now, CLIENTS[client]);
+        }
+        self.drain();
+        self.tear_down();
+        let violations = self.witness.judge();
+        assert!(violations.is_empty(), "what clients saw: {violations:#?}");
+        self.goals
+    }
+
+    fn drain(&mut self) {
+        let mut handed = Vec::new();
+        check_recovered(&mut self.world, "at the end", &mut |what| handed.push(what));
+        let now = self.world.now + super::witness::CALM_BOUND;
+        for what in handed {
+            match what {
+                Handed::Settled { client, group, claimed, message } => {
+                    let (group, client) = (self.world.group_name(group), self.world.client(client));
+                    let lite = lite_of(&group, claimed.lite_topic.as_str());
+                    let offset = claimed.place.offset;
+                    let (attempt, lease) = (claimed.attempt, DRAIN_LEASE);
+                    let (client, group, lite) = (&*client, &*group, &*lite);
+                    let of = Handing { group, client, lite, offset, attempt, lease };
+                    let receive = self.next_id();
+                    self.witness.delivered(now, of, &message, receive);
+                    let (how, result) = (Settle::Ack, SettleResult::Done);
+                    self.witness.settled_at(now, (group, lite, offset), attempt, how, result);
+                }
+                Handed::Buried { burial, lite, copy, offset } => {
+                    let group = self.world.group_name(burial.group);
+                    let spot = (&*group, &*lite_of(&group, &lite), burial.place.offset);
+                    let (how, result) = (Settle::DeadLetter, SettleResult::Done);
+                    self.witness.settled_at(now, spot, burial.attempts, how, result);
+                    let copy = (&*copy, self.next_id());
+                    self.witness.sent(now, &lite_of(OF_DEAD_LETTERS, &lite), copy, offset);
+                }
+            }
+        }
+        self.world.now = now;
+    }
+
+    /// Everything goes, and nothing is left of it.
+    fn tear_down(&mut self) {
+        for group in GROUPS {
+            self.world.apply(&Step::RemoveGroup(group.to_owned()));
+        }
+        self.world.apply(&Step::Work { all: true });
+        let mut fx = Effects::default();
+        for (topic, lite) in [TOPIC, DEAD].into_iter().flat_map(|of| LITES.map(|lite| (of, lite))) {
+            let lite = name(lite);
+            let was_there = self.world.shard.describe(self.world.now, topic, &lite).is_some();
+            let removed = self.world.shard.remove_lite(topic, &lite, &mut fx);
+            assert_eq!(removed.is_ok(), was_there, "{lite}");
+        }
+        self.sample();
+    }
+
+    fn sample(&mut self) {
+        let now = self.world.now;
+        let counts = self.world.shard.counts(now);
+        let lite_topics = counts.lite_topics.iter().map(|(_, count)| count).sum();
+        let in_flight = counts.in_flight.iter().map(|(_, count)| count).sum();
+        let timers = u64::from(self.world.shard.next_deadline().is_some());
+        for (resource, amount) in [
+            ("lite topics", lite_topics),
+            ("names", counts.lite_topics.len() as u64),
+            ("subscriptions", counts.subscriptions),
+            ("messages in flight", in_flight),
+            ("timers", timers),
+        ] {
+            self.witness.sampled(now, resource, amount);
+        }
+    }
+
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.named += 1;
+        self.named
+    }
+
+    fn next_message(&mut self) -> String {
+        format!("m{}", self.next_id())
+    }
+
+    fn send(&mut self, lite: &str) {
+        let message = self.next_message();
+        let id = self.named;
+        self.send_as(lite, message, id);
+    }
+
+    fn send_as(&mut self, lite: &str, message: String, id: u64) {
+        let is_new = !self.model.lites.contains_key(lite);
+        let offset = self.model.send(lite, &message);
+        let messages = vec![message.clone()];
+        let shown = self.world.apply(&Step::Send { lite: lite.to_owned(), messages, id });
+        assert_eq!(shown, offset.to_string(), "send {message} to {lite}");
+        if is_new && self.model.removed.contains(lite) {
+            self.goals.reach(Goal::RemovalAndNextLife);
+        }
+        self.witness.sent(self.world.now, lite, (&message, id), offset as u64);
+        let lite = lite.to_owned();
+        self.model.sends.push(SentBefore { lite, message, offset, id, is_known: true });
+    }
+
+    /// A client repeats a send under its id.
+    fn send_again(&mut self, nth: usize) {
+        let Some(sent) = self.model.sends.iter().rev().nth(nth).cloned() else { return };
+        let SentBefore { lite, message, offset, id, is_known } = sent;
+        let is_stored = self.model.is_stored(&lite, offset, &message);
+        if !is_stored || !is_known {
+            return;
+        }
+        let messages = vec![message.clone()];
+        let shown = self.world.apply(&Step::Send { lite: lite.clone(), messages, id });
+        assert_eq!(shown, format!("again {offset}"), "send {message} to {lite} again");
+        self.witness.sent(self.world.now, &lite, (&message, id), offset as u64);
+        self.goals.reach(Goal::RepeatedSend);
+    }
+
+    fn subscribe(&mut self, pair: Pair, step: Step, lites: &[usize], replaces: bool) {
+        let mut wanted = self.model.subscriptions.clone();
+        let Who { client, group } = who(pair);
+        if replaces {
+            wanted.retain(|(of, by, _)| (of, by) != (&client, &group));
+        }
+        wanted.extend(lites.iter().map(|lite| subscription(pair, *lite)));
+        let of_client = wanted.iter().filter(|(of, by, _)| (of, by) == (&client, &group)).count();
+        let quota = self.model.rules[&group].quota;
+        let shown = self.world.apply(&step);
+        // A quota that was lowered holds for what is added.
+        let adds = replaces || wanted.len() > self.model.subscriptions.len();
+        if adds && quota.is_some_and(|quota| of_client > quota as usize) {
+            assert_eq!(shown, "!LiteSubscriptionQuotaExceeded", "{step}");
+            self.goals.reach(Goal::QuotaRefusal);
+            return;
+        }
+        if !adds && shown.starts_with('!') {
+            return; // nothing to add, above the quota already
+        }
+        assert!(!shown.starts_with('!'), "{step}: {shown}");
+        self.model.subscriptions = wanted;
+        self.forget_receive_of_nobody(pair);
+        if let Some(quota) = quota.filter(|_| adds) {
+            let client = format!("{client}@{group}");
+            self.witness.subscriptions(&self.model);
+            self.witness.counted_of(self.world.now, &client, of_client as u64, u64::from(quota));
+        }
+    }
+
+    fn unsubscribe_all(&mut self, pair: Pair) {
+        let Who { client, group } = who(pair);
+        self.model.subscriptions.retain(|(of, by, _)| (of, by) != (&client, &group));
+    }
+
+    fn ack(&mut self, nth: usize) {
+        let Some(held) = self.handle(nth) else { return };
+        let found = self.model.find(&held);
+        let is_behind =
+            found == Found::Open && self.model.committed(&held.group, &held.lite) < held.offset;
+        if is_behind {
+            self.goals.reach(Goal::AckBehindGap);
+        }
+        let is_done = self.settle(&Step::Ack(which(&held)), &held, &found);
+        self.model.ack(&held);
+        self.witness.settled(self.world.now, &held, Settle::Ack, is_done);
+    }
+
+    fn change(&mut self, nth: usize, seconds: u64, suspend: bool) {
+        let Some(held) = self.handle(nth) else { return };
+        let invisible = DurationMs::from_secs(seconds);
+        let found = self.model.find(&held);
+        let step = Step::Change { which: which(&held), invisible, suspend };
+        self.settle(&step, &held, &found);
+        if found != Found::Open {
+            return;
+        }
+        let span = std::time::Duration::from_millis(invisible.0);
+        let now = self.world.now;
+        if suspend {
+            let (how, done) = (Settle::Suspend(span), SettleResult::Done);
+            for (offset, attempt) in self.model.hand_out_of(&held) {
+                let spot = (&*held.group, &*held.lite, offset as u64);
+                self.witness.settled_at(now, spot, attempt, how, done.clone());
+            }
+            self.model.suspend(&held, invisible);
+            self.goals.reach(Goal::Suspension);
+        } else {
+            self.model.hide(&held, invisible);
+            self.witness.settled(now, &held, Settle::Nack(span), true);
+        }
+    }
+
+    /// An answer broke off at this message: it goes back, and what follows it.
+    fn give_back(&mut self, nth: usize) {
+        let Some(first) = self.handle(nth) else { return };
+        if self.witness.has_arrived(&first) {
+            return;
+        }
+        let all = self.model.handles.iter().filter(|held| {
+            (held.claim, &held.lite) == (first.claim, &first.lite) && held.offset >= first.offset
+        });
+        for held in all.cloned().collect::<Vec<Held>>() {
+            let found = self.model.find(&held);
+            self.world.apply(&Step::GiveBack(which(&held)));
+            if found == Found::Open {
+                self.model.give_back(&held);
+                self.witness.not_delivered(&held);
+                self.goals.reach(Goal::GivenBack);
+            }
+        }
+    }
+
+    fn begin_burial(&mut self, nth: usize) {
+        let Some(held) = self.handle(nth) else { return };
+        let found = self.model.find(&held);
+        self.settle(&Step::BeginBurial(which(&held)), &held, &found);
+        if found == Found::Open {
+            self.model.begin_burial(&held);
+            let spot = (&*held.group, &*held.lite, held.offset as u64);
+            let (how, result) = (Settle::DeadLetter, SettleResult::Unknown);
+            self.witness.settled_at(self.world.now, spot, held.attempt, how, result);
+        }
+    }
+
+    /// Whether it was done.
+    fn settle(&mut self, step: &Step, held: &Held, found: &Found) -> bool {
+        let shown = self.world.apply(step);
+        if *found == Found::Stale {
+            assert_eq!(shown, "!ReceiptHandleInvalid", "{held:?}");
+            self.goals.reach(Goal::StaleHandle);
+            return false;
+        }
+        assert!(!shown.starts_with('!'), "{held:?} is {found:?}: {shown}");
+        true
+    }
+
+    fn bury(&mut self, nth: usize) {
+        let Some(buried) = self.buried(nth) else { return };
+        let copy = self.next_message();
+        let step = Step::Bury { which: buried.clone(), copy: Some(copy.clone()) };
+        assert_eq!(self.world.apply(&step), "ok");
+        let Some((lite, offset, attempts)) = self.model.bury(&buried.group, &buried.message) else {
+            return; // settled or gone meanwhile
+        };
+        let now = self.world.now;
+        let dead = lite_of(OF_DEAD_LETTERS, lite.trim_start_matches(DEAD_PREFIX));
+        let copied = self.model.send(&dead, &copy);
+        self.witness.sent(now, &dead, (&copy, self.named), copied as u64);
+        let (how, result) = (Settle::DeadLetter, SettleResult::Done);
+        let spot = (&*buried.group, &*lite, offset as u64);
+        self.witness.settled_at(now, spot, attempts, how, result);
+        self.goals.reach(Goal::DeadLetter);
+    }
+
+    fn remove(&mut self, lite: &str) {
+        let shown = self.world.apply(&Step::Remove(lite.to_owned()));
+        let was_there = self.model.lites.contains_key(lite);
+        assert_eq!(shown == "ok", was_there, "{shown}");
+        if was_there {
+            self.model.remove(lite);
+            self.witness.removed(self.world.now, lite);
+        }
+    }
+
+    /// A group goes, and another comes under its name.
+    fn remove_group(&mut self, group: &str, by_restart: bool) {
+        self.durable();
+        let being_buried: Vec<Which> =
+            (0..).map_while(|nth| self.buried(nth)).filter(|of| of.group == group).collect();
+        self.world.apply(&Step::RemoveGroup(group.to_owned()));
+        for which in being_buried {
+            let shown = self.world.apply(&Step::Bury { which, copy: None });
+            assert_eq!(shown, "!ConsumerGroupNotFound");
+        }
+        if by_restart {
+            self.world.apply(&Step::Restart { from_snapshot: false });
+            self.model.restart(false);
+        } else {
+            self.world.apply(&Step::Work { all: true });
+        }
+        self.model.remove_group(group);
+        self.witness.group_removed(group);
+        self.goals.reach(Goal::GroupRemoved);
+        self.set_rules(group, self.model.rules[group], true);
+    }
+
+    fn trim(&mut self, lite: &str, first: u64) {
+        self.world.apply(&Step::Trim(lite.to_owned(), first));
+        if let Some(below) = self.model.trim(lite, first as usize) {
+            self.witness.trimmed(self.world.now, lite, below as u64);
+            self.goals.reach(Goal::Trim);
+        }
+    }
+
+    /// `at_once` also does what the change asks of the background.
+    fn set_rules(&mut self, group: &str, rules: Rules, at_once: bool) {
+        let Rules { ordered, attempts, quota } = rules;
+        self.model.rules.insert(group.to_owned(), rules);
+        self.witness.group(group, ordered);
+        let of_dead_letters = group == OF_DEAD_LETTERS;
+        let name = group.to_owned();
+        self.world.apply(&Step::Group { name, ordered, attempts, of_dead_letters, quota });
+        if at_once {
+            self.world.apply(&Step::Work { all: true });
+        }
+    }
+
+    fn durable(&mut self) {
+        if self.held.take().is_some() {
+            self.world.apply(&Step::Durable);
+        }
+    }
+
+    /// What is not durable, and was therefore never answered, is as if it had not been.
+    fn crash(&mut self, from_snapshot: bool) {
+        self.note_restart(from_snapshot);
+        self.witness.killed(self.world.now);
+        self.world.apply(&Step::Crash { from_snapshot });
+        if let Some((mut model, witness)) = self.held.take() {
+            model.catch_up(&self.model);
+            self.model = model;
+            self.witness.forget_since(witness);
+            self.witness.killed(self.world.now);
+            self.goals.reach(Goal::AnswersLostInCrash);
+        }
+        self.model.restart(from_snapshot);
+    }
+
+    fn note_restart(&mut self, from_snapshot: bool) {
+        if self.world.shard.next_deadline().is_some() {
+            self.goals.reach(Goal::RestartWithLeases);
+        }
+        if from_snapshot && self.world.has_snapshot() {
+            self.goals.reach(Goal::RestartFromSnapshot);
+        }
+    }
+
+    /// A recent handle.
+    fn handle(&self, nth: usize) -> Option<Held> {
+        self.model.handles.iter().rev().filter(|held| held.is_known).nth(nth).cloned()
+    }
+
+    /// A message being buried.
+    fn buried(&self, nth: usize) -> Option<Which> {
+        let burial = self.world.burials.get(nth)?;
+        let group = self.world.group_name(burial.group);
+        Some(Which { message: self.world.name_of(burial.place), group, nth: None })
+    }
+
+    /// A shard forgets the last receive of a client without subscriptions.
+    pub(super) fn forget_receive_of_nobody(&mut self, pair: Pair) {
+        let Who { client, group } = who(pair);
+        let mut own = self.model.subscriptions.iter();
+        if !own.any(|(of, by, _)| (of, by) == (&client, &group)) {
+            self.model.last_receive.remove(&(client, group));
+        }
+    }
+
+    fn compare_positions(&mut self) {
+        let now = self.world.now;
+        for (topic, group) in [(TOPIC, GROUPS[0]), (DEAD, OF_DEAD_LETTERS)] {
+            for lite in LITES {
+                self.compare_lite(topic, lite, &lite_of(group, lite), now);
+            }
+        }
+    }
+
+    fn compare_lite(&mut self, topic: TopicId, lite: &str, known_as: &str, now: Timestamp) {
+        let life = self.model.lites.get(known_as);
+        let Some(view) = self.world.shard.describe(now, topic, &name(lite)) else {
+            assert!(life.is_none(), "{known_as} is lost");
+            return;
+        };
+        let Some(life) = life else { panic!("{known_as} is back: {view:?}") };
+        let range = (life.first as u64, life.messages.len() as u64);
+        assert_eq!((view.first_offset, view.next_offset), range, "{known_as}");
+        for group in &view.groups {
+            let text = self.group_name(group.group);
+            let committed = self.model.committed(text, known_as) as u64;
+            assert_eq!(group.committed, committed, "position of {text} in {known_as}");
+            let all = self.model.deliveries(text, known_as);
+            let open = all.iter().filter(|delivery| !delivery.settled).count() as u64;
+            assert_eq!(group.in_flight + group.ready, open, "open in {known_as} for {text}");
+            if all.iter().all(|delivery| delivery.is_certain(now)) {
+                let flying = all.iter().filter(|found| found.is_in_flight(now)).count();
+                assert_eq!(group.in_flight, flying as u64, "in flight in {known_as} for {text}");
+            }
+        }
+    }
+
+    fn group_name(&self, id: GroupId) -> &'static str {
+        let found = GROUPS.into_iter().find(|group| self.world.group(group) == id);
+        found.unwrap_or_else(|| panic!("{id:?} was removed"))
+    }
+}
+
+pub(super) fn who((client, group): Pair) -> Who {
+    Who { client: CLIENTS[client].to_owned(), group: GROUPS[group].to_owned() }
+}
+
+fn which(held: &Held) -> Which {
+    Which { message: held.message.clone(), group: held.group.clone(), nth: Some(held.nth) }
+}
+
+fn names(lites: &[usize]) -> Vec<String> {
+    lites.iter().map(|lite| LITES[*lite].to_owned()).collect()
+}
+
+fn subscription(pair: Pair, lite: usize) -> (String, String, String) {
+    let Who { client, group } = who(pair);
+    let lite = lite_of(&group, LITES[lite]);
+    (client, group, lite)
+}
+
+/// Marks a lite topic of the dead letters.
+pub(super) const DEAD_PREFIX: &str = "dead/";
+
+/// The name of a lite topic that a group consumes, with its topic.
+pub(super) fn lite_of(group: &str, lite: &str) -> String {
+    if group == OF_DEAD_LETTERS { format!("{DEAD_PREFIX}{lite}") } else { lite.to_owned() }
+}

@@ -1,0 +1,326 @@
+//! What the clients of a sequence see, as a history.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use litemq_checker::Ledger;
+use litemq_checker::history::{
+    Count, Counted, Delivered, Event, Group, Moment, Removed, Sampled, SendResult, Sent, Settle,
+    SettleResult, Settled,
+};
+use litemq_checker::rules::{Violation, check, everything_comes, nothing_lost, one_after_another};
+use litemq_domain::{DurationMs, ShardCounts, Timestamp};
+
+use super::both::DEAD_PREFIX;
+use super::op::{CLIENTS, GROUPS, OF_DEAD_LETTERS};
+use super::reference::{Held, Reference};
+
+/// Every lease has ended by then.
+pub(crate) const CALM_BOUND: DurationMs = DurationMs::from_hours(13);
+
+/// A message handed out, as its client knows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Handing<'a> {
+    pub(crate) group: &'a str,
+    pub(crate) client: &'a str,
+    pub(crate) lite: &'a str,
+    pub(crate) offset: u64,
+    pub(crate) attempt: u16,
+    pub(crate) lease: DurationMs,
+}
+
+/// Notes what clients see. Each event has a moment of its own, a nanosecond after the one before.
+#[derive(Debug, Clone)]
+pub(crate) struct Witness {
+    events: Vec<Event>,
+    start: Timestamp,
+    noted: u64,
+    sets: BTreeMap<String, BTreeSet<String>>,
+    /// Groups that have always been ordered.
+    ordered: BTreeMap<String, bool>,
+}
+
+impl Witness {
+    pub(crate) fn new(start: Timestamp) -> Self {
+        let (sets, ordered) = (BTreeMap::new(), BTreeMap::new());
+        Self { events: Vec::new(), start, noted: 0, sets, ordered }
+    }
+
+    fn moment(&mut self, now: Timestamp) -> Moment {
+        self.noted += 1;
+        Duration::from_millis(now.since(self.start).0) + Duration::from_nanos(self.noted)
+    }
+
+    /// A message, the one with this number of all that were sent.
+    pub(crate) fn sent(
+        &mut self,
+        now: Timestamp,
+        lite: &str,
+        (id, sequence): (&str, u64),
+        offset: u64,
+    ) {
+        let at = self.moment(now);
+        self.events.push(Event::Sent(Sent {
+            id: id.to_owned(),
+            producer: 0,
+            lite: lite.to_owned(),
+            sequence,
+            asked_at: at,
+            answered_at: at,
+            result: SendResult::Stored(offset),
+        }));
+    }
+
+    /// Messages of one answer.
+    pub(crate) fn delivered(&mut self, now: Timestamp, of: Handing<'_>, id: &str, receive: u64) {
+        let at = self.moment(now);
+        self.events.push(Event::Delivered(Delivered {
+            group: of.group.to_owned(),
+            client: format!("{}@{}", of.client, of.group),
+            receive,
+            asked_at: at,
+            at,
+            lite: of.lite.to_owned(),
+            offset: of.offset,
+            id: id.to_owned(),
+            attempt: u32::from(of.attempt),
+            lease: Duration::from_millis(of.lease.0),
+            damage: None,
+        }));
+    }
+
+    /// Messages of an answer that was given before and did not reach its client, or reached it
+    /// twice: that is seen when the client has done something with it already.
+    pub(crate) fn delivered_again(
+        &mut self,
+        now: Timestamp,
+        all: &[(Handing<'_>, &str)],
+        receive: u64,
+    ) {
+        let first = |witness: &Self, of: &Handing<'_>| {
+            witness.delivery(of.group, of.lite, of.offset, of.attempt)
+        };
+        let has_arrived = all
+            .iter()
+            .any(|(of, _)| first(self, of).is_some_and(|first| self.is_answer_used(first)));
+        let at = self.moment(now);
+        for (of, id) in all {
+            match first(self, of) {
+                Some(first) if has_arrived => {
+                    if let Some(Event::Delivered(delivered)) = self.events.get_mut(first) {
+                        delivered.lease = at + Duration::from_millis(of.lease.0) - delivered.at;
+                    }
+                }
+                Some(first) => {
+                    self.events.remove(first);
+                    self.delivered(now, *of, id, receive);
+                }
+                None => self.delivered(now, *of, id, receive),
+            }
+        }
+    }
+
+    /// The answer with this message did not reach its client.
+    pub(crate) fn not_delivered(&mut self, held: &Held) {
+        let Held { group, lite, offset, attempt, .. } = held;
+        if let Some(last) = self.delivery(group, lite, *offset as u64, *attempt) {
+            self.events.remove(last);
+        }
+    }
+
+    /// Whether its client has done something with the answer of this message.
+    pub(crate) fn has_arrived(&self, held: &Held) -> bool {
+        let Held { group, lite, offset, attempt, .. } = held;
+        let delivery = self.delivery(group, lite, *offset as u64, *attempt);
+        delivery.is_some_and(|delivery| self.is_answer_used(delivery))
+    }
+
+    /// The last delivery of a message in this attempt.
+    fn delivery(&self, group: &str, lite: &str, offset: u64, attempt: u16) -> Option<usize> {
+        self.events.iter().rposition(|event| match event {
+            Event::Delivered(found) => {
+                (&*found.group, &*found.lite, found.offset, found.attempt)
+                    == (group, lite, offset, u32::from(attempt))
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether something of the answer with this delivery was settled.
+    fn is_answer_used(&self, delivery: usize) -> bool {
+        let Event::Delivered(Delivered { group, lite, receive, .. }) = &self.events[delivery]
+        else {
+            return false;
+        };
+        let offsets: BTreeSet<u64> = self
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Delivered(found) => (found.receive == *receive).then_some(found.offset),
+                _ => None,
+            })
+            .collect();
+        self.events[delivery..].iter().any(|event| match event {
+            Event::Settled(settled) => {
+                (&settled.group, &settled.lite) == (group, lite)
+                    && offsets.contains(&settled.offset)
+                    && !matches!(settled.result, SettleResult::Refused(_))
+            }
+            _ => false,
+        })
+    }
+
+    pub(crate) fn settled(&mut self, now: Timestamp, held: &Held, how: Settle, is_done: bool) {
+        let result = match is_done {
+            true => SettleResult::Done,
+            false => SettleResult::Refused("stale".to_owned()),
+        };
+        let spot = (&*held.group, &*held.lite, held.offset as u64);
+        self.settled_at(now, spot, held.attempt, how, result);
+    }
+
+    pub(crate) fn settled_at(
+        &mut self,
+        now: Timestamp,
+        (group, lite, offset): (&str, &str, u64),
+        attempt: u16,
+        how: Settle,
+        result: SettleResult,
+    ) {
+        let at = self.moment(now);
+        self.events.push(Event::Settled(Settled {
+            group: group.to_owned(),
+            lite: lite.to_owned(),
+            offset,
+            attempt: u32::from(attempt),
+            how,
+            asked_at: at,
+            answered_at: at,
+            result,
+        }));
+    }
+
+    pub(crate) fn left(&mut self, now: Timestamp, client: &str) {
+        for group in GROUPS {
+            let (client, at) = (format!("{client}@{group}"), self.moment(now));
+            self.events.push(Event::Left { client, at });
+        }
+    }
+
+    pub(crate) fn killed(&mut self, now: Timestamp) {
+        let at = self.moment(now);
+        self.events.push(Event::Killed { at });
+    }
+
+    pub(crate) fn removed(&mut self, now: Timestamp, lite: &str) {
+        let (lite, at) = (lite.to_owned(), self.moment(now));
+        let result = SettleResult::Done;
+        self.events.push(Event::Removed(Removed { lite, asked_at: at, answered_at: at, result }));
+    }
+
+    pub(crate) fn trimmed(&mut self, now: Timestamp, lite: &str, below: u64) {
+        let (lite, at) = (lite.to_owned(), self.moment(now));
+        self.events.push(Event::Trimmed { lite, below, at });
+    }
+
+    /// What the clients of all groups are subscribed to now.
+    pub(crate) fn subscriptions(&mut self, model: &Reference) {
+        for group in GROUPS {
+            for client in CLIENTS {
+                let own = (client.to_owned(), group.to_owned(), String::new());
+                let lites = model
+                    .subscriptions
+                    .range(own..)
+                    .take_while(|(of, by, _)| (of.as_str(), by.as_str()) == (client, group))
+                    .map(|(_, _, lite)| lite.clone());
+                let lites: BTreeSet<String> = lites.collect();
+                let client = format!("{client}@{group}");
+                if self.sets.get(&client).is_none_or(|before| *before != lites) {
+                    let at = self.moment(model.now);
+                    self.sets.insert(client.clone(), lites.clone());
+                    self.events.push(Event::Subscribed { client, lites, at });
+                }
+            }
+        }
+    }
+
+    /// A group's rules; what is known of it from before its creation is forgotten.
+    pub(crate) fn group(&mut self, group: &str, ordered: bool) {
+        *self.ordered.entry(group.to_owned()).or_insert(true) &= ordered;
+    }
+
+    /// The group was removed: nothing is owed to it, and a later one of its name starts anew.
+    pub(crate) fn group_removed(&mut self, group: &str) {
+        self.ordered.remove(group);
+        self.events.retain(|event| match event {
+            Event::Delivered(delivered) => delivered.group != group,
+            Event::Settled(settled) => settled.group != group,
+            _ => true,
+        });
+    }
+
+    pub(crate) fn counted(&mut self, now: Timestamp, counts: &ShardCounts) {
+        let lite_topics = counts.lite_topics.iter().map(|(_, count)| count).sum();
+        for (what, told) in
+            [(Count::LiteTopics, lite_topics), (Count::Subscriptions, counts.subscriptions)]
+        {
+            let at = self.moment(now);
+            self.events.push(Event::Counted(Counted { what, told, limit: None, at }));
+        }
+    }
+
+    /// What one client of a group was just allowed to have.
+    pub(crate) fn counted_of(&mut self, now: Timestamp, client: &str, told: u64, limit: u64) {
+        let (what, at) = (Count::SubscriptionsOf(client.to_owned()), self.moment(now));
+        let limit = Some(limit);
+        self.events.push(Event::Counted(Counted { what, told, limit, at }));
+    }
+
+    pub(crate) fn calm(&mut self, now: Timestamp) {
+        let at = self.moment(now);
+        let within = Duration::from_millis(CALM_BOUND.0) + Duration::from_secs(1);
+        self.events.push(Event::Calm { at, within });
+    }
+
+    pub(crate) fn sampled(&mut self, now: Timestamp, resource: &str, amount: u64) {
+        let (resource, at) = (resource.to_owned(), self.moment(now));
+        self.events.push(Event::Sampled(Sampled { resource, amount, slack: 0, at }));
+    }
+
+    /// Back to what was seen when this other witness was asked, but for what is not the broker's.
+    pub(crate) fn forget_since(&mut self, earlier: Self) {
+        let clients_own = |event: &Event| matches!(event, Event::Left { .. });
+        let meanwhile = self.events.drain(..).filter(clients_own);
+        let meanwhile: Vec<Event> =
+            meanwhile.filter(|event| !is_among(event, &earlier.events)).collect();
+        let noted = self.noted;
+        *self = Self { noted, ..earlier };
+        self.events.extend(meanwhile);
+    }
+
+    /// What breaks a rule. A message is owed to the groups of its topic.
+    pub(crate) fn judge(self) -> Vec<Violation> {
+        let mut violations = check(&self.events, &[]);
+        for of_dead_letters in [false, true] {
+            let is_of = |group: &str| (group == OF_DEAD_LETTERS) == of_dead_letters;
+            let groups = self.ordered.iter().filter(|(name, _)| is_of(name));
+            let groups: Vec<Group> = groups
+                .map(|(name, ordered)| Group { name: name.clone(), ordered: *ordered })
+                .collect();
+            let concerns = |event: &&Event| match event {
+                Event::Sent(sent) => sent.lite.starts_with(DEAD_PREFIX) == of_dead_letters,
+                _ => true,
+            };
+            let events: Vec<Event> = self.events.iter().filter(concerns).cloned().collect();
+            let ledger = Ledger::new(&events, &groups);
+            for rule in [nothing_lost, one_after_another, everything_comes] {
+                violations.extend(rule(&ledger));
+            }
+        }
+        violations
+    }
+}
+
+fn is_among(event: &Event, events: &[Event]) -> bool {
+    events.last().is_some_and(|last| event.at() <= last.at())
+}

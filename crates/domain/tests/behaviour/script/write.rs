@@ -1,0 +1,100 @@
+//! Steps as they are written, so that what a random run did can be pasted as a test.
+
+use std::fmt;
+
+use super::step::{Step, Which, Who};
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.client)?;
+        write_group(f, &self.group)
+    }
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        write_group(f, &self.group)?;
+        match self.nth {
+            Some(nth) => write!(f, "~{nth}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The group `g` goes without saying.
+fn write_group(f: &mut fmt::Formatter<'_>, group: &str) -> fmt::Result {
+    if group == "g" { Ok(()) } else { write!(f, "@{group}") }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group { name, ordered, attempts, of_dead_letters, quota } => {
+                let order = if *ordered { "" } else { " unordered" };
+                let of = if *of_dead_letters { " of=dead" } else { "" };
+                write!(f, "group {name}{order} attempts={attempts}{of}")?;
+                quota.map_or(Ok(()), |quota| write!(f, " quota={quota}"))
+            }
+            Self::Send { lite, messages, id: 0 } => write!(f, "send {lite} {}", messages.join(" ")),
+            Self::Send { lite, messages, id } => {
+                write!(f, "send {lite} {} id={id}", messages.join(" "))
+            }
+            Self::Subscribe(who, lites) => write!(f, "sub {who} {}", lites.join(" ")),
+            Self::Unsubscribe(who, lites) => write!(f, "unsub {who} {}", lites.join(" ")),
+            Self::Replace(who, lites) => write!(f, "full {who} {}", lites.join(" ")),
+            Self::CountNew(who, lites) => write!(f, "new {who} {}", lites.join(" ")),
+            Self::Leave(who) => write!(f, "leave {who}"),
+            Self::Claim { who, invisible, max, each, attempt_id } => {
+                match invisible {
+                    Some(span) => write!(f, "claim {who} {span}")?,
+                    None => write!(f, "claim {who} auto")?,
+                }
+                write!(f, " max={max} each={each}")?;
+                if *attempt_id == 0 { Ok(()) } else { write!(f, " try={attempt_id}") }
+            }
+            Self::Ack(which) => write!(f, "ack {which}"),
+            Self::Change { which, invisible, suspend: false } => {
+                write!(f, "hide {which} {invisible}")
+            }
+            Self::Change { which, invisible, suspend: true } => {
+                write!(f, "suspend {which} {invisible}")
+            }
+            Self::GiveBack(which) => write!(f, "back {which}"),
+            Self::Wait(span) => write!(f, "wait {span}"),
+            Self::Jump(span) => write!(f, "jump {span}"),
+            Self::Tick => write!(f, "tick"),
+            Self::Connected(client, true) => write!(f, "online {client}"),
+            Self::Connected(client, false) => write!(f, "offline {client}"),
+            Self::Doubt(client) => write!(f, "broken {client}"),
+            Self::Gone { client, renewed_only: false } => write!(f, "gone {client}"),
+            Self::Gone { client, renewed_only: true } => write!(f, "gone {client} renewed"),
+            Self::BeginBurial(which) => write!(f, "dead {which}"),
+            Self::Burials => write!(f, "burials"),
+            Self::Bury { which, copy: None } => write!(f, "bury {which}"),
+            Self::Bury { which, copy: Some(copy) } => write!(f, "bury {which} as={copy}"),
+            Self::BurialFailed(which) => write!(f, "unburied {which}"),
+            Self::Remove(lite) => write!(f, "remove {lite}"),
+            Self::RemoveTopic => write!(f, "remove-topic"),
+            Self::RemoveGroup(group) => write!(f, "remove-group {group}"),
+            Self::Work { all } => f.write_str(if *all { "steps" } else { "step" }),
+            Self::Trim(lite, first) => write!(f, "trim {lite} {first}"),
+            Self::Show(lite) => write!(f, "show {lite}"),
+            Self::List { prefix, after, max } => {
+                write!(f, "list prefix={prefix} max={max}")?;
+                after.as_ref().map_or(Ok(()), |after| write!(f, " after={after}"))
+            }
+            Self::Names => write!(f, "names"),
+            Self::Pairs => write!(f, "pairs"),
+            Self::Woke => write!(f, "woke"),
+            Self::Restart { from_snapshot } => write!(f, "restart{}", source(*from_snapshot)),
+            Self::Hold => write!(f, "hold"),
+            Self::Durable => write!(f, "durable"),
+            Self::Crash { from_snapshot } => write!(f, "crash{}", source(*from_snapshot)),
+        }
+    }
+}
+
+fn source(from_snapshot: bool) -> &'static str {
+    if from_snapshot { " snapshot" } else { "" }
+}
