@@ -56,6 +56,9 @@ pub const TTL_MAX: DurationMs = DurationMs::from_hours(30 * 24);
 /// Shortest time to live of a lite topic.
 pub const TTL_MIN: DurationMs = DurationMs::from_secs(60);
 
+/// Highest offset: clients know it as a signed number.
+pub const OFFSET_MAX: u64 = i64::MAX as u64;
+
 /// Slots of one shard: its lite topics, and names that somebody subscribed to before the first
 /// message.
 pub const SLOTS_MAX: u32 = 1 << 28;

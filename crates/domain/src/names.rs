@@ -125,6 +125,12 @@ impl LiteTopicName {
 
     /// Checks a lite topic name.
     pub fn new(name: &str) -> Result<Self> {
+        Self::check(name)?;
+        Ok(Self(name.into()))
+    }
+
+    /// The same without keeping it.
+    pub(crate) fn check(name: &str) -> Result<()> {
         let code = ErrorCode::LiteTopicIllegal;
         if name.trim().is_empty() {
             return Err(Error::new(code, "the lite topic is empty; give 1 to 64 characters"));
@@ -149,7 +155,7 @@ impl LiteTopicName {
                 ),
             ));
         }
-        Ok(Self(name.into()))
+        Ok(())
     }
 }
 

@@ -18,5 +18,5 @@ pub use log::{Drive, LogOptions, LogStore};
 pub use memory::MemoryStore;
 pub use store::{
     BoxFuture, CheckpointWriter, Durability, KEY_BYTES_MAX, Lsn, PAYLOAD_BYTES_MAX, ReadLimit,
-    ReadPage, Recovered, ShardStore, StateSink, StoreUsage, StoredRecord,
+    ReadPage, Recovered, SLOTS_MAX, ShardStore, StateSink, StoreUsage, StoredRecord,
 };

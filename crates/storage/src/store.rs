@@ -157,6 +157,8 @@ pub trait ShardStore: Send + Sync + fmt::Debug + 'static {
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
+/// Channels of a shard: slots are numbers below this.
+pub const SLOTS_MAX: u32 = 1 << 28;
 /// Longest key, bytes.
 pub const KEY_BYTES_MAX: usize = 1024;
 /// Longest record payload, bytes: a 4 MiB body and its properties.

@@ -26,7 +26,7 @@ pub const HASH_KEY: [u8; 16] = *b"fedcba9876543210";
 pub const CATALOG: ShardId = ShardId(u16::MAX);
 
 /// An empty broker's store: a topic and its groups.
-static EMPTY: LazyLock<MemoryStore> = LazyLock::new(|| run(make_empty()));
+static EMPTY: LazyLock<MemoryStore> = LazyLock::new(|| block_on(make_empty()));
 
 /// A broker, and its gRPC door without a socket.
 #[derive(Debug)]
@@ -42,6 +42,11 @@ pub struct World<D> {
 
 /// Runs to the end, on one thread and a paused clock.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
+    LazyLock::force(&EMPTY);
+    block_on(future)
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().start_paused(true).build().unwrap().block_on(future)
 }

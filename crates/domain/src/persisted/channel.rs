@@ -2,7 +2,9 @@
 
 use super::codec::{Malformed, Reader, Writer};
 use super::{VERSION, check_version};
+use crate::limits::OFFSET_MAX;
 use crate::lite::{Slot, SlotState};
+use crate::names::LiteTopicName;
 use crate::time::Timestamp;
 use crate::topic::TopicId;
 
@@ -44,7 +46,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Slot, &[u8]), Malformed> {
     slot.next_offset = input.var()?;
     slot.created_at = Timestamp(input.var()?);
     slot.last_send_at = Timestamp(input.var()?);
-    Ok((slot, input.text()?))
+    if slot.first_offset > slot.next_offset || slot.next_offset > OFFSET_MAX {
+        return Err(Malformed("offsets of a lite topic that cannot be"));
+    }
+    let name = input.str()?;
+    LiteTopicName::check(name).map_err(|_| Malformed("a lite topic name that is none"))?;
+    Ok((slot, name.as_bytes()))
 }
 
 #[cfg(test)]
@@ -69,6 +76,26 @@ mod tests {
         assert_eq!(format!("{back:?}"), format!("{slot:?}"));
         for cut in 0..bytes.len() {
             assert!(decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn names_and_offsets_that_cannot_be_are_malformed() {
+        let slot = |first_offset, next_offset| Slot {
+            state: SlotState::Live,
+            first_offset,
+            next_offset,
+            ..Slot::default()
+        };
+        assert!(decode(&encode(&slot(3, 3), b"a")).is_ok());
+        for bytes in [
+            encode(&slot(4, 3), b"a"),
+            encode(&slot(0, u64::MAX), b"a"),
+            encode(&slot(0, 1), b"a/b"),
+            encode(&slot(0, 1), b""),
+            encode(&slot(0, 1), &[0xff]),
+        ] {
+            assert!(decode(&bytes).is_err(), "{bytes:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use super::codec::{Malformed, Reader, Writer};
 use crate::client::ClientKey;
 use crate::delivery::cursor::Cursor;
 use crate::delivery::run::{Entry, EntryState, Run};
-use crate::limits::UNORDERED_RUN_MAX;
+use crate::limits::{OFFSET_MAX, UNORDERED_RUN_MAX};
 use crate::time::Timestamp;
 
 /// Version of the layout; 1 had no attempt id.
@@ -63,6 +63,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Cursor, Option<Run>), Malformed> {
     check_version(&mut input, VERSION)?;
     let mut cursor = Cursor { generation: input.var32()?, ..Cursor::default() };
     cursor.committed = input.var()?;
+    if cursor.committed > OFFSET_MAX {
+        return Err(Malformed("a position that cannot be"));
+    }
     cursor.epoch = input.var32()?;
     let count = input.var()?;
     if count > UNORDERED_RUN_MAX as u64 {

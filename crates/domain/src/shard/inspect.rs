@@ -133,7 +133,7 @@ impl Shard {
             group,
             committed: slot.first_offset,
             in_flight: 0,
-            ready: slot.next_offset - slot.first_offset,
+            ready: slot.next_offset.saturating_sub(slot.first_offset),
             subscribers: Vec::new(),
         };
         for (index, cursor) in self.cursors.chain(slot.first_cursor) {

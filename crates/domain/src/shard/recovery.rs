@@ -9,7 +9,7 @@ use crate::delivery::cursor::Cursor;
 use crate::delivery::run::Run;
 use crate::effects::Effects;
 use crate::group::{Group, GroupId};
-use crate::limits::RESTART_GRACE;
+use crate::limits::{OFFSET_MAX, RESTART_GRACE};
 use crate::lite::{NONE, SlotState};
 use crate::names::ClientId;
 use crate::persisted::{self, Key, Malformed};
@@ -48,6 +48,12 @@ impl ShardRecovery {
     /// A record has this value.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Malformed> {
         match Key::decode(key)? {
+            // Slots are numbered as they come: a number far ahead would cost memory for all before.
+            Key::Channel { slot } | Key::Cursor { slot, .. }
+                if slot > self.shard.lites.slots_len() =>
+            {
+                return Err(GAP);
+            }
             Key::Channel { slot } => {
                 let (found, name) = persisted::channel::decode(value)?;
                 self.shard.lites.recover(slot, found, name).ok_or(TOO_MANY)?;
@@ -91,7 +97,7 @@ impl ShardRecovery {
     /// A message is stored.
     pub fn appended(&mut self, slot: u32, generation: u32, offset: u64, at: Timestamp, tag: u64) {
         let Some(found) = self.shard.lites.get_mut(slot) else { return };
-        if found.generation != generation {
+        if found.generation != generation || offset >= OFFSET_MAX {
             return;
         }
         found.next_offset = found.next_offset.max(offset.saturating_add(1));
@@ -196,6 +202,7 @@ impl ShardRecovery {
     }
 }
 
+const GAP: Malformed = Malformed("a lite topic's number leaves a gap");
 const TOO_MANY: Malformed = Malformed("more lite topics than a shard can hold");
 
 impl Shard {

@@ -75,6 +75,10 @@ impl Broker {
             None if recovery.is_empty() => first_start(store.as_ref(), &options).await?,
             None => return Err(StoreError::Invalid("the log has no identity record".to_owned())),
         };
+        if !(1..=SHARDS_MAX).contains(&identity.shards) {
+            let shards = identity.shards;
+            return Err(StoreError::Unreadable(format!("a data folder of {shards} shards")));
+        }
         if identity.shards != options.shards {
             tracing::warn!(
                 shards = identity.shards,

@@ -106,7 +106,7 @@ impl Entries {
             Some(Previous::Segment(link)) => link,
             Some(Previous::Entry(_)) | None => Link::END,
         };
-        let count = newest_offset.saturating_sub(first_offset) + 1;
+        let count = newest_offset.saturating_sub(first_offset).saturating_add(1);
         Ok((Run { first_offset, count, previous }, newest))
     }
 

@@ -138,12 +138,15 @@ impl FrameHeader {
         if crc_of(&[uuid, bytes.get(8..FRAME_HEADER_BYTES)?]) != crc {
             return None;
         }
-        Some(Self {
+        let header = Self {
             body_bytes: cut.u32()?,
             body_crc: cut.u32()?,
             first_lsn: cut.u64()?,
             batches: cut.u32()?,
-        })
+        };
+        let is_counted = header.first_lsn > 0
+            && header.first_lsn.checked_add(u64::from(header.batches)).is_some();
+        is_counted.then_some(header)
     }
 
     /// The first Lsn after this frame.

@@ -9,6 +9,7 @@ use crate::disk::Disk;
 use super::files::{corrupt, io_error};
 use super::format::{BLOCK_BYTES, FORMAT_VERSION, HeaderFault, Uuid, finish_block, open_block};
 use super::layout::{Layout, unfinished};
+use super::options::is_segment_size;
 
 const META_MAGIC: [u8; 8] = *b"LiteMQst";
 
@@ -35,7 +36,11 @@ pub(super) fn read(disk: &dyn Disk, layout: &Layout) -> Result<Option<Meta>, Sto
     let mut cut =
         open_block(&block, META_MAGIC).map_err(|fault| header_error(&path, layout, fault))?;
     let mut parse = || Some(Meta { database: cut.array()?, segment_bytes: cut.u64()? });
-    parse().ok_or_else(|| corrupt(&path, 0, "header too short")).map(Some)
+    let meta = parse().ok_or_else(|| corrupt(&path, 0, "header too short"))?;
+    if !is_segment_size(meta.segment_bytes) {
+        return Err(corrupt(&path, 0, "no segment can have the size it names"));
+    }
+    Ok(Some(meta))
 }
 
 /// Writes META for the first time.

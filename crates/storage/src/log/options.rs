@@ -44,14 +44,16 @@ impl Default for LogOptions {
     }
 }
 
+/// Whether a segment may have this size, bytes.
+pub(super) fn is_segment_size(bytes: u64) -> bool {
+    (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(FRAMES_START)
+}
+
 impl LogOptions {
     pub(super) fn validate(&self) -> Result<(), StoreError> {
         let invalid = |what: &str| Err(StoreError::Invalid(what.to_owned()));
-        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes) {
-            return invalid("segment_bytes out of range");
-        }
-        if !self.segment_bytes.is_multiple_of(FRAMES_START) {
-            return invalid("segment_bytes is no multiple of 4096");
+        if !is_segment_size(self.segment_bytes) {
+            return invalid("segment_bytes is out of range or no multiple of 4096");
         }
         if self.reserve_bytes > self.segment_bytes / 2 {
             return invalid("reserve_bytes is more than half a segment");

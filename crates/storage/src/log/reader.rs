@@ -102,7 +102,7 @@ impl Page<'_> {
         let start = self.from.max(oldest.run.first_offset);
         let mut filling = Filling::new(self.limit);
         for part in parts.iter().rev() {
-            let at = start + filling.records.len() as u64;
+            let at = start.saturating_add(filling.records.len() as u64);
             if !self.fill(part, at, &mut filling)? {
                 break;
             }
@@ -124,12 +124,21 @@ impl Page<'_> {
                     if reaches {
                         return Ok(parts);
                     }
-                    previous
+                    self.older(at, previous)?
                 }
-                Step::Nothing(previous) => previous,
+                Step::Nothing(previous) => self.older(at, previous)?,
                 Step::End => return Ok(parts),
             };
         }
+    }
+
+    /// A chain leads to older and older segments, so it has an end.
+    fn older(&self, at: Link, previous: Link) -> Result<Link, PageFault> {
+        if previous.segment < at.segment {
+            return Ok(previous);
+        }
+        let path = self.engine.layout.segment(at.segment);
+        Err(PageFault::Store(corrupt(&path, 0, "a record follows one that is not older")))
     }
 
     fn step(&self, at: Link) -> Result<Step, PageFault> {
@@ -160,12 +169,18 @@ impl Page<'_> {
     fn next_offset(&self, head: &Head) -> Option<u64> {
         let oldest = self.engine.index().segments.first_key_value().map(|(number, _)| *number)?;
         let is_removed = head.segment != 0 && head.segment < oldest;
-        is_removed.then(|| self.from + u64::from(head.next.wrapping_sub(self.from as u32)))
+        let ahead = u64::from(head.next.wrapping_sub(self.from as u32));
+        is_removed.then(|| self.from.saturating_add(ahead))
     }
 
     /// Adds the records of a part from offset `at` on; whether the page can take more.
     fn fill(&self, part: &Part, at: u64, filling: &mut Filling) -> Result<bool, PageFault> {
-        let end = part.run.first_offset + part.run.count;
+        let end = part.run.first_offset.saturating_add(part.run.count);
+        let Some(skip) = at.checked_sub(part.run.first_offset) else {
+            let path = self.engine.layout.segment(part.segment.number);
+            let what = format!("records of {:?} before {} are missing", self.channel, part.run.first_offset);
+            return Err(PageFault::Store(corrupt(&path, 0, what)));
+        };
         let count = filling
             .records_left()
             .min(usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX));
@@ -175,7 +190,6 @@ impl Page<'_> {
         let positions = match &part.place {
             Place::Open { newest } => self.open_positions(part, *newest, at, count)?,
             Place::Sealed { index, found } => {
-                let skip = at - part.run.first_offset;
                 self.sealed(&part.segment, index, |file| {
                     index.positions(file, found, skip, count, self.access)
                 })?
@@ -193,7 +207,7 @@ impl Page<'_> {
         for (ordinal, position) in positions.iter().enumerate() {
             let ahead = positions.get(ordinal..).unwrap_or_default();
             let record = span
-                .record(ahead, self.channel, at + ordinal as u64)
+                .record(ahead, self.channel, at.saturating_add(ordinal as u64))
                 .map_err(|error| fault(u64::from(*position), error))?;
             if !filling.push(record) {
                 return Ok(false);
@@ -211,7 +225,10 @@ impl Page<'_> {
     ) -> Result<Vec<u32>, PageFault> {
         let index = self.engine.index();
         match index.segments.get(&part.segment.number).map(|held| &held.lookup) {
-            Some(Lookup::Open(entries)) => Ok(entries.positions(newest, at, at + count as u64 - 1)),
+            Some(Lookup::Open(entries)) => {
+                let last = at.saturating_add(count as u64 - 1);
+                Ok(entries.positions(newest, at, last))
+            }
             Some(Lookup::Sealed(_)) | None => Err(PageFault::Moved),
         }
     }

@@ -5,7 +5,7 @@
 //! `payload length 4 | previous segment 4 | offset 8 | accepted at 8 | tag 8 | payload`, with the
 //! slot and generation as a and b; a put with key and value, their lengths as a and b.
 
-use crate::{ChannelRef, Op, ShardId};
+use crate::{ChannelRef, Op, SLOTS_MAX, ShardId};
 
 use super::codec::{Cut, patch};
 
@@ -119,6 +119,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
     let shard = ShardId(cut.u16()?);
     let (a, b) = (cut.u32()?, cut.u32()?);
     let record = match kind {
+        KIND_APPEND | KIND_DROP if a >= SLOTS_MAX => return None,
         KIND_APPEND => {
             let payload_bytes = cut.u32()? as usize;
             Record::Append(Append {

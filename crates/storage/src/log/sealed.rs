@@ -219,6 +219,10 @@ impl SealedIndex {
         }
         let top_at =
             (1 + u64::from(directory_blocks) + u64::from(position_blocks)) * BLOCK_BYTES as u64;
+        let top_end = top_at + u64::from(directory_blocks) * TOP_BYTES as u64;
+        if top_end > file.len_bytes()? {
+            return Err(ReadFault::Damaged("the file is too short"));
+        }
         let mut top_bytes = vec![0; directory_blocks as usize * TOP_BYTES];
         read_full(file, &mut top_bytes, top_at, Access::Waiting)?;
         if crc32fast::hash(&top_bytes) != top_crc {
@@ -272,7 +276,7 @@ impl SealedIndex {
         let left = found.run.count.saturating_sub(skip);
         let count = count.min(usize::try_from(left).unwrap_or(usize::MAX));
         let mut positions = Vec::with_capacity(count);
-        let mut at = found.start + usize::try_from(skip).unwrap_or(usize::MAX);
+        let mut at = found.start.saturating_add(usize::try_from(skip).unwrap_or(usize::MAX));
         while positions.len() < count {
             let block = at / POSITIONS_PER_BLOCK;
             let content = self.block(file, 1 + self.directory_blocks + block, access)?;

@@ -1,7 +1,7 @@
 //! The file of a checkpoint: a header block, then chunks with their checksums.
 
 use crate::disk::DiskFile;
-use crate::{ChannelRef, Lsn, ShardId};
+use crate::{ChannelRef, Lsn, SLOTS_MAX, ShardId};
 
 use super::codec::{Cut, crc_of};
 use super::files::{Access, ReadFault, read_full};
@@ -183,7 +183,7 @@ pub(super) fn decode_heads(body: &[u8], mut take: impl FnMut(ChannelRef, Head)) 
             _ => Head::dropped(generation),
         };
         if head != Head::EMPTY {
-            let slot = first_slot.checked_add(ordinal)?;
+            let slot = first_slot.checked_add(ordinal).filter(|slot| *slot < SLOTS_MAX)?;
             take(ChannelRef { shard, slot, generation }, head);
         }
     }

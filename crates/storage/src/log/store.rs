@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::disk::{Disk, RealDisk};
 use crate::{
     Batch, BoxFuture, ChannelRef, CheckpointWriter, Durability, KEY_BYTES_MAX, Lsn, Op,
-    PAYLOAD_BYTES_MAX, ReadLimit, ReadPage, Recovered, ShardStore, StateSink, StoreError,
+    PAYLOAD_BYTES_MAX, ReadLimit, ReadPage, Recovered, SLOTS_MAX, ShardStore, StateSink, StoreError,
     StoreUsage,
 };
 
@@ -188,6 +188,9 @@ fn check(batch: &Batch) -> Result<(), StoreError> {
     let invalid = |what: &str| Err(StoreError::Invalid(what.to_owned()));
     for op in &batch.ops {
         match op {
+            Op::Append { channel, .. } | Op::Drop { channel } if channel.slot >= SLOTS_MAX => {
+                return invalid("a slot's number is too large");
+            }
             Op::Append { payload, .. } if payload.len() > PAYLOAD_BYTES_MAX => {
                 return invalid("a payload is too large");
             }

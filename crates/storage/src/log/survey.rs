@@ -83,7 +83,10 @@ fn segment_header(engine: &Engine, number: u32) -> Result<SegmentHeader, StoreEr
         .map_err(|fault| read_error(&path, 0, fault))?;
     let header = SegmentHeader::decode(&block)
         .map_err(|fault| header_error(&path, &engine.layout, fault))?;
-    if header.number != number || header.database != engine.database {
+    let is_ours = header.number == number
+        && header.database == engine.database
+        && header.segment_bytes == engine.options.segment_bytes;
+    if !is_ours {
         return Err(corrupt(&path, 0, "the segment belongs somewhere else"));
     }
     Ok(header)
