@@ -13,6 +13,7 @@ use tokio::time::Instant;
 pub struct Progress {
     pub sends_stored: u64,
     pub sends_unknown: u64,
+    pub sends_refused: u64,
     pub deliveries: u64,
     pub redeliveries: u64,
     pub acks: u64,
@@ -114,6 +115,7 @@ impl Recorder {
     fn count(&self, event: &Event, state: &mut State, progress: &mut Progress) {
         match event {
             Event::Sent(Sent { result: SendResult::Unknown, .. }) => progress.sends_unknown += 1,
+            Event::Sent(Sent { result: SendResult::Refused(_), .. }) => progress.sends_refused += 1,
             Event::Sent(Sent { result: SendResult::Stored(offset), lite, .. }) => {
                 progress.sends_stored += 1;
                 let place = (lite.clone(), *offset);

@@ -195,8 +195,7 @@ impl Broker {
             command.env("LITEMQ_STORAGE_CHECKPOINT_LOG_BYTES", "1MiB");
         }
         command.envs(life.environment.iter().map(|(name, value)| (name, value)));
-        let mut child =
-            command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stderr.take().unwrap());
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
         let log_start = log.metadata().unwrap().len();
@@ -233,7 +232,9 @@ async fn wait_for(lines: &mut mpsc::Receiver<String>, what: &str) -> Result<Stri
             Ok(Some(line)) if line.contains(what) => return Ok(line),
             Ok(Some(line)) => last = line,
             Ok(None) => return Err(format!("the broker ended at its start: {last}")),
-            Err(_) => return Err(format!("the broker did not log '{what}'; its last line: {last}")),
+            Err(_) => {
+                return Err(format!("the broker did not log '{what}'; its last line: {last}"));
+            }
         }
     }
 }

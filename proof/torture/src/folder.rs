@@ -37,7 +37,8 @@ impl Drop for Folder {
     fn drop(&mut self) {
         if self.is_kept {
             // Away from the names that the next run clears.
-            let name = self.path.file_name().unwrap().to_string_lossy().replace(PREFIX, "litemq-failed-");
+            let name =
+                self.path.file_name().unwrap().to_string_lossy().replace(PREFIX, "litemq-failed-");
             drop(fs::rename(&self.path, self.path.with_file_name(&name)));
             println!("the data is kept in {}", self.path.with_file_name(name).display());
         } else {

@@ -59,9 +59,29 @@ struct Guest {
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Line {
     Ready {},
-    Sent { at_ms: u64, asked_ms: u64, id: String, lite: String, sequence: u64, offset: Option<u64> },
-    Delivered { at_ms: u64, id: String, lite: String, offset: Option<u64>, attempt: u32, body: String },
-    Acked { at_ms: u64, id: String, lite: String, offset: Option<u64>, attempt: u32 },
+    Sent {
+        at_ms: u64,
+        asked_ms: u64,
+        id: String,
+        lite: String,
+        sequence: u64,
+        offset: Option<u64>,
+    },
+    Delivered {
+        at_ms: u64,
+        id: String,
+        lite: String,
+        offset: Option<u64>,
+        attempt: u32,
+        body: String,
+    },
+    Acked {
+        at_ms: u64,
+        id: String,
+        lite: String,
+        offset: Option<u64>,
+        attempt: u32,
+    },
     Quiet {},
 }
 
@@ -269,12 +289,7 @@ impl Guests {
         Ok(None)
     }
 
-    fn event(
-        &self,
-        guest: usize,
-        line: &Line,
-        offsets: &BTreeMap<String, u64>,
-    ) -> Option<Event> {
+    fn event(&self, guest: usize, line: &Line, offsets: &BTreeMap<String, u64>) -> Option<Event> {
         let moment = |at_ms: u64| Duration::from_millis(at_ms.saturating_sub(self.started_ms));
         let offset_of = |id: &String, told: &Option<u64>| told.or(offsets.get(id).copied());
         let name = &self.guests[guest].name;

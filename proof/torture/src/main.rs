@@ -10,9 +10,12 @@
 )]
 
 mod broker;
+mod cgroup;
 mod folder;
 mod guests;
+mod latecomer;
 mod scenarios;
+mod strace;
 mod tally;
 mod tool;
 mod trial;

@@ -29,7 +29,8 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pairs: Vec<String> = self.0.iter().map(|(name, count)| format!("{name}={count}")).collect();
+        let pairs: Vec<String> =
+            self.0.iter().map(|(name, count)| format!("{name}={count}")).collect();
         f.write_str(&pairs.join(" "))
     }
 }

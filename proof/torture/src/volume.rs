@@ -76,7 +76,10 @@ impl Volume {
     }
 
     fn mount(&mut self) -> Result<(), String> {
-        tool::run("mount", ["-o".as_ref(), "loop".as_ref(), self.image.as_os_str(), self.mount.as_os_str()])?;
+        tool::run(
+            "mount",
+            ["-o".as_ref(), "loop".as_ref(), self.image.as_os_str(), self.mount.as_os_str()],
+        )?;
         self.is_mounted = true;
         Ok(())
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use litemq_checker::history::Group;
 use litemq_clients::client::Receiving;
-use litemq_clients::recorder::Recorder;
 use litemq_clients::letter::Letters;
+use litemq_clients::recorder::Recorder;
 use litemq_clients::workload::{Habits, Load};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -15,10 +15,9 @@ use crate::broker::Broker;
 
 const ORDERED: &str = "ordered";
 const UNORDERED: &str = "unordered";
-const LITE_TOPICS: usize = 48;
+pub(crate) const LITE_TOPICS: usize = 48;
 /// Producers pause while more than this is owed, so that the end is never far.
-const OWED_MAX: u64 = 800;
-const BODY_BYTES_MAX: usize = 300_000;
+const OWED_MAX: u64 = 1200;
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
 /// The groups of the load.
@@ -37,14 +36,14 @@ pub(crate) struct Work {
 
 impl Work {
     pub(crate) fn start(
-        seed: u64,
+        letters: Letters,
         recorder: &Arc<Recorder>,
         broker: &Broker,
         producers: usize,
         consumers: Vec<Habits>,
     ) -> Self {
         let load = |stop: &watch::Sender<bool>| Load {
-            letters: Letters { seed, body_bytes_max: BODY_BYTES_MAX },
+            letters,
             recorder: Arc::clone(recorder),
             way: broker.address(),
             lite_topics: LITE_TOPICS,
@@ -79,7 +78,7 @@ pub(crate) fn mixed() -> Vec<Habits> {
         stays: false,
         nacks: 5,
         // What is renewed comes back only when its client leaves.
-        forgets: if invisible.is_some() { 2 } else { 0 },
+        forgets: usize::from(invisible.is_some()),
     };
     vec![
         consumer("push-a", ORDERED, "JAVA", 8, None, 60),
