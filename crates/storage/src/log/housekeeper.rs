@@ -286,13 +286,16 @@ pub(super) fn retain_after(engine: &Engine, at_ms: u64) {
     engine.call_housekeeper();
 }
 
-/// Gives the file of a removed segment another name, or removes it, and then its index. Oldest
-/// first and one by one, so that a crash never leaves a hole.
+/// Removes the index of a removed segment, and then gives its file another name or removes that
+/// too. Oldest first and one by one, so that a crash never leaves a hole; the index first, so that an
+/// index without its segment tells of a lost one.
 fn put_away(engine: &Engine, chores: &mut Chores, segment: &Segment) -> io::Result<()> {
     let number = segment.number;
     let path = engine.layout.segment(number);
     engine.files.forget(FileKey::Segment(number));
     engine.files.forget(FileKey::Index(number));
+    is_there(engine.disk.remove(&engine.layout.index(number)))?;
+    engine.disk.sync_dir(&engine.layout.index_dir)?;
     let old = numbered(&engine.layout.log_dir, number, RETIRED);
     if chores.recycled.len() < engine.options.recycled_files_max {
         is_there(engine.disk.rename(&path, &old))?;
@@ -304,8 +307,7 @@ fn put_away(engine: &Engine, chores: &mut Chores, segment: &Segment) -> io::Resu
     if is_there(engine.disk.open(&old).map(drop))? {
         chores.recycled.push(old);
     }
-    is_there(engine.disk.remove(&engine.layout.index(number)))?;
-    engine.disk.sync_dir(&engine.layout.index_dir)
+    Ok(())
 }
 
 /// Whether the file was there: an earlier try may have come half way.

@@ -178,7 +178,10 @@ impl Page<'_> {
         let end = part.run.first_offset.saturating_add(part.run.count);
         let Some(skip) = at.checked_sub(part.run.first_offset) else {
             let path = self.engine.layout.segment(part.segment.number);
-            let what = format!("records of {:?} before {} are missing", self.channel, part.run.first_offset);
+            let what = format!(
+                "records of {:?} before {} are missing",
+                self.channel, part.run.first_offset
+            );
             return Err(PageFault::Store(corrupt(&path, 0, what)));
         };
         let count = filling
@@ -189,11 +192,9 @@ impl Page<'_> {
         }
         let positions = match &part.place {
             Place::Open { newest } => self.open_positions(part, *newest, at, count)?,
-            Place::Sealed { index, found } => {
-                self.sealed(&part.segment, index, |file| {
-                    index.positions(file, found, skip, count, self.access)
-                })?
-            }
+            Place::Sealed { index, found } => self.sealed(&part.segment, index, |file| {
+                index.positions(file, found, skip, count, self.access)
+            })?,
         };
         let number = part.segment.number;
         let fault =

@@ -36,9 +36,7 @@ pub(super) fn recover(engine: &Engine, sink: &mut dyn StateSink) -> Result<Recov
     }
     let replayed = replay::run(engine, &survey, &mut index, sink)?;
 
-    let oldest = survey.segments.first().map_or(1, |segment| segment.number);
-    let present = replayed.segment;
-    tidy(engine, oldest, present)?;
+    tidy(engine, replayed.segment)?;
     end_log(engine, &replayed)?;
     for segment in missing {
         let sealed = housekeeper::write_index(engine, &segment, segment.durable_end())
@@ -134,14 +132,13 @@ impl From<ReadFault> for LoadFault {
 /// Removes what a crash left half done, and indexes of segments that will get more records. Then
 /// makes all names survive: a killed process may not have come to that, and what is built on them
 /// from here on must not lose them in a power cut.
-fn tidy(engine: &Engine, oldest: u32, present: u32) -> Result<(), StoreError> {
+fn tidy(engine: &Engine, present: u32) -> Result<(), StoreError> {
     let layout = &engine.layout;
     let unfinished_meta = unfinished(&layout.meta());
     for dir in [&layout.root, &layout.log_dir, &layout.index_dir, &layout.checkpoint_dir] {
         for name in survey::list(engine, dir)? {
             let is_stale_index = dir == &layout.index_dir
-                && number_of(&name, INDEX)
-                    .is_some_and(|number| number < oldest || number >= present);
+                && number_of(&name, INDEX).is_some_and(|number| number >= present);
             let is_unfinished = if dir == &layout.root {
                 dir.join(&name) == unfinished_meta
             } else {

@@ -70,7 +70,7 @@ pub(super) fn run(
         let next_lsn = replay.next_lsn.unwrap_or(first_lsn.0);
         let path = engine.layout.segment(segment.number);
         if let Some(header) = goes_on {
-            if end.torn_bytes > 0 || header.first_lsn != next_lsn {
+            if end.torn_bytes > 0 || replay.next_lsn != Some(header.first_lsn) {
                 return Err(corrupt(
                     &path,
                     end.at,
@@ -212,7 +212,8 @@ impl Replay<'_> {
                 Scanned::Stop { at, torn_bytes } => break End { at, torn_bytes },
             }
         };
-        let next_lsn = self.next_lsn.unwrap_or(self.start);
+        // Before the first frame, that of any is missing: a checkpoint may start far behind it.
+        let next_lsn = self.next_lsn.unwrap_or(0);
         let behind = end.at + end.torn_bytes.max(super::format::FRAME_ALIGN);
         if let Some(later) = scan.find_later_frame(behind, next_lsn).map_err(io)? {
             let what = format!("no valid frame, but a later one at byte {later}");

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use crate::disk::{Disk, RealDisk};
 use crate::{
     Batch, BoxFuture, ChannelRef, CheckpointWriter, Durability, KEY_BYTES_MAX, Lsn, Op,
-    PAYLOAD_BYTES_MAX, ReadLimit, ReadPage, Recovered, SLOTS_MAX, ShardStore, StateSink, StoreError,
-    StoreUsage,
+    PAYLOAD_BYTES_MAX, ReadLimit, ReadPage, Recovered, SLOTS_MAX, ShardStore, StateSink,
+    StoreError, StoreUsage,
 };
 
 use super::blocking::off_thread;

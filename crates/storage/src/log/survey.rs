@@ -10,7 +10,7 @@ use super::codec::Cut;
 use super::engine::Engine;
 use super::files::{Access, FileKey, ReadFault, corrupt, io_error, read_error, read_full};
 use super::format::{BLOCK_BYTES, FRAME_HEADER_BYTES, FRAMES_START, FrameHeader, SegmentHeader};
-use super::layout::{CHECKPOINT, LOG, Layout, number_of};
+use super::layout::{CHECKPOINT, INDEX, LOG, Layout, number_of};
 use super::meta::header_error;
 use super::sealed::SealedIndex;
 use super::snapshot::{self, ChunkKind, SnapshotHeader};
@@ -38,6 +38,7 @@ pub(super) struct Start {
 impl Survey {
     pub(super) fn read(engine: &Engine) -> Result<Self, StoreError> {
         let segments = segments(engine)?;
+        reject_lost(engine, &segments)?;
         let (start, newest_checkpoint) = choose_start(engine, &segments)?;
         Ok(Self { segments, start, newest_checkpoint })
     }
@@ -68,6 +69,23 @@ fn segments(engine: &Engine) -> Result<Vec<SegmentHeader>, StoreError> {
         }
     }
     numbers.into_iter().map(|number| segment_header(engine, number)).collect()
+}
+
+/// Refuses a log whose first or last segments were lost. An index is there only while its segment
+/// is, and was made only once the next one was there.
+fn reject_lost(engine: &Engine, segments: &[SegmentHeader]) -> Result<(), StoreError> {
+    let oldest = segments.first().map_or(1, |segment| segment.number);
+    let newest = segments.last().map_or(1, |segment| segment.number);
+    for name in list(engine, &engine.layout.index_dir)? {
+        let lost = match number_of(&name, INDEX) {
+            Some(number) if number < oldest => number,
+            Some(number) if number >= newest => newest + 1,
+            _ => continue,
+        };
+        let what = format!("the segment is missing, but there is {name}");
+        return Err(corrupt(&engine.layout.segment(lost), 0, what));
+    }
+    Ok(())
 }
 
 fn segment_header(engine: &Engine, number: u32) -> Result<SegmentHeader, StoreError> {

@@ -2,7 +2,7 @@
 //! holds just that.
 
 use litemq_storage::conformance::Model;
-use litemq_storage::{Batch, ChannelRef, LogStore, StoreError};
+use litemq_storage::{Batch, ChannelRef, LogStore, StoreError, StoredRecord};
 
 use super::proof::Figures;
 use super::read;
@@ -105,11 +105,17 @@ pub(crate) fn assert_records(
         };
         let first = (page.first_retained.unwrap_or(0) as usize).min(records.len());
         let (removed, kept) = records.split_at(first);
-        assert_eq!(page.records, kept, "{at:?}");
+        assert!(page.records == kept, "{at:?}: {} for {}", brief(&page.records), brief(kept));
         assert!(removed.iter().all(|record| record.at_ms < retained_after_ms), "{at:?}");
         count += removed.len() as u64;
     }
     count
+}
+
+/// Offsets and lengths.
+fn brief(records: &[StoredRecord]) -> String {
+    let each = records.iter().map(|record| format!("{}:{}", record.offset, record.payload.len()));
+    format!("[{}]", each.collect::<Vec<_>>().join(" "))
 }
 
 fn lives() -> impl Iterator<Item = (litemq_storage::ShardId, u32, u32)> {

@@ -8,6 +8,7 @@
     reason = "shared by several test binaries"
 )]
 
+pub(crate) mod anatomy;
 pub(crate) mod history;
 pub(crate) mod proof;
 pub(crate) mod workload;

@@ -91,6 +91,17 @@ impl Drop for Replay {
     }
 }
 
+/// Says which case failed, when an assertion deeper down fails.
+pub(crate) struct Told(pub(crate) String);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("case: {}", self.0);
+        }
+    }
+}
+
 /// A sequence of numbers that follows from a seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);

@@ -3,9 +3,9 @@
 use litemq_storage::disk::{Call, FaultDisk, Survival};
 
 use super::common::history::{Facts, History};
-use super::common::proof::{Dice, Figures};
+use super::common::proof::{Dice, Figures, Told};
 use super::common::workload::{Weather, Workload};
-use super::common::{SEGMENT_BYTES, recover};
+use super::common::{anatomy, recover};
 
 /// Rounds after a crash.
 const ROUNDS_AFTER: u64 = 3;
@@ -123,7 +123,7 @@ impl Case<'_> {
             "{}: of {submitted} batches {durable} were durable, {found} were found",
             self.name
         );
-        let told = Told(&self.name);
+        let told = Told(self.name.clone());
         self.history.assert_held(&store, &recovered, found, retained_after_ms, figures);
         drop(told);
         figures.reached("torn_tails", report.torn_bytes > 0);
@@ -142,7 +142,7 @@ impl Case<'_> {
         figures: &mut Figures,
         dice: &mut Dice,
     ) {
-        let told = Told(&self.name);
+        let told = Told(self.name.clone());
         let mut history = self.history.cut(found, self.facts.retained_after_ms);
         let mut workload = Workload::start(disk, &mut history, figures, dice.next(), Weather::Fair)
             .expect("the store recovers a second time");
@@ -160,28 +160,11 @@ impl Case<'_> {
     }
 }
 
-/// Says which case failed, when an assertion deeper down fails.
-pub(crate) struct Told<'a>(pub(crate) &'a str);
-
-impl Drop for Told<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            println!("case: {}", self.0);
-        }
-    }
-}
-
 /// Whether a segment that was not written yet has frames of a former life.
 fn has_old_frames(disk: &FaultDisk) -> bool {
-    disk.paths().iter().filter(|path| path.extension().is_some_and(|end| end == "log")).any(
-        |path| {
-            let bytes = disk.contents(path).unwrap_or_default();
-            if bytes.len() as u64 != SEGMENT_BYTES {
-                return false;
-            }
-            let (uuid, frame) = (&bytes[32..48], &bytes[4_096..4_128]);
-            let crc = crc32fast::hash(&[uuid, &frame[8..]].concat());
-            frame.starts_with(b"LQfr") && frame[4..8] != crc.to_le_bytes()
-        },
-    )
+    let is_segment = |path: &&std::path::PathBuf| path.extension().is_some_and(|end| end == "log");
+    disk.paths().iter().filter(is_segment).any(|path| {
+        let bytes = disk.contents(path).unwrap_or_default();
+        anatomy::has_old_frame(&bytes, 4_096)
+    })
 }

@@ -5,7 +5,7 @@ use litemq_storage::disk::{Call, Failure, FaultDisk, Survival};
 
 use super::case::{Case, Ending};
 use super::common::history::History;
-use super::common::proof::{Dice, Figures, prove};
+use super::common::proof::{Dice, Figures, Told, prove};
 use super::common::workload::{Step, Weather, Workload};
 
 /// Rounds of the workload.
@@ -83,7 +83,7 @@ fn fail_once(seed: u64, call: Call, nth: u64, failure: Failure, figures: &mut Fi
     }
     let mut history = History::default();
     let name = format!("seed {seed}, {call:?} {nth} fails with {failure:?}");
-    let told = super::case::Told(&name);
+    let told = Told(name.clone());
     let refused_before = figures.sum("refused");
     let ended = run(&disk, &mut history, figures, seed);
     assert!(disk.has_failed(), "the workload comes to this call");

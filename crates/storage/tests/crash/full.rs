@@ -3,9 +3,9 @@
 use litemq_storage::StoreError;
 use litemq_storage::disk::{FaultDisk, Survival};
 
-use super::case::{Case, Ending, Told};
+use super::case::{Case, Ending};
 use super::common::history::History;
-use super::common::proof::{Dice, Figures, prove};
+use super::common::proof::{Dice, Figures, Told, prove};
 use super::common::workload::{Step, Weather, Workload};
 
 /// Rounds of the workload before space runs out, at most.
@@ -35,7 +35,7 @@ fn full_disk_refuses_clearly_at_any_act_and_the_store_recovers_by_itself() {
 
 fn fill_up(seed: u64, act: u64, figures: &mut Figures) {
     let name = format!("seed {seed}, full at act {act}");
-    let told = Told(&name);
+    let told = Told(name.clone());
     let disk = FaultDisk::new();
     disk.full_at(act);
     let mut history = History::default();

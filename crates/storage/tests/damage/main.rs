@@ -4,12 +4,14 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod files;
+mod rot;
 
 use std::path::{Path, PathBuf};
 
 use common::{chores, commit, path, read, recover};
 use litemq_storage::conformance::{Model, append, channel, put};
-use litemq_storage::disk::{Disk, FaultDisk};
+use litemq_storage::disk::{Disk, FaultDisk, Survival};
 use litemq_storage::{Batch, LogOptions, LogStore, Op, ReadPage, ShardStore, StoreError};
 
 const CHANNELS: u32 = 3;
@@ -72,15 +74,7 @@ fn flip(disk: &FaultDisk, file: &Path, at: usize) {
 
 /// Where each frame of a segment starts.
 fn frames(disk: &FaultDisk, file: &Path) -> Vec<usize> {
-    let bytes = disk.contents(file).expect("the segment is there");
-    let mut starts = Vec::new();
-    let mut at = 4096;
-    while bytes.get(at..at + 4) == Some(b"LQfr") {
-        starts.push(at);
-        let body = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().expect("four bytes"));
-        at += (32 + body as usize).next_multiple_of(8);
-    }
-    starts
+    common::anatomy::frame_starts(&disk.contents(file).expect("the segment is there"))
 }
 
 #[test]
@@ -484,4 +478,56 @@ fn checkpoint_counts_only_when_all_before_it_is_durable() {
     common::commit_all(&store);
     common::ready(finish).expect("the checkpoint is finished");
     assert!(disk.paths().contains(&path("ckpt/00000001.ckpt")));
+}
+
+#[test]
+fn flipped_bit_in_frames_that_a_checkpoint_has_spared_the_replay_is_refused() {
+    // The checkpoint starts in the middle of a segment whose first frames it contains; the log
+    // goes on in the next.
+    let (disk, _) = filled(60, &[40]);
+    let file = path("log/00000002.log");
+    let starts = frames(&disk, &file);
+    for start in [starts[0], starts[1], starts[starts.len() - 1]] {
+        for at in [start + 5, start + 40] {
+            flip(&disk, &file, at);
+            assert_eq!(assert_refused(&disk, &file), start as u64, "byte {at}");
+            flip(&disk, &file, at);
+        }
+    }
+    recover(&disk).expect("undamaged again");
+}
+
+#[test]
+fn flipped_bit_in_the_last_frame_of_a_killed_process_is_refused() {
+    let disk = FaultDisk::new();
+    let (store, _, _) = recover(&disk).expect("a new store");
+    for offset in 0..3 {
+        commit(&store, Batch { ops: vec![append(channel(0, 0), offset, vec![9; 300])] });
+    }
+    let disk = disk.kill();
+    drop(store);
+    let file = path("log/00000001.log");
+    let last = frames(&disk, &file)[2];
+    for at in last..last + 32 + 48 + 300 {
+        flip(&disk, &file, at);
+        assert_eq!(assert_refused(&disk, &file), last as u64, "byte {at}");
+        flip(&disk, &file, at);
+    }
+}
+
+/// A plain limit: what shows that the last frame was durable is not synced itself.
+#[test]
+fn damaged_last_frame_is_taken_for_a_torn_write_when_a_power_cut_came_before_anything_behind_it() {
+    let disk = FaultDisk::new();
+    let (store, _, _) = recover(&disk).expect("a new store");
+    for offset in 0..3 {
+        commit(&store, Batch { ops: vec![append(channel(0, 0), offset, vec![9; 300])] });
+    }
+    drop(store);
+    let file = path("log/00000001.log");
+    let disk = disk.crash(Survival::Nothing);
+    let last = frames(&disk, &file)[2];
+    flip(&disk, &file, last + 100);
+    let (_, _, report) = recover(&disk).expect("the store recovers");
+    assert_eq!((report.durable.0, report.torn_bytes > 0), (2, true));
 }
