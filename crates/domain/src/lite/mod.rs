@@ -53,6 +53,13 @@ pub(crate) struct Slot {
     pub(crate) state: SlotState,
 }
 
+impl Slot {
+    /// Whether it is a name that nobody is subscribed to and that never became a lite topic.
+    pub(crate) fn is_unused_name(&self) -> bool {
+        self.state == SlotState::Named && self.first_link == NONE
+    }
+}
+
 impl Default for Slot {
     fn default() -> Self {
         Self {

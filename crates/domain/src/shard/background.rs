@@ -5,7 +5,7 @@ use crate::effects::{Effects, Event, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::GroupId;
 use crate::limits::SWEEP_SLOTS_PER_STEP;
-use crate::lite::{NONE, SlotState};
+use crate::lite::{NONE, Slot, SlotState};
 use crate::names::LiteTopicName;
 use crate::persisted::Key;
 use crate::time::Timestamp;
@@ -18,6 +18,8 @@ pub(super) enum Work {
     RemoveTopic { topic: TopicId },
     /// Remove all positions and subscriptions of a group, from this slot on.
     RemoveGroup { group: GroupId, slot: u32 },
+    /// Remove names that nobody is subscribed to, from this slot on.
+    DropUnusedNames { slot: u32 },
     /// Offer what a changed rule has made deliverable, from this slot on.
     RefreshGroup { group: GroupId, slot: u32 },
 }
@@ -75,6 +77,16 @@ impl Shard {
                     self.each_slot(slot, |shard, slot| shard.remove_group_of(slot, group, fx));
                 if let Some(slot) = next {
                     self.work.push_front(Work::RemoveGroup { group, slot });
+                }
+            }
+            Some(Work::DropUnusedNames { slot }) => {
+                let next = self.each_slot(slot, |shard, slot| {
+                    if shard.lites.get(slot).is_some_and(Slot::is_unused_name) {
+                        shard.set_first_link(slot, NONE, fx);
+                    }
+                });
+                if let Some(slot) = next {
+                    self.work.push_front(Work::DropUnusedNames { slot });
                 }
             }
             Some(Work::RefreshGroup { group, slot }) => {

@@ -10,7 +10,7 @@ use crate::delivery::run::Run;
 use crate::effects::Effects;
 use crate::group::{Group, GroupId};
 use crate::limits::{OFFSET_MAX, RESTART_GRACE};
-use crate::lite::{NONE, SlotState};
+use crate::lite::{Slot, SlotState};
 use crate::names::ClientId;
 use crate::persisted::{self, Key, Malformed};
 use crate::subscription::LastReceive;
@@ -120,7 +120,7 @@ impl ShardRecovery {
         self.shard.lites.finish_recovery();
         self.drop_stale_cursors();
         self.link_subscriptions();
-        self.drop_unused_names();
+        self.find_unused_names();
         let mut shard = self.shard;
         let gone: Vec<_> =
             shard.lites.topics().filter(|topic| !shard.topics.contains_key(topic)).collect();
@@ -172,16 +172,14 @@ impl ShardRecovery {
         }
     }
 
-    /// Names whose subscribers went with a deleted group; as far as that had come, the rest is done
-    /// here.
-    fn drop_unused_names(&mut self) {
-        let mut unused = Effects::default();
-        for slot in 0..self.shard.lites.slots_len() {
-            let first = self.shard.lites.get(slot).map(|slot| slot.first_link);
-            if first == Some(NONE) {
-                self.shard.set_first_link(slot, NONE, &mut unused);
-                unused = Effects::default();
-            }
+    /// Names whose subscribers went with a deleted group, as far as that had come. They go with the
+    /// shard's work, which has records: a name that went from memory only would come back beside its
+    /// next life.
+    fn find_unused_names(&mut self) {
+        let lites = &self.shard.lites;
+        let mut slots = (0..lites.slots_len()).filter_map(|slot| lites.get(slot));
+        if slots.any(Slot::is_unused_name) {
+            self.shard.work.push_back(Work::DropUnusedNames { slot: 0 });
         }
     }
 

@@ -7,7 +7,7 @@ use crate::client::ClientKey;
 use crate::effects::{Effects, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::GroupId;
-use crate::lite::{NONE, SlotState};
+use crate::lite::SlotState;
 use crate::names::{ClientId, LiteTopicName};
 use crate::persisted::{self, Key};
 use crate::time::Timestamp;
@@ -206,7 +206,7 @@ impl Shard {
     pub(super) fn set_first_link(&mut self, slot_index: u32, first: u32, fx: &mut Effects) {
         let Some(slot) = self.lites.get_mut(slot_index) else { return };
         slot.first_link = first;
-        if first == NONE && slot.state == SlotState::Named {
+        if slot.is_unused_name() {
             self.lites.remove(slot_index);
             self.save_slot(slot_index, fx);
         }

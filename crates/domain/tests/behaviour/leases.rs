@@ -170,6 +170,37 @@ fn a_repeated_receive_finds_its_messages_after_a_restart() {
 }
 
 #[test]
+fn a_repeated_receive_passes_nothing_that_another_client_was_given_in_between() {
+    check(
+        "sub c1 a | sub c2 a | send a m1 m2 | claim c1 10s try=7 -> a:m1 a:m2 | wait 10s
+        | claim c2 10s max=1 -> a:m1#2 | claim c1 10s try=7 -> . | ack m1
+        | claim c1 10s try=7 -> a:m2",
+    );
+    check(
+        "group g unordered | sub c1 a | sub c2 a | send a m1 m2 | claim c1 10s try=7 -> a:m1 a:m2
+        | wait 10s | claim c2 10s max=1 -> a:m1#2 | claim c1 10s try=7 -> a:m2",
+    );
+}
+
+#[test]
+fn a_repeated_receive_does_not_bring_back_early_what_its_client_has_hidden_or_suspended() {
+    for change in ["hide", "suspend"] {
+        check(&format!(
+            "sub c1 a | send a m1 | claim c1 10s try=7 -> a:m1 | {change} m1 30s
+            | claim c1 10s try=7 -> . | restart | claim c1 10s try=7 -> ."
+        ));
+    }
+}
+
+#[test]
+fn a_repeated_receive_gets_nothing_that_its_client_is_no_longer_subscribed_to() {
+    check(
+        "sub c1 a b | send a m1 | send b n1 | claim c1 10s try=7 -> a:m1 b:n1 | unsub c1 a
+        | claim c1 10s try=7 -> b:n1 | restart | claim c1 10s try=7 -> b:n1",
+    );
+}
+
+#[test]
 fn a_repeated_receive_gets_nothing_that_another_client_was_given() {
     check(
         "sub c1 a | sub c2 a | send a m1 | claim c1 10s try=7 -> a:m1 | wait 10s

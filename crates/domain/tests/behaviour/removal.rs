@@ -45,8 +45,17 @@ fn a_removed_group_takes_its_positions_and_subscriptions_along() {
 #[test]
 fn a_group_removed_half_way_is_gone_after_a_restart() {
     check(
-        "sub c1 a b | send a m1 | remove-group g | restart | pairs -> 0 | show a -> 0..1
+        "sub c1 a b | send a m1 | remove-group g | restart | steps | pairs -> 0 | show a -> 0..1
         | remove a | names -> .",
+    );
+}
+
+#[test]
+fn a_name_that_a_removed_group_leaves_behind_is_gone_for_good() {
+    check(
+        "group h | sub c1 b | sub c1 a | remove-group g | steps | group g | sub c1 a
+        | remove-group g | restart | steps | sub c1@h a | send a m1 | restart | list -> a
+        | names -> 1:1 | remove-group h | remove-topic | steps | names -> .",
     );
 }
 

@@ -24,8 +24,8 @@ pub(crate) struct Both {
     pub(crate) model: Reference,
     pub(crate) witness: Witness,
     pub(crate) goals: Goals,
-    /// The last receive of each client of a group that has an id, and could be repeated.
-    pub(super) repeatable: BTreeMap<Pair, Op>,
+    /// The last receive with an id of each client of a group, which it could repeat.
+    pub(super) receives: BTreeMap<Pair, (u64, Op)>,
     /// The model and the witness when things last became durable, while they no longer do.
     held: Option<(Reference, Witness)>,
     named: u64,
@@ -43,7 +43,7 @@ impl Both {
             model,
             witness,
             goals: Goals::default(),
-            repeatable: BTreeMap::new(),
+            receives: BTreeMap::new(),
             held: None,
             named: 0,
         };
@@ -81,13 +81,12 @@ impl Both {
             Op::Claim { pair, repeatable, .. } => {
                 let id = if *repeatable { self.next_id() } else { 0 };
                 if *repeatable {
-                    self.repeatable.insert(*pair, op.clone());
+                    self.receives.insert(*pair, (id, op.clone()));
                 }
                 self.claim(op, id, false);
             }
             Op::Repeat(pair) => {
-                if let Some(op) = self.repeatable.get(pair).cloned() {
-                    let id = self.model.receives.get(pair).copied().unwrap_or_default();
+                if let Some((id, op)) = self.receives.get(pair).cloned() {
                     self.claim(&op, id, true);
                 }
             }
@@ -132,6 +131,9 @@ impl Both {
             Op::Tick => {
                 self.world.apply(&Step::Tick);
                 self.model.tick();
+            }
+            Op::Work => {
+                self.world.apply(&Step::Work { all: false });
             }
             Op::Remove(lite) => self.remove(LITES[*lite]),
             Op::RemoveGroup { group, by_restart } => self.remove_group(GROUPS[*group], *by_restart),

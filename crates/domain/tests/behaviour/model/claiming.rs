@@ -4,7 +4,7 @@ use litemq_domain::{ClaimOutcome, DurationMs};
 
 use super::both::{Both, lite_of, who};
 use super::goals::Goal;
-use super::op::{LITES, OF_DEAD_LETTERS, Op, Pair};
+use super::op::{LITES, OF_DEAD_LETTERS, Op};
 use super::reference::Given;
 use super::witness::Handing;
 use crate::script::step::{Step, Who};
@@ -15,7 +15,6 @@ const RENEWAL: DurationMs = DurationMs::from_secs(60);
 
 /// One claim.
 struct Asked {
-    pair: Pair,
     who: Who,
     invisible: Option<DurationMs>,
     max: usize,
@@ -29,7 +28,6 @@ impl Both {
     pub(super) fn claim(&mut self, op: &Op, id: u64, is_repeat: bool) {
         let Op::Claim { pair, seconds, max, each, .. } = op else { return };
         let asked = Asked {
-            pair: *pair,
             who: who(*pair),
             invisible: seconds.map(DurationMs::from_secs),
             max: *max,
@@ -46,9 +44,6 @@ impl Both {
         };
         let outcome = self.world.apply_claim(&step).unwrap();
         self.model.claims += 1;
-        if id != 0 {
-            self.model.receives.insert(asked.pair, id);
-        }
         let all = self.sort(&asked.who.group, &outcome, burials_before);
         if !(is_repeat && self.is_repeated(&asked, &all)) {
             self.check_claim(&asked, &all);

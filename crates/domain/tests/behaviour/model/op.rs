@@ -35,6 +35,7 @@ pub(crate) enum Op {
     Wait(u64),
     Jump(u64),
     Tick,
+    Work,
     Remove(usize),
     RemoveGroup { group: usize, by_restart: bool },
     Trim(usize, u64),
@@ -57,7 +58,7 @@ pub(crate) struct Rules {
 
 /// An operation's share, and how it is thrown. To add an operation: a row here, its meaning for the
 /// shard and the model in `both.rs`, and what clients see of it in `witness.rs`.
-const KINDS: [(usize, fn(&mut Dice) -> Op); 30] = [
+const KINDS: [(usize, fn(&mut Dice) -> Op); 31] = [
     (40, |dice| Op::Send { lite: lite(dice), count: dice.within(1..4) }),
     (4, |dice| Op::SendAgain(dice.below(4))),
     (16, |dice| Op::Subscribe(pair(dice), lites(dice))),
@@ -89,6 +90,7 @@ const KINDS: [(usize, fn(&mut Dice) -> Op); 30] = [
     }),
     (4, |dice| Op::Jump(seconds(dice))),
     (4, |_| Op::Tick),
+    (4, |_| Op::Work),
     (2, |dice| Op::Remove(lite(dice))),
     (1, |dice| Op::RemoveGroup { group: dice.below(2), by_restart: dice.percent(30) }),
     (3, |dice| Op::Trim(lite(dice), dice.below(6) as u64)),

@@ -122,8 +122,6 @@ pub(crate) struct Reference {
     /// The last receive of each client of a group that was given something, unless it may be
     /// forgotten.
     pub(crate) last_receive: BTreeMap<(String, String), u64>,
-    /// The last receive with an id, by numbers of client and group.
-    pub(crate) receives: BTreeMap<(usize, usize), u64>,
     /// Lite topics that were removed once.
     pub(crate) removed: BTreeSet<String>,
     /// Time has passed without a tick.

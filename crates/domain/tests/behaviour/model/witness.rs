@@ -97,15 +97,14 @@ impl Witness {
         all: &[(Handing<'_>, &str)],
         receive: u64,
     ) {
-        let first = |witness: &Self, of: &Handing<'_>| {
-            witness.delivery(of.group, of.lite, of.offset, of.attempt)
-        };
+        let first =
+            |witness: &Self, of: &Handing<'_>, id| witness.delivery(of.group, id, of.attempt);
         let has_arrived = all
             .iter()
-            .any(|(of, _)| first(self, of).is_some_and(|first| self.is_answer_used(first)));
+            .any(|(of, id)| first(self, of, id).is_some_and(|first| self.is_answer_used(first)));
         let at = self.moment(now);
         for (of, id) in all {
-            match first(self, of) {
+            match first(self, of, id) {
                 Some(first) if has_arrived => {
                     if let Some(Event::Delivered(delivered)) = self.events.get_mut(first) {
                         delivered.lease = at + Duration::from_millis(of.lease.0) - delivered.at;
@@ -122,25 +121,22 @@ impl Witness {
 
     /// The answer with this message did not reach its client.
     pub(crate) fn not_delivered(&mut self, held: &Held) {
-        let Held { group, lite, offset, attempt, .. } = held;
-        if let Some(last) = self.delivery(group, lite, *offset as u64, *attempt) {
+        if let Some(last) = self.delivery(&held.group, &held.message, held.attempt) {
             self.events.remove(last);
         }
     }
 
     /// Whether its client has done something with the answer of this message.
     pub(crate) fn has_arrived(&self, held: &Held) -> bool {
-        let Held { group, lite, offset, attempt, .. } = held;
-        let delivery = self.delivery(group, lite, *offset as u64, *attempt);
+        let delivery = self.delivery(&held.group, &held.message, held.attempt);
         delivery.is_some_and(|delivery| self.is_answer_used(delivery))
     }
 
     /// The last delivery of a message in this attempt.
-    fn delivery(&self, group: &str, lite: &str, offset: u64, attempt: u16) -> Option<usize> {
+    fn delivery(&self, group: &str, id: &str, attempt: u16) -> Option<usize> {
         self.events.iter().rposition(|event| match event {
             Event::Delivered(found) => {
-                (&*found.group, &*found.lite, found.offset, found.attempt)
-                    == (group, lite, offset, u32::from(attempt))
+                (&*found.group, &*found.id, found.attempt) == (group, id, u32::from(attempt))
             }
             _ => false,
         })
