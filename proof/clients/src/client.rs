@@ -43,13 +43,13 @@ pub struct Client<C> {
     language: &'static str,
     way: C,
     grpc: Option<MessagingServiceClient<Channel>>,
-    /// Receives so far; the attempt id of a push consumer, kept while one has no answer.
-    receives: u64,
+    /// The attempt id of a push consumer's receive, kept until it has an answer.
+    attempt: Option<u64>,
 }
 
 impl<C: Connect> Client<C> {
     pub fn new(id: &str, language: &'static str, way: C) -> Self {
-        Self { id: id.to_owned(), language, way, grpc: None, receives: 0 }
+        Self { id: id.to_owned(), language, way, grpc: None, attempt: None }
     }
 
     pub fn id(&self) -> &str {
@@ -81,9 +81,16 @@ impl<C: Connect> Client<C> {
     }
 
     /// The messages of a whole answer. What came of a broken one is thrown away, as SDKs do, and the
-    /// next receive of a push consumer asks for it again under the same attempt id.
-    pub async fn receive(&mut self, group: &str, how: Receiving) -> Result<Vec<Message>, Lost> {
+    /// next receive of a push consumer asks for it again under the same attempt id. `number` is the
+    /// receive's own.
+    pub async fn receive(
+        &mut self,
+        group: &str,
+        how: Receiving,
+        number: u64,
+    ) -> Result<Vec<Message>, Lost> {
         let is_push = how.invisible.is_none();
+        let attempt = *self.attempt.get_or_insert(number);
         let request = self.request(v2::ReceiveMessageRequest {
             group: Some(resource(group)),
             message_queue: Some(v2::MessageQueue {
@@ -94,7 +101,7 @@ impl<C: Connect> Client<C> {
             auto_renew: is_push,
             invisible_duration: how.invisible.map(wire),
             long_polling_timeout: Some(POLL),
-            attempt_id: is_push.then(|| format!("{}-{}", self.id, self.receives)),
+            attempt_id: is_push.then(|| format!("{}-{attempt}", self.id)),
             ..v2::ReceiveMessageRequest::default()
         });
         let mut grpc = self.connected().await;
@@ -111,7 +118,7 @@ impl<C: Connect> Client<C> {
                 _ => {}
             }
         }
-        self.receives += 1;
+        self.attempt = None;
         if is_refused {
             tokio::time::sleep(REFUSED_PAUSE).await;
         }

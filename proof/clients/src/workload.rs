@@ -115,6 +115,10 @@ impl<C: Connect> Load<C> {
                     sent.result = send_result(response, at);
                 }
             });
+            let is_refused = |at| matches!(send_result(response, at), SendResult::Refused(_));
+            if (0..batch.len()).any(is_refused) {
+                tokio::time::sleep(REFUSED_PAUSE).await;
+            }
         }
         response.map(drop)
     }
@@ -185,7 +189,7 @@ impl<'a, C: Connect> Consumer<'a, C> {
         let receive = load.recorder.next_receive();
         let asked_at = load.recorder.now();
         let client = self.client.id().to_owned();
-        let messages = self.client.receive(&habits.group, habits.receiving).await?;
+        let messages = self.client.receive(&habits.group, habits.receiving, receive).await?;
         let at = load.recorder.now();
         let mut held = Vec::new();
         for message in messages {

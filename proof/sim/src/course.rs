@@ -1,0 +1,148 @@
+//! The course of a world: load and faults, then calm, an end, a verdict.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use litemq_checker::history::Event;
+use litemq_checker::rules::{Violation, check};
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use crate::plan::{WorldPlan, secs};
+use crate::server::State;
+use crate::trace::{ToTrace, Trace};
+use crate::weather::Weather;
+use crate::world::World;
+
+/// Within this time of calm all that is owed is delivered and acked: a session that is gone takes
+/// 90 s to end, a dead connection 50 s, a lease 60 s.
+const CALM_MAX: Duration = secs(150);
+/// Within this time whoever is told to end has ended, and a server that starts serves.
+const END_MAX: Duration = secs(30);
+
+/// What became of a world.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) trace: Arc<Trace>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) happened: Vec<(&'static str, u64)>,
+    /// How long everything owed took once it was calm.
+    pub(crate) calm: Duration,
+    pub(crate) simulated: Duration,
+    pub(crate) failure: Option<String>,
+}
+
+/// A runtime keeps its tasks in a few lists, chosen by their numbers, and a crash drops them list by
+/// list. Numbers go on from one world to the next; each begins with a multiple of this.
+const TASK_LISTS_MAX: u64 = 64;
+
+/// Runs a world to its end.
+pub(crate) fn run(plan: &WorldPlan) -> Outcome {
+    align_task_numbers();
+    let trace = Arc::new(Trace::default());
+    let log = tracing_subscriber::fmt()
+        .with_writer(ToTrace(Arc::clone(&trace)))
+        .with_ansi(false)
+        .without_time()
+        .with_max_level(Level::DEBUG)
+        .finish();
+    let ours = ["litemq_server", "litemq_storage", "litemq_domain"];
+    let log = log.with(Targets::new().with_targets(ours.map(|name| (name, Level::DEBUG))));
+    tracing::subscriber::with_default(log, || {
+        let mut world = World::new(plan, Arc::clone(&trace));
+        let mut weather = Weather::of(&plan.faults);
+        let lived = live(&mut world, &mut weather);
+        let events = world.recorder.events();
+        let broken = tell(&check(&events, &plan.groups()));
+        // A history that did not come to its end still tells why.
+        let failure = match (&lived, broken) {
+            (Ok(_), None) => None,
+            (Ok(_), Some(broken)) => Some(broken),
+            (Err(error), None) => Some(error.clone()),
+            (Err(error), Some(broken)) => Some(format!("{error}\n{broken}")),
+        };
+        Outcome {
+            trace,
+            events,
+            happened: weather.happened.into_iter().collect(),
+            calm: lived.unwrap_or_default(),
+            simulated: world.now(),
+            failure,
+        }
+    })
+}
+
+fn align_task_numbers() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let number = || runtime.spawn(async {}).id().to_string().parse::<u64>().unwrap();
+    while number() % TASK_LISTS_MAX != 0 {}
+}
+
+fn live(world: &mut World<'_>, weather: &mut Weather) -> Result<Duration, String> {
+    while world.now() < world.plan.load_for {
+        world.step()?;
+        weather.blow(world)?;
+    }
+    weather.clear_up(world);
+    let calm_since = world.now();
+    world.stop_load();
+    let progress = world.recorder.progress();
+    until(world, weather, CALM_MAX, |_| progress.borrow().owed == 0)
+        .map_err(|error| format!("{error}: {}", owed(world)))?;
+    let calm = world.now() - calm_since;
+    world.trace.say("nothing is owed");
+    world.stop_all();
+    until(world, weather, END_MAX, |world| world.are_clients_done())
+        .map_err(|error| format!("the clients do not end: {error}"))?;
+    restart(world, weather)?;
+    Ok(calm)
+}
+
+/// Stops a server at rest; the next start must find the same.
+fn restart(world: &mut World<'_>, weather: &mut Weather) -> Result<(), String> {
+    world.machine.remember();
+    world.machine.stop();
+    until(world, weather, END_MAX, |world| world.machine.state() == State::Off)
+        .map_err(|error| format!("the server does not stop: {error}"))?;
+    world.start_server();
+    until(world, weather, END_MAX, |world| world.machine.state() == State::Serving)
+        .map_err(|error| format!("the server does not start again: {error}"))
+}
+
+/// Lets time pass until something is reached.
+fn until(
+    world: &mut World<'_>,
+    weather: &mut Weather,
+    longest: Duration,
+    mut reached: impl FnMut(&mut World<'_>) -> bool,
+) -> Result<(), String> {
+    let end = world.now() + longest;
+    while !reached(world) {
+        if world.now() > end {
+            return Err(format!("{longest:?} were not enough"));
+        }
+        world.step()?;
+        weather.blow(world)?;
+    }
+    Ok(())
+}
+
+fn owed(world: &World<'_>) -> String {
+    let owed = world.recorder.owed();
+    let first: Vec<_> = owed.iter().take(10).collect();
+    format!("{} messages are owed, among them {first:?}", owed.len())
+}
+
+fn tell(violations: &[Violation]) -> Option<String> {
+    let mut text = format!("{} violations", violations.len());
+    // One of each rule says more than many of one.
+    let mut told = BTreeSet::new();
+    for violation in violations.iter().filter(|violation| told.insert(violation.rule)) {
+        let Violation { rule, what, story } = violation;
+        write!(text, "\n\n{rule:?}: {what}\n{}", story.join("\n")).unwrap();
+    }
+    (!violations.is_empty()).then_some(text)
+}

@@ -1,0 +1,97 @@
+//! What must happen sometimes, and how often it did.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use litemq_checker::history::{Delivered, Event, SendResult, Settle, SettleResult};
+
+use crate::course::Outcome;
+
+/// A run with as many worlds of all scenarios has reached every goal.
+pub(crate) const WORLDS_FOR_GOALS: u64 = 100;
+
+/// An answer that came later than this after its receive was waited for.
+const WAITED: Duration = Duration::from_millis(300);
+
+/// Counts by name.
+#[derive(Debug, Default)]
+pub(crate) struct Goals(BTreeMap<&'static str, u64>);
+
+impl Goals {
+    /// What was never reached.
+    pub(crate) fn missed(&self) -> Vec<&'static str> {
+        self.0.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.0.iter().map(|(name, count)| (*name, *count))
+    }
+
+    /// Adds what a world reached.
+    pub(crate) fn add(&mut self, outcome: &Outcome) {
+        self.add_history(&outcome.events);
+        for (name, line) in LOGGED {
+            self.count(name, outcome.trace.count(line));
+        }
+        let is_torn = |line: &&String| {
+            line.contains("the log is open") && !line.ends_with("torn_bytes=0")
+        };
+        let torn = outcome.trace.lines().iter().filter(is_torn).count();
+        self.count("torn_tails", torn as u64);
+    }
+
+    fn add_history(&mut self, events: &[Event]) {
+        let mut owners: BTreeMap<(&str, &str, u64), &str> = BTreeMap::new();
+        let mut attempts: BTreeSet<(&str, &str, u64, u32)> = BTreeSet::new();
+        for event in events {
+            match event {
+                Event::Sent(sent) => match &sent.result {
+                    SendResult::Stored(_) => self.count("sends", 1),
+                    SendResult::Refused(_) => self.count("sends_refused", 1),
+                    SendResult::Unknown => self.count("sends_unknown", 1),
+                },
+                Event::Delivered(delivered) => {
+                    let Delivered { group, client, lite, offset, attempt, asked_at, at, .. } =
+                        delivered;
+                    self.count("deliveries", 1);
+                    self.count("redeliveries", u64::from(*attempt > 1));
+                    self.count("wake_ups", u64::from(*at > *asked_at + WAITED));
+                    let before = owners.insert((group, lite, *offset), client);
+                    self.count("take_overs", u64::from(before.is_some_and(|old| old != client)));
+                    let is_new = attempts.insert((group, lite, *offset, *attempt));
+                    self.count("answers_repeated", u64::from(!is_new));
+                }
+                Event::Settled(settled) => {
+                    let name = match (settled.how, &settled.result) {
+                        (Settle::Ack, SettleResult::Done) => "acks",
+                        (Settle::Ack, SettleResult::Unknown) => "acks_unknown",
+                        (Settle::Ack, SettleResult::Refused(_)) => "acks_refused",
+                        (Settle::Nack(_), _) => "nacks",
+                        (Settle::Suspend(_), _) => "suspensions",
+                        (Settle::DeadLetter, _) => "dead_letters",
+                    };
+                    self.count(name, 1);
+                }
+                Event::Removed(removed) => {
+                    self.count("removals", u64::from(removed.result == SettleResult::Done));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Also by nothing: what was looked for and did not happen is a goal that was missed.
+    fn count(&mut self, name: &'static str, more: u64) {
+        *self.0.entry(name).or_default() += more;
+    }
+}
+
+/// What the server's log says when it happens.
+const LOGGED: &[(&str, &str)] = &[
+    ("checkpoints", "wrote a checkpoint"),
+    ("sessions_ended", "a client was silent for too long"),
+    ("dead_connections", "keep-alive timed out"),
+    ("quota_refusals", "code=LiteSubscriptionQuotaExceeded"),
+    ("full_disk_refusals", "code=StorageFull"),
+    ("failed_stores", "the store has failed"),
+];
