@@ -103,9 +103,14 @@ impl Node {
         let advertise = config.advertise.as_ref().map(|address| address.to_string().parse());
         let port = PortOptions {
             connections_max: config.limits.connections_max,
+            address_share_percent: config.limits.address_share_percent,
+            opening_max: config.limits.opening_time,
+            stall_max: config.limits.stall_time,
             drain_max: config.shutdown.grace,
+            metrics: metrics.door("grpc"),
         };
-        let options = GrpcOptions { advertise: advertise.transpose()?, port };
+        let request_time_max = config.limits.request_time;
+        let options = GrpcOptions { advertise: advertise.transpose()?, port, request_time_max };
         let mut running = Running::start(Arc::clone(&broker), config.shutdown.grace);
         let (door, counted) = (Arc::clone(&broker), Arc::clone(&metrics));
         running.open(|stopping| grpc::serve(door, counted, grpc, Some(tls), options, stopping));
@@ -178,6 +183,10 @@ fn broker_options(config: &Config) -> BrokerOptions {
     BrokerOptions {
         shards: config.shards,
         in_flight_bytes_max: config.limits.in_flight_bytes_max,
+        answer_bytes_max: config.limits.answer_bytes_max,
+        calls_max: config.limits.calls_max,
+        sessions_max: config.limits.sessions_max,
+        address_share_percent: config.limits.address_share_percent,
         retention: config.storage.retention,
         checkpoint_interval: config.storage.checkpoint_interval,
         checkpoint_log_bytes: config.storage.checkpoint_log_bytes,

@@ -17,6 +17,7 @@ use litemq_server::broker::ConnectionId;
 use litemq_server::front::listen::{self, Connection, Handler, PortOptions};
 use litemq_server::front::stop::{StopSwitch, Stopping, stop_switch};
 use litemq_server::front::tls::{self, CertificateSource};
+use litemq_server::front::unread::Unread;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -35,7 +36,11 @@ struct Numbers {
 }
 
 impl Handler for Numbers {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    type Peer = ();
+
+    fn connected(&self, _: &Connection) {}
+
+    async fn answer(&self, request: Request<Incoming>, (): &(), _: &Arc<Unread>) -> Response<Body> {
         if request.uri().path() == "/wait" {
             self.arrived.send(()).unwrap();
             self.go_on.notified().await;

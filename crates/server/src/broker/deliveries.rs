@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use litemq_domain::{GroupId, Place};
 
 use super::message::Delivery;
+use super::pool::Taken;
 use super::shard::ShardHandle;
 use super::shard::command::Command;
 
@@ -14,6 +15,8 @@ pub(super) struct Outgoing {
     pub(super) delivery: Delivery,
     pub(super) shard: ShardHandle,
     pub(super) claim: (Place, u32),
+    /// Its part of the bytes of all answers.
+    pub(super) _bytes: Taken,
 }
 
 /// Messages of one receive. What was not taken out when this is dropped goes back at once,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use litemq_domain::limits::{BODY_BYTES_MAX, PROPERTIES_BYTES_MAX};
+
 /// Commands waiting for a shard.
 pub const SHARD_QUEUE_COMMANDS: usize = 4096;
 /// Commands a shard takes up before it makes their effects durable together.
@@ -16,8 +18,15 @@ pub const STALL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 pub const ADMISSION_WAIT: Duration = Duration::from_secs(1);
 /// Payload bytes of one receive; the first message is handed out whatever its size.
 pub const RECEIVE_BYTES_MAX: usize = 16 << 20;
-/// Payload bytes of one peek.
-pub const PEEK_BYTES_MAX: usize = 16 << 20;
+/// Payload of the largest message: a receive takes at least so much of the bytes of all answers before
+/// it reads.
+pub const PAYLOAD_BYTES_MAX: usize = BODY_BYTES_MAX + PROPERTIES_BYTES_MAX + (64 << 10);
+/// A receive takes no more than this part of what is left of the bytes of all answers.
+pub const ANSWER_LEFT_PART: usize = 8;
+/// How often a receive looks whether there is room for its answer again.
+pub const ANSWER_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// Payload bytes of one peek; the first message is shown whatever its size.
+pub const PEEK_BYTES_MAX: usize = 4 << 20;
 /// Messages of one peek.
 pub const PEEK_MESSAGES_MAX: usize = 1000;
 /// Longest wait of one receive.
@@ -27,6 +36,19 @@ pub const RECEIVE_WAIT_MAX: Duration = Duration::from_secs(60);
 pub const CLAIM_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Receives that may wait at a time.
 pub const PARKED_RECEIVES_MAX: usize = 200_000;
+/// Calls open at a time when the configuration does not say, long polls and Telemetry streams among
+/// them.
+pub const CALLS_MAX: usize = 200_000;
+/// Bytes of answers that their clients have not read, when the configuration does not say.
+pub const ANSWER_BYTES_MAX: usize = 256 << 20;
+/// Clients known at a time when the configuration does not say.
+pub const SESSIONS_MAX: usize = 200_000;
+/// How much one client address may have of what all share, when the configuration does not say.
+pub const ADDRESS_SHARE_PERCENT: u8 = 50;
+/// Sessions looked at in one step of a sweep, between which others may change them.
+pub const SESSIONS_PER_STEP: usize = 1024;
+/// Names of a subscription that a shard takes up in one step, between which it serves others.
+pub const SYNC_NAMES_PER_STEP: usize = 1024;
 /// Shards of a node; a client's ready flags are one word.
 pub const SHARDS_MAX: u16 = 64;
 

@@ -16,6 +16,7 @@ mod life;
 pub mod limits;
 mod message;
 mod open;
+mod pool;
 mod ready;
 mod receive;
 mod request;
@@ -37,8 +38,10 @@ use tokio::time::Instant;
 
 pub use deliveries::Deliveries;
 pub use edge::Edge;
+pub use limits::ADDRESS_SHARE_PERCENT;
 pub use message::{DeadLetterOrigin, Delivery, NewMessage, Peeked, Sent, StoredMessage};
 pub use open::BrokerOptions;
+pub use pool::{ClientShares, Pool, Shares, Taken};
 pub use request::{
     GroupChange, LiteGroupInfo, LiteTopicInfo, NewGroup, NewTopic, Receipt, ReceiveRequest,
     SyncAction,
@@ -68,6 +71,7 @@ pub struct Broker {
     counters: Mutex<Counters>,
     /// One permit a payload byte of the sends under way.
     in_flight: Arc<Semaphore>,
+    shares: ClientShares,
     parked: AtomicUsize,
     /// Whose turn it is among the shards that have something.
     turn: AtomicUsize,
@@ -168,6 +172,11 @@ impl Broker {
     /// Client sessions.
     pub fn sessions(&self) -> &Sessions {
         &self.context.sessions
+    }
+
+    /// What all clients share.
+    pub fn shares(&self) -> &ClientShares {
+        &self.shares
     }
 
     /// What is counted.

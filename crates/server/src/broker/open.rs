@@ -21,7 +21,8 @@ use super::durability::wait_for;
 use super::edge::Edge;
 use super::identity::Keys;
 use super::life::Life;
-use super::limits::SHARDS_MAX;
+use super::limits::{ADDRESS_SHARE_PERCENT, ANSWER_BYTES_MAX, CALLS_MAX, SESSIONS_MAX, SHARDS_MAX};
+use super::pool::{ClientShares, Pool, Shares};
 use super::ready::ReadySignals;
 use super::sessions::Sessions;
 use super::shard::{ActorContext, ShardHandle};
@@ -33,8 +34,16 @@ use crate::observe::Metrics;
 pub struct BrokerOptions {
     /// Number of shards of a new data folder; one that exists keeps its own.
     pub shards: u16,
-    /// Payload bytes of sends that may be under way.
+    /// Payload bytes of sends that may be under way, and as many bytes of requests before.
     pub in_flight_bytes_max: u64,
+    /// Bytes of answers that their clients have not read.
+    pub answer_bytes_max: usize,
+    /// Calls open at a time.
+    pub calls_max: usize,
+    /// Clients known at a time. Those with subscriptions come back after a restart, however many.
+    pub sessions_max: usize,
+    /// How much of that one client address may have, percent; sessions are not divided.
+    pub address_share_percent: u8,
     /// How long messages are kept.
     pub retention: Duration,
     /// Longest time between two checkpoints.
@@ -50,6 +59,10 @@ impl Default for BrokerOptions {
         Self {
             shards: 2,
             in_flight_bytes_max: 256 << 20,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            calls_max: CALLS_MAX,
+            sessions_max: SESSIONS_MAX,
+            address_share_percent: ADDRESS_SHARE_PERCENT,
             retention: Duration::from_secs(72 * 3600),
             checkpoint_interval: Duration::from_secs(60),
             checkpoint_log_bytes: 1 << 30,
@@ -102,7 +115,7 @@ impl Broker {
         let catalog = Arc::new(Catalog::new(Arc::clone(&metrics)));
         recovery.topics.iter().for_each(|topic| catalog.put_topic(Arc::clone(topic)));
         recovery.groups.iter().for_each(|group| catalog.put_group(Arc::clone(group)));
-        let sessions = Arc::new(Sessions::new(clock, keys));
+        let sessions = Arc::new(Sessions::new(clock, keys, options.sessions_max));
         let context = Arc::new(ActorContext {
             store,
             clock,
@@ -118,7 +131,7 @@ impl Broker {
             .into_iter()
             .map(|shard| {
                 for (client, key, group, count) in shard.subscribers() {
-                    sessions.seen(&client, None);
+                    sessions.keep(&client);
                     subscriptions.recover(key, group, count);
                 }
                 for (topic, count) in shard.counts(clock.now()).lite_topics {
@@ -128,6 +141,12 @@ impl Broker {
             })
             .collect();
         let in_flight = usize::try_from(options.in_flight_bytes_max).unwrap_or(usize::MAX);
+        let shared = |max| Shares::new(Pool::new(max), options.address_share_percent);
+        let shares = ClientShares {
+            calls: shared(options.calls_max),
+            request_bytes: shared(in_flight),
+            answer_bytes: shared(options.answer_bytes_max),
+        };
         Ok(Arc::new_cyclic(|itself| Self {
             itself: Weak::clone(itself),
             context,
@@ -137,6 +156,7 @@ impl Broker {
             shards,
             counters: Mutex::new(counters),
             in_flight: Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))),
+            shares,
             parked: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
             options,

@@ -119,7 +119,11 @@ impl ReadySignals {
 
     /// Forgets the signals of a client that is gone. A later receive starts with a new one.
     pub(super) fn forget(&self, client: ClientKey) {
+        let all = (client, GroupId(0))..=(client, GroupId(u32::MAX));
         let mut signals = self.signals.write().unwrap_or_else(PoisonError::into_inner);
-        signals.retain(|(owner, _), _| *owner != client);
+        let gone: Vec<_> = signals.range(all).map(|(key, _)| *key).collect();
+        for key in gone {
+            signals.remove(&key);
+        }
     }
 }

@@ -17,8 +17,12 @@ use super::catalog::GroupEntry;
 use super::deliveries::{Deliveries, Outgoing};
 use super::durability::error_of;
 use super::life::Life;
-use super::limits::{CLAIM_WAIT_MAX, PARKED_RECEIVES_MAX, RECEIVE_BYTES_MAX, RECEIVE_WAIT_MAX};
+use super::limits::{
+    ANSWER_LEFT_PART, ANSWER_RETRY_INTERVAL, CLAIM_WAIT_MAX, PARKED_RECEIVES_MAX,
+    PAYLOAD_BYTES_MAX, RECEIVE_BYTES_MAX, RECEIVE_WAIT_MAX,
+};
 use super::message::{Delivery, StoredMessage};
+use super::pool::{Pool, Taken};
 use super::ready::ReadySignal;
 use super::request::ReceiveRequest;
 use super::shard::ShardHandle;
@@ -38,6 +42,19 @@ impl Broker {
     /// # Errors
     /// When the group is gone, too many receives wait, or the store has failed.
     pub async fn receive(&self, request: ReceiveRequest) -> Result<Deliveries> {
+        self.receive_within(request, self.shares.answer_bytes.pool()).await
+    }
+
+    /// The same for a client that may hold so much of the answers of all. While it holds too much,
+    /// nothing is claimed for it.
+    ///
+    /// # Errors
+    /// As [`Self::receive`].
+    pub async fn receive_within(
+        &self,
+        request: ReceiveRequest,
+        answers: &Arc<Pool>,
+    ) -> Result<Deliveries> {
         let group = request.group.id;
         let entry = self.context.catalog.group_entry(group).ok_or_else(group_deleted)?;
         let client = self.keys.client(&request.client);
@@ -53,11 +70,15 @@ impl Broker {
             tokio::pin!(notified);
             // Register first, then look: a flag raised after the look finds us registered.
             notified.as_mut().enable();
-            let deliveries =
-                self.claim_all(&signal, is_repeat, client, &request, &entry, deadline).await?;
-            is_repeat = false;
-            if !deliveries.is_empty() {
-                return Ok(deliveries);
+            // With too many answers unread, nothing is claimed that could not be read then.
+            let has_room = answers.left() >= PAYLOAD_BYTES_MAX;
+            if has_room {
+                let asked = Asked { client, request: &request, entry: &entry, answers };
+                let deliveries = self.claim_all(&signal, is_repeat, asked, deadline).await?;
+                is_repeat = false;
+                if !deliveries.is_empty() {
+                    return Ok(deliveries);
+                }
             }
             if self.context.catalog.group_by_id(group).is_none() {
                 return Err(group_deleted());
@@ -67,14 +88,19 @@ impl Broker {
                 Life::Stopping => return Ok(Deliveries::none(group)),
                 Life::Failed(error) => return Err(error_of(error)),
             }
-            if signal.bits() != 0 && Instant::now() < deadline {
+            if has_room && signal.bits() != 0 && Instant::now() < deadline {
                 continue;
             }
+            let retry = if has_room { deadline } else { Instant::now() + ANSWER_RETRY_INTERVAL };
             tokio::select! {
                 biased;
-                () = &mut notified => {}
+                () = &mut notified, if has_room => {}
                 _ = life.changed() => {}
-                () = tokio::time::sleep_until(deadline) => return Ok(Deliveries::none(group)),
+                () = tokio::time::sleep_until(retry.min(deadline)) => {
+                    if Instant::now() >= deadline {
+                        return Ok(Deliveries::none(group));
+                    }
+                }
             }
         }
     }
@@ -85,14 +111,12 @@ impl Broker {
         &self,
         signal: &ReadySignal,
         is_repeat: bool,
-        client: ClientKey,
-        request: &ReceiveRequest,
-        entry: &GroupEntry,
+        asked: Asked<'_>,
         deadline: Instant,
     ) -> Result<Deliveries> {
-        let mut deliveries = Deliveries::none(request.group.id);
+        let mut deliveries = Deliveries::none(asked.request.group.id);
         let mut room = Room {
-            messages: request.messages_max.clamp(1, RECEIVE_MESSAGES_MAX),
+            messages: asked.request.messages_max.clamp(1, RECEIVE_MESSAGES_MAX),
             bytes: RECEIVE_BYTES_MAX,
             fault: None,
         };
@@ -104,7 +128,7 @@ impl Broker {
             else {
                 continue;
             };
-            let claim = self.claim(shard, client, request, entry, &mut room, &mut deliveries);
+            let claim = self.claim(shard, asked, &mut room, &mut deliveries);
             // A store that stalls must not keep the answer: what is claimed later goes back.
             match tokio::time::timeout_at(deadline + CLAIM_WAIT_MAX, claim).await {
                 Ok(claimed) => claimed?,
@@ -124,12 +148,11 @@ impl Broker {
     async fn claim(
         &self,
         shard: &ShardHandle,
-        client: ClientKey,
-        request: &ReceiveRequest,
-        entry: &GroupEntry,
+        asked: Asked<'_>,
         room: &mut Room,
         deliveries: &mut Deliveries,
     ) -> Result<()> {
+        let Asked { client, request, .. } = asked;
         let claim = Claim {
             client,
             group: request.group.id,
@@ -145,7 +168,11 @@ impl Broker {
         room.messages = room.messages.saturating_sub(unread.claims.len());
         while let Some((channel, first, count)) = unread.next_run(shard.number()) {
             let before = unread.claims.len();
-            let limit = ReadLimit { records_max: count, bytes_max: room.bytes };
+            let Some(mut held) = take_room(asked.answers, room.bytes) else {
+                room.bytes = 0;
+                break;
+            };
+            let limit = ReadLimit { records_max: count, bytes_max: held.amount().min(room.bytes) };
             let page = match self.context.store.read(channel, first, limit).await {
                 Ok(page) => page,
                 Err(error) => {
@@ -164,7 +191,8 @@ impl Broker {
             for record in page.records {
                 room.bytes = room.bytes.saturating_sub(record.payload.len());
                 if let Some(claimed) = unread.take(record.offset) {
-                    self.prepare(shard, &claimed, record, request, entry, deliveries)?;
+                    let bytes = held.split(record.payload.len());
+                    self.prepare(shard, &claimed, record, bytes, asked, deliveries)?;
                 }
             }
             if room.bytes == 0 || unread.claims.len() == before {
@@ -180,10 +208,11 @@ impl Broker {
         shard: &ShardHandle,
         claimed: &Claimed,
         record: StoredRecord,
-        request: &ReceiveRequest,
-        entry: &GroupEntry,
+        bytes: Taken,
+        asked: Asked<'_>,
         deliveries: &mut Deliveries,
     ) -> Result<()> {
+        let Asked { request, entry, .. } = asked;
         let handle = Handle {
             shard: shard.number(),
             place: claimed.place,
@@ -202,6 +231,7 @@ impl Broker {
         entry.metrics.message_out(message.body.len() as u64, u32::from(claimed.attempt));
         deliveries.push(Outgoing {
             claim: (claimed.place, claimed.epoch),
+            _bytes: bytes,
             shard: shard.clone(),
             delivery: Delivery {
                 lite_topic: claimed.lite_topic.clone(),
@@ -215,6 +245,22 @@ impl Broker {
         });
         Ok(())
     }
+}
+
+/// Who asks for what.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    client: ClientKey,
+    request: &'a ReceiveRequest,
+    entry: &'a GroupEntry,
+    /// The bytes of answers that it may take of.
+    answers: &'a Arc<Pool>,
+}
+
+/// Takes what a read may find: enough for the largest message, more while there is plenty.
+fn take_room(answers: &Arc<Pool>, wanted: usize) -> Option<Taken> {
+    let plenty = wanted.min(answers.left() / ANSWER_LEFT_PART).max(PAYLOAD_BYTES_MAX);
+    answers.try_take(plenty).or_else(|| answers.try_take(PAYLOAD_BYTES_MAX))
 }
 
 /// What still fits into an answer.

@@ -1,6 +1,7 @@
 //! Who is connected. A client lives while it calls, holds a stream, or waits in a receive.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -8,7 +9,7 @@ use litemq_domain::{ClientId, ClientKey, DurationMs, Timestamp};
 
 use super::clock::Clock;
 use super::identity::Keys;
-use super::limits::{DISCONNECT_GRACE, SESSION_TIMEOUT};
+use super::limits::{DISCONNECT_GRACE, SESSION_TIMEOUT, SESSIONS_PER_STEP};
 
 /// A TCP connection's number, given by the listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +42,7 @@ struct Connections {
 pub struct Sessions {
     clock: Clock,
     keys: Keys,
+    max: usize,
     sessions: RwLock<BTreeMap<ClientKey, Arc<Session>>>,
     clients_of: Mutex<BTreeMap<ConnectionId, BTreeSet<ClientKey>>>,
 }
@@ -62,21 +64,38 @@ pub(super) struct Swept {
 }
 
 impl Sessions {
-    /// Nobody yet.
-    pub(super) fn new(clock: Clock, keys: Keys) -> Self {
+    /// Nobody yet, and at most so many who just call.
+    pub(super) fn new(clock: Clock, keys: Keys, max: usize) -> Self {
         Self {
             clock,
             keys,
+            max,
             sessions: RwLock::new(BTreeMap::new()),
             clients_of: Mutex::new(BTreeMap::new()),
         }
     }
 
-    /// A call of this client arrived on this connection. Called for every call.
-    pub fn seen(&self, client: &ClientId, connection: Option<ConnectionId>) {
-        let (key, session) = self.find_or_add(client);
+    /// A call of this client arrived on this connection. Called for every call. False when the client
+    /// is new and there are too many already; nothing is kept of it then.
+    pub fn seen(&self, client: &ClientId, connection: Option<ConnectionId>) -> bool {
+        let key = self.keys.client(client);
+        let Some(session) = self.find(key).or_else(|| self.add(key, client, self.max)) else {
+            return false;
+        };
         session.last_seen_ms.store(self.clock.now().0, Ordering::Relaxed);
-        let Some(connection) = connection else { return };
+        if let Some(connection) = connection {
+            self.note_connection(key, &session, connection);
+        }
+        true
+    }
+
+    /// The client has something here that must end with its session, which it gets in any case.
+    pub(super) fn keep(&self, client: &ClientId) {
+        let session = self.find_or_add(client);
+        session.last_seen_ms.store(self.clock.now().0, Ordering::Relaxed);
+    }
+
+    fn note_connection(&self, key: ClientKey, session: &Session, connection: ConnectionId) {
         let mark = connection.0 + 1;
         if session.last_connection.load(Ordering::Relaxed) == mark {
             return;
@@ -95,7 +114,7 @@ impl Sessions {
 
     /// Something of the client is open while the guard lives.
     pub(super) fn open(&self, client: &ClientId) -> OpenGuard {
-        let (_, session) = self.find_or_add(client);
+        let session = self.find_or_add(client);
         session.open.fetch_add(1, Ordering::Relaxed);
         OpenGuard(session)
     }
@@ -127,18 +146,29 @@ impl Sessions {
     pub(super) fn sweep(&self) -> Swept {
         let now = self.clock.now();
         let mut swept = Swept::default();
-        let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-        for (key, session) in sessions.iter() {
-            if session.take_lost(now) {
-                swept.disconnected.push(*key);
-            } else if session.take_interrupted() {
-                swept.interrupted.push(*key);
+        let mut after = Bound::Unbounded;
+        loop {
+            let step = self.after(after);
+            for (key, session) in &step {
+                swept.look_at(*key, session, now);
             }
-            if !session.is_alive(now) {
-                swept.expired.push((*key, session.client.clone()));
+            match step.last() {
+                Some((last, _)) => after = Bound::Excluded(*last),
+                None => return swept,
             }
         }
-        swept
+    }
+
+    /// A few sessions, so that nobody who calls waits for all of them to be looked at.
+    fn after(&self, after: Bound<ClientKey>) -> Vec<(ClientKey, Arc<Session>)> {
+        let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+        let step = sessions.range((after, Bound::Unbounded)).take(SESSIONS_PER_STEP);
+        step.map(|(key, session)| (*key, Arc::clone(session))).collect()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Whether a client was silent for too long.
@@ -170,26 +200,47 @@ impl Sessions {
         self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 
-    fn find_or_add(&self, client: &ClientId) -> (ClientKey, Arc<Session>) {
+    fn find_or_add(&self, client: &ClientId) -> Arc<Session> {
         let key = self.keys.client(client);
-        if let Some(found) = self.find(key) {
-            return (key, found);
-        }
+        let found = self.find(key).or_else(|| self.add(key, client, usize::MAX));
+        found.unwrap_or_else(|| Arc::new(Session::new(client, self.clock.now())))
+    }
+
+    /// The session of a new client; nothing when there are so many already.
+    fn add(&self, key: ClientKey, client: &ClientId, max: usize) -> Option<Arc<Session>> {
         let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
-        let session = sessions.entry(key).or_insert_with(|| {
-            Arc::new(Session {
-                client: client.clone(),
-                last_seen_ms: AtomicU64::new(self.clock.now().0),
-                open: AtomicU32::new(0),
-                last_connection: AtomicU64::new(0),
-                connections: Mutex::default(),
-            })
-        });
-        (key, Arc::clone(session))
+        if sessions.len() >= max && !sessions.contains_key(&key) {
+            return None;
+        }
+        let new = || Arc::new(Session::new(client, self.clock.now()));
+        Some(Arc::clone(sessions.entry(key).or_insert_with(new)))
+    }
+}
+
+impl Swept {
+    fn look_at(&mut self, key: ClientKey, session: &Session, now: Timestamp) {
+        if session.take_lost(now) {
+            self.disconnected.push(key);
+        } else if session.take_interrupted() {
+            self.interrupted.push(key);
+        }
+        if !session.is_alive(now) {
+            self.expired.push((key, session.client.clone()));
+        }
     }
 }
 
 impl Session {
+    fn new(client: &ClientId, now: Timestamp) -> Self {
+        Self {
+            client: client.clone(),
+            last_seen_ms: AtomicU64::new(now.0),
+            open: AtomicU32::new(0),
+            last_connection: AtomicU64::new(0),
+            connections: Mutex::default(),
+        }
+    }
+
     fn is_alive(&self, now: Timestamp) -> bool {
         let last_seen = Timestamp(self.last_seen_ms.load(Ordering::Relaxed));
         self.open.load(Ordering::Relaxed) > 0 || now.since(last_seen) < ms(SESSION_TIMEOUT)

@@ -11,7 +11,7 @@ use litemq_domain::{
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::Broker;
-use super::limits::FULL_SYNC_RACE_WINDOW;
+use super::limits::{FULL_SYNC_RACE_WINDOW, SYNC_NAMES_PER_STEP};
 use super::request::SyncAction;
 use super::sessions::Sessions;
 use super::shard::command::{Command, Sync};
@@ -63,10 +63,8 @@ impl SubscriptionSets {
     /// The groups a client has an entry for.
     pub(super) fn groups_of(&self, client: ClientKey) -> Vec<GroupId> {
         let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut groups: Vec<GroupId> =
-            sets.keys().filter(|(owner, _)| *owner == client).map(|(_, group)| *group).collect();
-        groups.sort_unstable();
-        groups
+        let all = (client, GroupId(0))..=(client, GroupId(u32::MAX));
+        sets.range(all).map(|((_, group), _)| *group).collect()
     }
 
     /// The group was deleted.
@@ -155,7 +153,7 @@ impl Broker {
             set.added.extend(added.into_iter().map(|name| (name, now)));
         }
         // What has subscriptions has a session, which ends them some day.
-        self.context.sessions.seen(client, None);
+        self.context.sessions.keep(client);
         self.subscriptions.forget_if_empty(key, group.id, set);
         changed
     }
@@ -216,6 +214,8 @@ impl Broker {
             SyncAction::PartialRemove | SyncAction::CompleteRemove => return Ok(()),
             SyncAction::CompleteAdd => named,
             SyncAction::PartialAdd if count + named <= quota => return Ok(()),
+            // Whatever it has: it will have these.
+            SyncAction::PartialAdd if named > quota => named,
             SyncAction::PartialAdd => count + self.count_new(key, group.id, names).await?,
         };
         if wanted <= quota {
@@ -257,12 +257,13 @@ impl Broker {
     ) -> Result<()> {
         let whole = matches!(action, SyncAction::CompleteAdd | SyncAction::CompleteRemove);
         for (shard, names) in self.shards.iter().zip(self.by_shard(&names)) {
-            if names.is_empty() && !whole {
-                continue;
+            let steps = steps(action, names);
+            for (action, names) in steps.into_iter().filter(|(_, names)| whole || !names.is_empty())
+            {
+                let sync = Sync { client: client.clone(), key, group, action, names };
+                let outcome = shard.ask(|reply| Command::Sync(sync, reply)).await?;
+                *count = (*count + outcome.added).saturating_sub(outcome.removed);
             }
-            let sync = Sync { client: client.clone(), key, group, action, names };
-            let outcome = shard.ask(|reply| Command::Sync(sync, reply)).await?;
-            *count = (*count + outcome.added).saturating_sub(outcome.removed);
         }
         Ok(())
     }
@@ -275,6 +276,23 @@ impl Broker {
             }
         }
         parts
+    }
+}
+
+/// A change as steps between which the shard serves others. A large full set is added name by name
+/// first, so that only what it does not have is left for the last step.
+fn steps(action: SyncAction, names: Vec<LiteTopicName>) -> Vec<(SyncAction, Vec<LiteTopicName>)> {
+    if names.len() <= SYNC_NAMES_PER_STEP {
+        return vec![(action, names)];
+    }
+    let small = |action| names.chunks(SYNC_NAMES_PER_STEP).map(move |step| (action, step.to_vec()));
+    match action {
+        SyncAction::PartialAdd | SyncAction::PartialRemove => small(action).collect(),
+        SyncAction::CompleteAdd | SyncAction::CompleteRemove => {
+            let mut steps: Vec<_> = small(SyncAction::PartialAdd).collect();
+            steps.push((action, names));
+            steps
+        }
     }
 }
 

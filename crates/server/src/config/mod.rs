@@ -104,8 +104,22 @@ pub struct LimitsConfig {
     pub connections_max: usize,
     /// Connections of the HTTP door.
     pub http_connections_max: usize,
+    /// Percent of each of these bounds that one client address may have.
+    pub address_share_percent: u8,
+    /// Open gRPC calls.
+    pub calls_max: usize,
+    /// Known clients.
+    pub sessions_max: usize,
     /// Request bytes in memory.
     pub in_flight_bytes_max: u64,
+    /// Answer bytes that clients have not read.
+    pub answer_bytes_max: usize,
+    /// Time for a connection's TLS handshake and preface.
+    pub opening_time: Duration,
+    /// Time for a request to arrive.
+    pub request_time: Duration,
+    /// Time for an answer to be read on.
+    pub stall_time: Duration,
 }
 
 /// The graceful stop.

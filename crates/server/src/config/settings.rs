@@ -10,6 +10,9 @@ use super::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 use super::{
     Config, HostPort, LimitsConfig, LogConfig, LogFormat, ShutdownConfig, StorageConfig, TlsFiles,
 };
+use crate::broker::ADDRESS_SHARE_PERCENT;
+use crate::broker::limits::{ANSWER_BYTES_MAX, CALLS_MAX, SESSIONS_MAX};
+use crate::front::listen::{OPENING_MAX, STALL_MAX};
 
 /// One setting. Its environment variable is `LITEMQ_` and the key, upper case, dots as `_`.
 pub(super) struct Setting {
@@ -60,6 +63,12 @@ const CHECKPOINT_LOG_BYTES: RangeInclusive<u64> = MIB..=1024 * GIB;
 const UNSYNCED_BYTES_MAX: RangeInclusive<u64> = 5 * MIB..=4 * GIB;
 const CONNECTIONS_MAX: RangeInclusive<usize> = 1..=1_000_000;
 const IN_FLIGHT_BYTES_MAX: RangeInclusive<u64> = 8 * MIB..=1024 * GIB;
+/// At least one answer of the largest size must fit into the smallest share.
+const ANSWER_BYTES: RangeInclusive<u64> = 32 * MIB..=1024 * GIB;
+const CALLS: RangeInclusive<usize> = 100..=10_000_000;
+const SESSIONS: RangeInclusive<usize> = 100..=10_000_000;
+const ADDRESS_SHARE: RangeInclusive<u8> = 20..=100;
+const CLIENT_TIME: RangeInclusive<Duration> = Duration::from_millis(100)..=secs(3600);
 const SHUTDOWN_GRACE: RangeInclusive<Duration> = Duration::ZERO..=secs(3600);
 
 /// The configuration when nobody says anything.
@@ -90,7 +99,15 @@ pub(super) fn default_draft() -> Draft {
         limits: LimitsConfig {
             connections_max: 10_000,
             http_connections_max: 256,
+            // No address can lock the others out, and one behind which many clients are has room.
+            address_share_percent: ADDRESS_SHARE_PERCENT,
+            calls_max: CALLS_MAX,
+            sessions_max: SESSIONS_MAX,
             in_flight_bytes_max: 256 * MIB,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            opening_time: OPENING_MAX,
+            request_time: secs(30),
+            stall_time: STALL_MAX,
         },
         shutdown: ShutdownConfig { grace: secs(10) },
         topics: Vec::new(),
@@ -249,6 +266,32 @@ pub(super) const SETTINGS: &[Setting] = &[
         get: |config| Some(config.limits.http_connections_max.to_string()),
     },
     Setting {
+        key: "limits.address_share_percent",
+        help: "percent of each limit that one client address may have; 100 when all come through one proxy",
+        kind: Kind::Integer,
+        set: |draft, text| {
+            number(text, &ADDRESS_SHARE)
+                .map(|value| draft.config.limits.address_share_percent = value)
+        },
+        get: |config| Some(config.limits.address_share_percent.to_string()),
+    },
+    Setting {
+        key: "limits.calls_max",
+        help: "gRPC calls open at a time, long polls among them",
+        kind: Kind::Integer,
+        set: |draft, text| number(text, &CALLS).map(|value| draft.config.limits.calls_max = value),
+        get: |config| Some(config.limits.calls_max.to_string()),
+    },
+    Setting {
+        key: "limits.sessions_max",
+        help: "clients known at a time",
+        kind: Kind::Integer,
+        set: |draft, text| {
+            number(text, &SESSIONS).map(|value| draft.config.limits.sessions_max = value)
+        },
+        get: |config| Some(config.limits.sessions_max.to_string()),
+    },
+    Setting {
         key: "limits.in_flight_bytes_max",
         help: "request bytes in memory, all clients together",
         kind: Kind::Text,
@@ -257,6 +300,44 @@ pub(super) const SETTINGS: &[Setting] = &[
                 .map(|value| draft.config.limits.in_flight_bytes_max = value)
         },
         get: |config| Some(format_bytes(config.limits.in_flight_bytes_max)),
+    },
+    Setting {
+        key: "limits.answer_bytes_max",
+        help: "answer bytes that clients have not read, all clients together",
+        kind: Kind::Text,
+        set: |draft, text| {
+            let bytes = size(text, &ANSWER_BYTES)?;
+            draft.config.limits.answer_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
+            Ok(())
+        },
+        get: |config| Some(format_bytes(config.limits.answer_bytes_max as u64)),
+    },
+    Setting {
+        key: "limits.opening_time",
+        help: "time for a connection's first bytes, TLS handshake included",
+        kind: Kind::Text,
+        set: |draft, text| {
+            span(text, &CLIENT_TIME).map(|value| draft.config.limits.opening_time = value)
+        },
+        get: |config| Some(format_duration(config.limits.opening_time)),
+    },
+    Setting {
+        key: "limits.request_time",
+        help: "time for a gRPC request to arrive",
+        kind: Kind::Text,
+        set: |draft, text| {
+            span(text, &CLIENT_TIME).map(|value| draft.config.limits.request_time = value)
+        },
+        get: |config| Some(format_duration(config.limits.request_time)),
+    },
+    Setting {
+        key: "limits.stall_time",
+        help: "how long a client may leave its answers unread",
+        kind: Kind::Text,
+        set: |draft, text| {
+            span(text, &CLIENT_TIME).map(|value| draft.config.limits.stall_time = value)
+        },
+        get: |config| Some(format_duration(config.limits.stall_time)),
     },
     Setting {
         key: "shutdown.grace",

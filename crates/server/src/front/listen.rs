@@ -1,7 +1,8 @@
 //! The gRPC port: TLS and plaintext on one socket, HTTP/2 with every limit set.
 //!
 //! A client is served only after its first bytes, its TLS handshake and its HTTP/2 preface came in
-//! time; a silent one costs a socket for ten seconds.
+//! time; a silent one costs a socket for ten seconds. One that does not read what it is answered is
+//! closed, and one address cannot have all connections.
 //!
 //! Known limit: an `:authority` that lists several addresses (`a:1,b:2`, sent by Python, Go and C++
 //! SDKs for an access point with several addresses) is refused by h2 0.4.20 with a stream reset
@@ -22,9 +23,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 use tracing::{debug, warn};
@@ -32,12 +32,16 @@ use tracing::{debug, warn};
 use super::accept::{Listener, Stream};
 use super::preface::{Prefaced, expect_preface};
 use super::stop::Stopping;
-use crate::broker::ConnectionId;
+use super::unread::Unread;
+use crate::broker::{ADDRESS_SHARE_PERCENT, ConnectionId, Pool, Shares};
+use crate::observe::DoorMetrics;
 
 /// Connections at a time; one more is closed at once.
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// Time for the first byte, the TLS handshake and the HTTP/2 preface together.
 pub const OPENING_MAX: Duration = Duration::from_secs(10);
+/// How long the answers on a connection may wait to be read, none of them moving, before it is closed.
+pub const STALL_MAX: Duration = Duration::from_secs(30);
 /// Time that open calls get to end when the server stops.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Calls at a time on one connection. A Java process has all its clients on one: a Telemetry stream
@@ -58,6 +62,7 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the answer to a ping may take.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Pause after a failed accept, such as when files run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TLS_HANDSHAKE_RECORD: u8 = 0x16;
 
@@ -74,25 +79,51 @@ pub struct Connection {
 
 /// What answers the requests of all connections.
 pub trait Handler: Clone + Send + Sync + 'static {
-    /// Answers one request.
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+    /// What is kept beside a connection.
+    type Peer: Clone + Send + Sync + 'static;
+
+    /// Called once for each connection, before its requests.
+    fn connected(&self, connection: &Connection) -> Self::Peer;
+
+    /// Answers one request. Answers that wait to be read are counted in `unread`.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: &Self::Peer,
+        unread: &Arc<Unread>,
+    ) -> impl Future<Output = Response<Body>> + Send;
 
     /// Called once for each connection that could make requests, when it and they are gone.
     fn connection_closed(&self, connection: ConnectionId);
 }
 
 /// What an operator may set of a port.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PortOptions {
     /// Connections at a time; one more is closed at once.
     pub connections_max: usize,
+    /// How much of that one address may have, percent.
+    pub address_share_percent: u8,
+    /// Time for the first byte, the TLS handshake and the HTTP/2 preface together.
+    pub opening_max: Duration,
+    /// How long the answers on a connection may wait to be read.
+    pub stall_max: Duration,
     /// How long open calls may take to end at a stop.
     pub drain_max: Duration,
+    /// What is counted.
+    pub metrics: DoorMetrics,
 }
 
 impl Default for PortOptions {
     fn default() -> Self {
-        Self { connections_max: CONNECTIONS_MAX, drain_max: DRAIN_MAX }
+        Self {
+            connections_max: CONNECTIONS_MAX,
+            address_share_percent: ADDRESS_SHARE_PERCENT,
+            opening_max: OPENING_MAX,
+            stall_max: STALL_MAX,
+            drain_max: DRAIN_MAX,
+            metrics: DoorMetrics::default(),
+        }
     }
 }
 
@@ -105,7 +136,8 @@ pub async fn serve<L: Listener, H: Handler>(
     mut stopping: Stopping,
 ) {
     let tls = tls.map(TlsAcceptor::from);
-    let slots = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
+    let slots = Shares::new(Pool::new(options.connections_max), options.address_share_percent);
+    let times = Times { opening_max: options.opening_max, stall_max: options.stall_max };
     let mut connections = JoinSet::new();
     let mut last_id = 0;
     loop {
@@ -119,12 +151,14 @@ pub async fn serve<L: Listener, H: Handler>(
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, or the client was gone before we looked.
+                options.metrics.failed_accept();
                 warn!(%error, "cannot accept a connection");
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+        let Some(slot) = slots.of(remote.ip()).try_take(1) else {
+            options.metrics.refused();
             debug!(%remote, max = options.connections_max, "too many connections; closed a new one");
             continue;
         };
@@ -138,11 +172,13 @@ pub async fn serve<L: Listener, H: Handler>(
         last_id += 1;
         let connection = Connection { id: ConnectionId(last_id), local, remote };
         let (tls, handler, stopping) = (tls.clone(), handler.clone(), stopping.clone());
+        let open = options.metrics.opened();
         connections.spawn(async move {
-            if let Err(error) = serve_connection(stream, connection, tls, handler, stopping).await {
+            let served = serve_connection(stream, connection, tls, handler, times, stopping);
+            if let Err(error) = served.await {
                 debug!(remote = %connection.remote, %error, "a connection ended with an error");
             }
-            drop(slot);
+            drop((slot, open));
         });
     }
     drop(listener);
@@ -155,22 +191,52 @@ pub async fn serve<L: Listener, H: Handler>(
 
 type ConnectionResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    opening_max: Duration,
+    stall_max: Duration,
+}
+
 async fn serve_connection<S: Stream, H: Handler>(
     stream: S,
     connection: Connection,
     tls: Option<TlsAcceptor>,
     handler: H,
+    times: Times,
     mut stopping: Stopping,
 ) -> ConnectionResult {
     let opened = tokio::select! {
         biased;
         () = stopping.wait() => return Ok(()),
-        opened = timeout(OPENING_MAX, open(stream, tls)) => opened??,
+        opened = timeout(times.opening_max, open(stream, tls)) => opened??,
     };
-    let served = Arc::new(Served { handler, connection });
-    match opened {
-        Opened::Plain(io) => serve_http2(io, &served, stopping).await,
-        Opened::Tls(io) => serve_http2(*io, &served, stopping).await,
+    let peer = handler.connected(&connection);
+    let unread = Arc::new(Unread::default());
+    let served = Arc::new(Served { handler, connection, peer, unread: Arc::clone(&unread) });
+    let serving = async {
+        match opened {
+            Opened::Plain(io) => serve_http2(io, &served, stopping).await,
+            Opened::Tls(io) => serve_http2(*io, &served, stopping).await,
+        }
+    };
+    tokio::select! {
+        biased;
+        ended = serving => ended,
+        () = stall(&unread, times.stall_max) => {
+            Err(format!("the client read none of its answers for {:?}", times.stall_max).into())
+        }
+    }
+}
+
+/// Ends when answers have been waiting to be read for so long, and none of them moved.
+async fn stall(unread: &Unread, stall_max: Duration) {
+    let mut looks = interval((stall_max / 2).max(Duration::from_millis(1)));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        if unread.stalled_for().is_some_and(|stalled| stalled >= stall_max) {
+            return;
+        }
     }
 }
 
@@ -179,6 +245,8 @@ async fn serve_connection<S: Stream, H: Handler>(
 struct Served<H: Handler> {
     handler: H,
     connection: Connection,
+    peer: H::Peer,
+    unread: Arc<Unread>,
 }
 
 impl<H: Handler> Drop for Served<H> {
@@ -219,7 +287,10 @@ where
     let service = service_fn(|mut request: Request<Incoming>| {
         let served = Arc::clone(served);
         request.extensions_mut().insert(served.connection);
-        async move { Ok::<_, Infallible>(served.handler.answer(request).await) }
+        async move {
+            let answered = served.handler.answer(request, &served.peer, &served.unread);
+            Ok::<_, Infallible>(answered.await)
+        }
     });
     let mut http2 = http2::Builder::new(TokioExecutor::new());
     http2

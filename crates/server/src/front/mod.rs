@@ -10,3 +10,4 @@ mod reserved;
 pub mod status;
 pub mod stop;
 pub mod tls;
+pub mod unread;

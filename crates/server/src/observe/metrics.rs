@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
+use super::door::{DoorFamilies, DoorMetrics};
 use super::names::{self, Name};
 use super::snapshot::Snapshot;
 
@@ -25,6 +26,7 @@ pub struct Metrics {
     registry: Registry,
     topics: TopicFamilies,
     groups: GroupFamilies,
+    doors: DoorFamilies,
     errors: BTreeMap<ErrorCode, Counter>,
 }
 
@@ -62,13 +64,14 @@ impl Metrics {
         let mut registry = Registry::default();
         let topics = TopicFamilies::register(&mut registry);
         let groups = GroupFamilies::register(&mut registry);
+        let doors = DoorFamilies::register(&mut registry);
         let by_code = registered(&mut registry, names::ERRORS, Family::<CodeLabel, _>::default());
         let errors = ErrorCode::ALL.into_iter();
         let errors = errors.map(|code| (code, by_code.get_or_create_owned(&CodeLabel(code))));
         let errors = errors.collect();
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register(names::BUILD.name, names::BUILD.help, build);
-        Self { registry, topics, groups, errors }
+        Self { registry, topics, groups, doors, errors }
     }
 
     /// The counters of a topic, to be kept beside it.
@@ -79,6 +82,11 @@ impl Metrics {
     /// The counters of a group, to be kept beside it.
     pub fn group(&self, topic: &TopicName, group: &GroupName) -> GroupMetrics {
         self.groups.of(&GroupLabels { topic: topic.clone(), group: group.clone() })
+    }
+
+    /// The counters of a door, `grpc` or `http`.
+    pub fn door(&self, name: &'static str) -> DoorMetrics {
+        self.doors.of(name)
     }
 
     /// A topic was deleted: its counters are no longer shown.

@@ -34,6 +34,13 @@ pub(super) const LITE_CREATED: Name =
 pub(super) const LITE_REMOVED: Name =
     name("litemq_lite_topics_removed", "Lite topics that expired or were deleted, by topic");
 pub(super) const ERRORS: Name = name("litemq_errors", "Refused and failed requests, by error code");
+pub(super) const CONNECTIONS: Name = name("litemq_connections", "Connections, by door");
+pub(super) const CONNECTIONS_REFUSED: Name = name(
+    "litemq_connections_refused",
+    "Connections closed at once, for there were too many of all or of one address, by door",
+);
+pub(super) const ACCEPTS_FAILED: Name =
+    name("litemq_accepts_failed", "Connections that could not be taken up, by door");
 pub(super) const BUILD: Name = name("litemq_build", "The running version");
 
 // Read when asked.
@@ -51,6 +58,14 @@ pub(super) const FLUSH_BEHIND: Name =
     name("rocketmq_storage_flush_behind_bytes", "Bytes that wait for a sync");
 pub(super) const LITE_LIVE: Name = name("litemq_lite_topics", "Lite topics alive, by topic");
 pub(super) const PARKED: Name = name("litemq_parked_receives", "Receives that wait for a message");
+pub(super) const CALLS: Name =
+    name("litemq_open_calls", "gRPC calls that are open, long polls and Telemetry among them");
+pub(super) const REQUEST_BYTES: Name =
+    name("litemq_request_bytes", "Bytes of gRPC requests in memory, decoded");
+pub(super) const ANSWER_BYTES: Name =
+    name("litemq_answer_bytes", "Bytes of gRPC answers that are not written yet");
+pub(super) const SESSIONS: Name = name("litemq_sessions", "Clients that are known");
+pub(super) const TASKS: Name = name("litemq_tasks", "Tasks of the process");
 pub(super) const SYNCS: Name = name("litemq_storage_syncs", "Syncs of the log to the disk");
 pub(super) const CHECKPOINT_BEHIND: Name =
     name("litemq_storage_checkpoint_behind_bytes", "Log bytes that a restart now would replay");

@@ -20,6 +20,16 @@ pub struct Snapshot {
     pub groups: Vec<GroupGauges>,
     /// Receives that wait for a message.
     pub parked_receives: u64,
+    /// gRPC calls that are open.
+    pub calls: u64,
+    /// Bytes of gRPC requests in memory, decoded.
+    pub request_bytes: u64,
+    /// Bytes of gRPC answers that are not written yet.
+    pub answer_bytes: u64,
+    /// Clients that are known.
+    pub sessions: u64,
+    /// Tasks of the process.
+    pub tasks: u64,
     /// Bytes on the disk.
     pub storage_bytes: u64,
     /// Bytes that wait for a sync.
@@ -60,6 +70,11 @@ impl Snapshot {
         gauge(&mut registry, names::TOPICS, self.topics.len() as u64);
         gauge(&mut registry, names::GROUPS, self.groups.len() as u64);
         gauge(&mut registry, names::PARKED, self.parked_receives);
+        gauge(&mut registry, names::CALLS, self.calls);
+        gauge(&mut registry, names::REQUEST_BYTES, self.request_bytes);
+        gauge(&mut registry, names::ANSWER_BYTES, self.answer_bytes);
+        gauge(&mut registry, names::SESSIONS, self.sessions);
+        gauge(&mut registry, names::TASKS, self.tasks);
         gauge(&mut registry, names::STORAGE_SIZE, self.storage_bytes);
         gauge(&mut registry, names::FLUSH_BEHIND, self.unsynced_bytes);
         gauge(&mut registry, names::CHECKPOINT_BEHIND, self.log_bytes_since_checkpoint);

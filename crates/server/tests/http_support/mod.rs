@@ -119,15 +119,19 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    /// A door whose connections may all be one address's.
     pub(crate) fn start() -> Self {
+        Self::start_with(HttpOptions { address_share_percent: 100, ..HttpOptions::default() })
+    }
+
+    pub(crate) fn start_with(options: HttpOptions) -> Self {
         let runtime = Runtime::new().unwrap();
         let (switch, stopping) = stop_switch();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         // More grace than patience: nothing may depend on being cut off.
         let grace = 2 * PATIENCE;
-        let options =
-            HttpOptions { connections_max: CONNECTIONS_MAX, grace, ..HttpOptions::default() };
+        let options = HttpOptions { connections_max: CONNECTIONS_MAX, grace, ..options };
         let task = runtime.spawn(async move {
             let metrics = Arc::new(Metrics::new());
             let broker = broker(Arc::clone(&metrics)).await;

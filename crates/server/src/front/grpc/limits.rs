@@ -11,13 +11,18 @@ const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + PROPERTIES_BYTES_MAX + (64 << 
 pub(super) const REQUEST_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
 /// Encoded part of an answer: one message with all that we add to it.
 pub(super) const RESPONSE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + (64 << 10);
-/// One message of a client's Telemetry stream.
-pub(super) const TELEMETRY_REQUEST_BYTES_MAX: usize = 64 << 10;
-/// Bytes of all requests that are being read or worked on; beyond it they are refused.
-pub(super) const REQUEST_BYTES_IN_FLIGHT_MAX: usize = 512 << 20;
+/// Encoded request that is neither a send nor about many names or handles, and one message of a
+/// client's Telemetry stream.
+pub(super) const SMALL_REQUEST_BYTES_MAX: usize = 64 << 10;
+/// Encoded ack.
+pub(super) const ACK_REQUEST_BYTES_MAX: usize = 2 << 20;
+/// Time for a request to arrive, when the configuration does not say. SDKs give a call 3 s.
+pub(super) const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Commands that wait for one client to read them.
-pub(super) const TELEMETRY_COMMANDS_MAX: usize = 64;
+/// Answers that wait for one client to read them on its Telemetry stream; one more ends the stream.
+pub(super) const TELEMETRY_COMMANDS_MAX: usize = 4;
+/// An attempt id; SDKs make 36.
+pub(super) const ATTEMPT_ID_BYTES_MAX: usize = 255;
 /// Entries of one ack.
 pub(super) const ACK_ENTRIES_MAX: usize = 1024;
 /// A filter expression.

@@ -5,7 +5,6 @@
 
 mod ack;
 mod admin;
-mod admission;
 mod backoff;
 mod call;
 mod change_invisible;
@@ -13,6 +12,7 @@ mod check;
 mod dead_letter;
 mod deliver;
 mod endpoints;
+mod intake;
 mod limits;
 mod poll;
 mod receive;
@@ -24,47 +24,61 @@ mod service;
 mod session;
 mod settings;
 mod settle;
+mod shape;
 mod subscription;
 mod telemetry;
 mod wiretime;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use litemq_domain::{ClientId, Error};
+use litemq_domain::{ClientId, Error, ErrorCode};
 use litemq_protocol::v2;
 use litemq_protocol::v2::admin_server::AdminServer;
 use litemq_protocol::v2::messaging_service_server::{MessagingService, MessagingServiceServer};
 use rustls::ServerConfig;
+use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 use tracing::debug;
 
 use self::admin::NotServed;
-use self::admission::InFlight;
 use self::call::Call;
 pub use self::endpoints::{AddressError, AdvertisedAddress};
+use self::intake::{Held, IntakeLimits, WholeMessages};
 use self::limits::{
-    REQUEST_BYTES_IN_FLIGHT_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, TELEMETRY_REQUEST_BYTES_MAX,
+    ACK_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_TIME_MAX, RESPONSE_BYTES_MAX,
+    SMALL_REQUEST_BYTES_MAX,
 };
-use crate::broker::{Broker, ConnectionId};
+use self::shape::Shape;
+use crate::broker::{Broker, ConnectionId, Pool};
 use crate::front::accept::Listener;
-use crate::front::listen::{self, Handler, PortOptions};
+use crate::front::listen::{self, Connection, Handler, PortOptions};
 use crate::front::stop::Stopping;
+use crate::front::unread::{Outgoing, Unread};
 use crate::observe::Metrics;
 
 const ADMIN_PATH: &str = "/apache.rocketmq.v2.Admin/";
-const TELEMETRY_PATH: &str = "/apache.rocketmq.v2.MessagingService/Telemetry";
+const MESSAGING_PATH: &str = "/apache.rocketmq.v2.MessagingService/";
 
 /// What an operator may set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct GrpcOptions {
     /// Where routes send clients; when absent, to the address they used themselves.
     pub advertise: Option<AdvertisedAddress>,
     /// Connections, and the end at a stop.
     pub port: PortOptions,
+    /// How long a request may take to arrive.
+    pub request_time_max: Duration,
+}
+
+impl Default for GrpcOptions {
+    fn default() -> Self {
+        Self { advertise: None, port: PortOptions::default(), request_time_max: REQUEST_TIME_MAX }
+    }
 }
 
 /// Serves the protocol on a listener, plaintext and, with `tls`, TLS. Ends when `stopping` says so
@@ -78,9 +92,9 @@ pub async fn serve<L: Listener>(
     options: GrpcOptions,
     stopping: Stopping,
 ) {
-    let stop = stopping.clone();
+    let (stop, request_time_max) = (stopping.clone(), options.request_time_max);
     let door = Arc::new(Door { broker, metrics, advertise: options.advertise, stopping: stop });
-    listen::serve(listener, tls, options.port, Calls::new(door), stopping).await;
+    listen::serve(listener, tls, options.port, Calls::new(door, request_time_max), stopping).await;
 }
 
 /// The door without its socket: every call of the protocol, as [`serve`] answers it.
@@ -114,6 +128,15 @@ impl Door {
         reply::failed(error)
     }
 
+    /// Counts what was refused before any handler saw it.
+    fn count_refusal(&self, response: &Response<Body>) {
+        match response.extensions().get::<Status>().map(Status::code) {
+            None | Some(tonic::Code::Ok | tonic::Code::Unimplemented) => {}
+            Some(tonic::Code::ResourceExhausted) => self.metrics.error(ErrorCode::Overloaded),
+            Some(_) => self.metrics.error(ErrorCode::BadRequest),
+        }
+    }
+
     /// The status of an outcome.
     fn outcome<T>(&self, call: &Call, outcome: &Result<T, Error>) -> v2::Status {
         outcome.as_ref().map_or_else(|error| self.failed(call, error), |_| reply::ok())
@@ -127,48 +150,117 @@ struct Calls(Arc<Services>);
 struct Services {
     door: Arc<Door>,
     messaging: MessagingServiceServer<Door>,
-    /// The same with a small limit: its streams stay open, so what they hold is not counted.
-    telemetry: MessagingServiceServer<Door>,
     admin: AdminServer<NotServed>,
-    in_flight: Arc<InFlight>,
+    request_time_max: Duration,
+}
+
+/// What one connection may take, together with others of its address.
+#[derive(Debug)]
+struct Peer {
+    calls: Arc<Pool>,
+    request_bytes: Arc<Pool>,
+    answer_bytes: Arc<Pool>,
 }
 
 impl Calls {
-    fn new(door: Arc<Door>) -> Self {
+    fn new(door: Arc<Door>, request_time_max: Duration) -> Self {
         Self(Arc::new(Services {
+            // How large a request of each kind may be is checked before.
             messaging: MessagingServiceServer::from_arc(Arc::clone(&door))
                 .max_decoding_message_size(REQUEST_BYTES_MAX)
                 .max_encoding_message_size(RESPONSE_BYTES_MAX),
-            telemetry: MessagingServiceServer::from_arc(Arc::clone(&door))
-                .max_decoding_message_size(TELEMETRY_REQUEST_BYTES_MAX)
-                .max_encoding_message_size(RESPONSE_BYTES_MAX),
-            admin: AdminServer::new(NotServed)
-                .max_decoding_message_size(TELEMETRY_REQUEST_BYTES_MAX),
-            in_flight: InFlight::new(REQUEST_BYTES_IN_FLIGHT_MAX),
+            admin: AdminServer::new(NotServed).max_decoding_message_size(SMALL_REQUEST_BYTES_MAX),
+            request_time_max,
             door,
         }))
     }
 }
 
+/// The calls that differ in how much they may hold, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Send,
+    Sync,
+    Ack,
+    /// Waits for long; its request is small and gone by then.
+    Receive,
+    Telemetry,
+    Other,
+}
+
+impl Kind {
+    fn of(path: &str) -> Self {
+        match path.strip_prefix(MESSAGING_PATH) {
+            Some("SendMessage") => Self::Send,
+            Some("SyncLiteSubscription") => Self::Sync,
+            Some("AckMessage") => Self::Ack,
+            Some("ReceiveMessage") => Self::Receive,
+            Some("Telemetry") => Self::Telemetry,
+            _ => Self::Other,
+        }
+    }
+
+    fn limits(self, time_max: Duration) -> IntakeLimits {
+        let (message_bytes_max, shape) = match self {
+            Self::Send => (REQUEST_BYTES_MAX, Shape::Messages),
+            Self::Sync => (REQUEST_BYTES_MAX, Shape::Names),
+            Self::Ack => (ACK_REQUEST_BYTES_MAX, Shape::Entries),
+            Self::Receive | Self::Telemetry | Self::Other => {
+                (SMALL_REQUEST_BYTES_MAX, Shape::Small)
+            }
+        };
+        IntakeLimits { message_bytes_max, time_max, is_stream: self == Self::Telemetry, shape }
+    }
+}
+
 impl Handler for Calls {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    type Peer = Arc<Peer>;
+
+    fn connected(&self, connection: &Connection) -> Arc<Peer> {
+        let shares = self.0.door.broker.shares();
+        let address = connection.remote.ip();
+        Arc::new(Peer {
+            calls: shares.calls.of(address),
+            request_bytes: shares.request_bytes.of(address),
+            answer_bytes: shares.answer_bytes.of(address),
+        })
+    }
+
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        peer: &Arc<Peer>,
+        unread: &Arc<Unread>,
+    ) -> Response<Body> {
         let services = &*self.0;
-        let path = request.uri().path();
-        let answered: Result<_, Infallible> = if path == TELEMETRY_PATH {
-            services.telemetry.clone().call(request).await
-        } else if path.starts_with(ADMIN_PATH) {
+        let Some(call) = peer.calls.try_take(1) else {
+            services.door.metrics.error(ErrorCode::Overloaded);
+            return Status::resource_exhausted("too many calls are open; retry").into_http();
+        };
+        let kind = Kind::of(request.uri().path());
+        let held = Held::of(&peer.request_bytes);
+        let limits = kind.limits(services.request_time_max);
+        request.extensions_mut().insert(Arc::clone(peer));
+        // A poll outlives its request.
+        let kept = (kind != Kind::Receive).then(|| Arc::clone(&held));
+        let request = request.map(|body| WholeMessages::of(body, limits, held));
+        let answered: Result<_, Infallible> = if request.uri().path().starts_with(ADMIN_PATH) {
             services.admin.clone().call(request).await
         } else {
-            let (parts, body) = request.into_parts();
-            let (body, held) = services.in_flight.count(body);
-            let answered = services.messaging.clone().call(Request::from_parts(parts, body)).await;
-            drop(held);
-            answered
+            services.messaging.clone().call(request).await
         };
-        match answered {
+        let response = match answered {
             Ok(response) => response,
             Err(never) => match never {},
-        }
+        };
+        services.door.count_refusal(&response);
+        let (bytes, unread) = (Arc::clone(&peer.answer_bytes), Arc::clone(unread));
+        response.map(|body| {
+            Body::new(match kind {
+                Kind::Telemetry => Outgoing::stream(body, (call, kept), bytes, unread),
+                _ => Outgoing::whole(body, (call, kept), bytes, unread),
+            })
+        })
     }
 
     fn connection_closed(&self, connection: ConnectionId) {

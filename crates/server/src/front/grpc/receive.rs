@@ -10,19 +10,26 @@ use v2::{FilterExpression, FilterType, ReceiveMessageRequest};
 use super::Door;
 use super::call::{Call, Language};
 use super::deliver::{Answer, no_message};
-use super::limits::FILTER_BYTES_MAX;
+use super::limits::{ATTEMPT_ID_BYTES_MAX, FILTER_BYTES_MAX};
 use super::poll::poll_time;
 use super::resource::{find_bound, full_name};
 use super::wiretime::read_duration;
-use crate::broker::ReceiveRequest;
+use crate::broker::{Pool, ReceiveRequest};
 
 impl Door {
     /// Needs no settings before it: after a restart of the server some SDKs send theirs only
     /// minutes later.
-    pub(super) async fn receive(&self, call: &Call, request: ReceiveMessageRequest) -> Answer {
-        let topic = request.message_queue.as_ref().and_then(|queue| queue.topic.clone());
-        let received = match self.read_receive(call, &request) {
-            Ok(request) => self.broker.receive(request).await,
+    pub(super) async fn receive(
+        &self,
+        call: &Call,
+        request: ReceiveMessageRequest,
+        answers: &Arc<Pool>,
+    ) -> Answer {
+        let read = self.read_receive(call, &request);
+        // The rest of the request is not kept while it waits.
+        let topic = request.message_queue.and_then(|queue| queue.topic);
+        let received = match read {
+            Ok(request) => self.broker.receive_within(request, answers).await,
             Err(error) => Err(error),
         };
         let now = self.broker.now();
@@ -49,10 +56,21 @@ impl Door {
             filter: filter(request.filter_expression.as_ref())?,
             invisible: invisible(request)?,
             auto_renew: request.auto_renew,
-            attempt_id: request.attempt_id.clone().unwrap_or_default(),
+            attempt_id: attempt_id(request)?,
             wait: poll_time(request.long_polling_timeout.as_ref(), call.time_left)?,
         })
     }
+}
+
+fn attempt_id(request: &ReceiveMessageRequest) -> Result<String> {
+    let id = request.attempt_id.as_deref().unwrap_or_default();
+    if id.len() > ATTEMPT_ID_BYTES_MAX {
+        return Err(Error::new(
+            ErrorCode::BadRequest,
+            format!("the attempt id has more than {ATTEMPT_ID_BYTES_MAX} bytes"),
+        ));
+    }
+    Ok(id.to_owned())
 }
 
 /// Clamped, as upstream servers do; a Java client with a full cache asks for odd numbers.

@@ -1,6 +1,8 @@
 //! The calls of the protocol: who calls is read here, and each call has a file of its own.
 
-use litemq_domain::{Error, Result};
+use std::sync::Arc;
+
+use litemq_domain::{Error, ErrorCode, Result};
 use litemq_protocol::v2;
 use tonic::{Request, Response, Status, Streaming};
 use v2::messaging_service_server::MessagingService;
@@ -8,7 +10,8 @@ use v2::messaging_service_server::MessagingService;
 use super::call::{Call, client_id, connection};
 use super::deliver::Answer;
 use super::telemetry::Commands;
-use super::{Door, reply};
+use super::{Door, Peer, reply};
+use crate::broker::Pool;
 
 type Served<T> = std::result::Result<Response<T>, Status>;
 
@@ -40,10 +43,23 @@ impl Door {
         Ok(Response::new(T::refusal(error)))
     }
 
+    /// What the caller's address may have of the answers of all.
+    fn answers_of<T>(&self, request: &Request<T>) -> Arc<Pool> {
+        let peer = request.extensions().get::<Arc<Peer>>();
+        let answers = peer
+            .map_or_else(|| self.broker.shares().answer_bytes.pool(), |peer| &peer.answer_bytes);
+        Arc::clone(answers)
+    }
+
     /// Reads who calls, and notes that the client lives.
     fn admit<T>(&self, request: Request<T>) -> Result<(Call, T)> {
         let call = Call::read(&request)?;
-        self.broker.sessions().seen(&call.client, call.connection.map(|c| c.id));
+        if !self.broker.sessions().seen(&call.client, call.connection.map(|c| c.id)) {
+            return Err(Error::new(
+                ErrorCode::Overloaded,
+                "the server knows too many clients already; try again later",
+            ));
+        }
         Ok((call, request.into_inner()))
     }
 }
@@ -91,8 +107,9 @@ impl MessagingService for Door {
     type ReceiveMessageStream = Answer;
 
     async fn receive_message(&self, request: Request<v2::ReceiveMessageRequest>) -> Served<Answer> {
+        let answers = self.answers_of(&request);
         Ok(Response::new(match self.admit(request) {
-            Ok((call, request)) => self.receive(&call, request).await,
+            Ok((call, request)) => self.receive(&call, request, &answers).await,
             Err(error) => Answer::none(reply::failed(&error), self.broker.now()),
         }))
     }

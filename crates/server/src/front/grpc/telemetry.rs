@@ -43,7 +43,8 @@ impl Door {
     }
 }
 
-/// Ends when the client half-closes, is gone or is at fault, or when the server stops.
+/// Ends when the client half-closes, is gone, is at fault or does not read its answers, or when the
+/// server stops.
 async fn converse(
     answer_settings: impl Fn(v2::Settings) -> Answer,
     mut incoming: Streaming<TelemetryCommand>,
@@ -67,7 +68,8 @@ async fn converse(
             Err(status) => Err(status),
         };
         let ends = answer.is_err();
-        if outbox.send(answer).await.is_err() || ends {
+        // A client that does not read gets no further: waiting for it would leave what it sends unread.
+        if outbox.try_send(answer).is_err() || ends {
             return;
         }
     }

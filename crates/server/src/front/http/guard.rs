@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
-use axum::http::header::{HOST, ORIGIN};
+use axum::http::header::{CONTENT_LENGTH, HOST, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
 use super::App;
-use super::limits::REQUEST_MAX;
+use super::limits::{MESSAGE_BODY_BYTES_MAX, REQUEST_MAX};
 use super::reply::{Failed, HttpRefusal, Refusal};
 
 /// Paths that answer whatever the Host is, because health checkers choose their own.
@@ -70,6 +70,7 @@ pub(super) async fn watch(State(app): State<App>, request: Request, next: Next) 
 }
 
 fn check(hosts: &AllowedHosts, request: &Request) -> Result<(), Refusal> {
+    check_declared_body(request.headers())?;
     if OPEN_PATHS.contains(&request.uri().path()) {
         return Ok(());
     }
@@ -85,6 +86,19 @@ fn check(hosts: &AllowedHosts, request: &Request) -> Result<(), Refusal> {
     }
     if !request.method().is_safe() && !same_origin(request.headers(), host.as_ref()) {
         return Err(forbidden("the request comes from a web page of another origin"));
+    }
+    Ok(())
+}
+
+/// What no path would take is not waited for.
+fn check_declared_body(headers: &HeaderMap) -> Result<(), Refusal> {
+    let declared =
+        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|bytes: u64| bytes > MESSAGE_BODY_BYTES_MAX as u64) {
+        return Err(Refusal::Http(
+            HttpRefusal::RequestTooLarge,
+            format!("the body has more than {MESSAGE_BODY_BYTES_MAX} bytes"),
+        ));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use litemq_domain::limits::BODY_BYTES_MAX;
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
 /// Body of a request with a message: the largest message with each byte escaped, and its properties.
 pub const MESSAGE_BODY_BYTES_MAX: usize = 2 * BODY_BYTES_MAX + (1 << 20);
-/// Requests with message bodies, sent or peeked, at a time; one more is told to try later.
+/// Requests and answers with message bodies in memory at a time; one more is told to try later.
 pub const BODIES_MAX: usize = 8;
 /// Messages of one peek.
 pub const PEEK_MESSAGES_MAX: usize = 1000;
@@ -22,6 +22,8 @@ pub const CONNECTIONS_MAX: usize = 256;
 pub const HEADERS_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Time for a request, from its headers to its answer.
 pub const REQUEST_MAX: Duration = Duration::from_secs(30);
+/// How long an answer may wait to be read on, when the configuration does not say.
+pub const STALL_MAX: Duration = Duration::from_secs(30);
 /// Headers of a request.
 pub const HEADERS_MAX: usize = 64;
 /// Headers of a request, bytes.

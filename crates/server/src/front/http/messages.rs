@@ -1,19 +1,20 @@
 //! `/api/v1/topics/{topic}/lite/{name}/messages`: sending by hand and looking without consuming.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use litemq_domain::{Error, ErrorCode, LiteTopicName, Timestamp, TopicName};
 use litemq_protocol::v2::Encoding;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::App;
 use super::limits::{PEEK_MESSAGES_DEFAULT, PEEK_MESSAGES_MAX};
@@ -23,7 +24,8 @@ use super::model::{
     SentView,
 };
 use super::reply::{Form, Params, Refusal, Reply, Segments};
-use crate::broker::{NewMessage, Peeked, StoredMessage};
+use super::server::Remote;
+use crate::broker::{NewMessage, Peeked, StoredMessage, Taken};
 use crate::config::units::format_time;
 use crate::front::content::Content;
 
@@ -68,26 +70,46 @@ pub(super) async fn peek(
     State(app): State<App>,
     Segments((topic, name)): Segments<(String, String)>,
     Params(query): Params<PeekQuery>,
-    _permit: BodyPermit,
-) -> Reply<Json<MessagePage>> {
+    permit: BodyPermit,
+) -> Reply<Response> {
     let limit = query.limit.unwrap_or(PEEK_MESSAGES_DEFAULT);
     check_limit(limit, PEEK_MESSAGES_MAX)?;
     let messages = app.broker.peek(&topic, &name, query.from, limit).await?;
     let next = messages.last().map(|last| last.offset.saturating_add(1));
-    Ok(Json(MessagePage { messages: messages.into_iter().map(view).collect(), next }))
+    let page = MessagePage { messages: messages.into_iter().map(view).collect(), next };
+    let page = serde_json::to_vec(&page)
+        .map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?;
+    let json = HeaderValue::from_static("application/json");
+    let body = Body::from(Bytes::from_owner(Page { json: page, _permit: permit }));
+    Ok(([(CONTENT_TYPE, json)], body).into_response())
+}
+
+/// A page on its way out: it is in memory until it is written.
+struct Page {
+    json: Vec<u8>,
+    _permit: BodyPermit,
+}
+
+impl AsRef<[u8]> for Page {
+    fn as_ref(&self) -> &[u8] {
+        &self.json
+    }
 }
 
 /// The right to have message bodies in memory, taken before the first byte is read.
 pub(super) struct BodyPermit {
-    _held: OwnedSemaphorePermit,
+    _held: Taken,
 }
 
 impl FromRequestParts<App> for BodyPermit {
     type Rejection = Refusal;
 
-    async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, Refusal> {
-        let permit = Arc::clone(&app.bodies).try_acquire_owned();
-        permit.map(|permit| Self { _held: permit }).map_err(|_| {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let held = match parts.extensions.get() {
+            Some(Remote(address)) => app.bodies.of(*address).try_take(1),
+            None => app.bodies.pool().try_take(1),
+        };
+        held.map(|held| Self { _held: held }).ok_or_else(|| {
             Error::new(ErrorCode::Overloaded, "too many messages at a time; try again").into()
         })
     }

@@ -13,6 +13,7 @@ mod openapi;
 mod operations;
 mod reply;
 mod server;
+mod stall;
 mod topics;
 
 use std::sync::Arc;
@@ -21,12 +22,11 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
-use tokio::sync::Semaphore;
 
 pub use guard::AllowedHosts;
 pub use server::{HttpOptions, serve};
 
-use crate::broker::Broker;
+use crate::broker::{ADDRESS_SHARE_PERCENT, Broker, Pool, Shares};
 use crate::observe::Metrics;
 use messages::MessageIds;
 
@@ -38,7 +38,7 @@ struct App {
     hosts: Arc<AllowedHosts>,
     message_ids: Arc<MessageIds>,
     /// Requests and answers with message bodies in memory at a time.
-    bodies: Arc<Semaphore>,
+    bodies: Arc<Shares>,
 }
 
 /// The door without its socket.
@@ -48,7 +48,7 @@ pub fn router(broker: Arc<Broker>, metrics: Arc<Metrics>, hosts: AllowedHosts) -
         metrics,
         hosts: Arc::new(hosts),
         message_ids: Arc::new(MessageIds::new()),
-        bodies: Arc::new(Semaphore::new(limits::BODIES_MAX)),
+        bodies: Arc::new(Shares::new(Pool::new(limits::BODIES_MAX), ADDRESS_SHARE_PERCENT)),
     };
     let routes = routes()
         .into_iter()

@@ -7,6 +7,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use litemq_domain::{Error, ErrorCode};
 
+use tokio::runtime::Handle;
+
 use super::App;
 use super::model::HealthView;
 use super::reply::Reply;
@@ -75,6 +77,11 @@ async fn snapshot(broker: &Broker) -> Snapshot {
         topics: topics.collect(),
         groups: groups.collect(),
         parked_receives: broker.parked_receives(),
+        calls: broker.shares().calls.pool().used() as u64,
+        request_bytes: broker.shares().request_bytes.pool().used() as u64,
+        answer_bytes: broker.shares().answer_bytes.pool().used() as u64,
+        sessions: broker.sessions().count() as u64,
+        tasks: Handle::current().metrics().num_alive_tasks() as u64,
         storage_bytes: usage.disk_bytes,
         unsynced_bytes: usage.unsynced_bytes,
         syncs: usage.syncs,

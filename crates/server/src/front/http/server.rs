@@ -1,29 +1,34 @@
 //! Sockets of the HTTP door: HTTP/1.1 with every limit set.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::guard::AllowedHosts;
 use super::limits::{
-    ACCEPT_PAUSE, CONNECTIONS_MAX, HEADER_BYTES_MAX, HEADERS_MAX, HEADERS_WAIT_MAX,
+    ACCEPT_PAUSE, CONNECTIONS_MAX, HEADER_BYTES_MAX, HEADERS_MAX, HEADERS_WAIT_MAX, STALL_MAX,
 };
 use super::router;
-use crate::broker::Broker;
+use super::stall::Impatient;
+use crate::broker::{ADDRESS_SHARE_PERCENT, Broker, Pool, Shares};
 use crate::config::Config;
 use crate::front::stop::Stopping;
 use crate::observe::Metrics;
+
+/// The address that a request comes from; found in its extensions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Remote(pub(super) IpAddr);
 
 /// Settings of the HTTP door.
 #[derive(Debug, Clone)]
@@ -32,13 +37,23 @@ pub struct HttpOptions {
     pub hosts: Vec<String>,
     /// Connections at a time; one more is closed at once.
     pub connections_max: usize,
+    /// How much of that one address may have, percent.
+    pub address_share_percent: u8,
+    /// How long an answer may wait to be read on.
+    pub stall_max: Duration,
     /// How long running requests may take at a stop.
     pub grace: Duration,
 }
 
 impl Default for HttpOptions {
     fn default() -> Self {
-        Self { hosts: Vec::new(), connections_max: CONNECTIONS_MAX, grace: Duration::from_secs(10) }
+        Self {
+            hosts: Vec::new(),
+            connections_max: CONNECTIONS_MAX,
+            address_share_percent: ADDRESS_SHARE_PERCENT,
+            stall_max: STALL_MAX,
+            grace: Duration::from_secs(10),
+        }
     }
 }
 
@@ -47,6 +62,8 @@ impl From<&Config> for HttpOptions {
         Self {
             hosts: config.http_hosts.clone(),
             connections_max: config.limits.http_connections_max,
+            address_share_percent: config.limits.address_share_percent,
+            stall_max: config.limits.stall_time,
             grace: config.shutdown.grace,
         }
     }
@@ -64,8 +81,9 @@ pub async fn serve(
     mut stopping: Stopping,
 ) -> io::Result<()> {
     let hosts = AllowedHosts::new(listener.local_addr()?.ip(), options.hosts);
+    let door = metrics.door("http");
     let router = router(broker, metrics, hosts);
-    let slots = Arc::new(Semaphore::new(options.connections_max));
+    let slots = Shares::new(Pool::new(options.connections_max), options.address_share_percent);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -74,29 +92,40 @@ pub async fn serve(
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             accepted = listener.accept() => accepted,
         };
-        match accepted {
-            Ok((stream, remote)) => match Arc::clone(&slots).try_acquire_owned() {
-                Ok(slot) => {
-                    let (router, stopping) = (router.clone(), stopping.clone());
-                    connections.spawn(async move {
-                        connection(stream, router, stopping, options.grace).await;
-                        drop(slot);
-                    });
-                }
-                Err(_) => warn!(%remote, "connection closed: the HTTP door has no slot left"),
-            },
+        let (stream, remote) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
+                door.failed_accept();
                 warn!(%error, "the HTTP door could not accept a connection");
                 sleep(ACCEPT_PAUSE).await;
+                continue;
             }
-        }
+        };
+        let Some(slot) = slots.of(remote.ip()).try_take(1) else {
+            door.refused();
+            debug!(%remote, max = options.connections_max, "too many connections; closed a new one");
+            continue;
+        };
+        let (router, stopping, open) = (router.clone(), stopping.clone(), door.opened());
+        let (stall_max, grace) = (options.stall_max, options.grace);
+        connections.spawn(async move {
+            connection(stream, remote, router, stopping, stall_max, grace).await;
+            drop((slot, open));
+        });
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
     Ok(())
 }
 
-async fn connection(stream: TcpStream, router: Router, mut stopping: Stopping, grace: Duration) {
+async fn connection(
+    stream: TcpStream,
+    remote: SocketAddr,
+    router: Router,
+    mut stopping: Stopping,
+    stall_max: Duration,
+    grace: Duration,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "connection lost before its first request");
         return;
@@ -106,8 +135,9 @@ async fn connection(stream: TcpStream, router: Router, mut stopping: Stopping, g
         .header_read_timeout(HEADERS_WAIT_MAX)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEADER_BYTES_MAX);
-    let service = TowerToHyperService::new(router);
-    let mut served = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let service = TowerToHyperService::new(router.layer(Extension(Remote(remote.ip()))));
+    let mut served =
+        pin!(http.serve_connection(TokioIo::new(Impatient::new(stream, stall_max)), service));
     let ended = tokio::select! {
         biased;
         ended = served.as_mut() => ended,

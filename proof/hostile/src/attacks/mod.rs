@@ -1,0 +1,132 @@
+//! The attacks: each floods, stalls or lies for a while, paced so that it is not the processor that is
+//! measured, and says what it did or what the broker should not have let it do.
+
+mod bodies;
+mod clients;
+mod doors;
+mod frames;
+mod headers;
+pub(crate) use logs::FORGED;
+
+mod logs;
+mod readers;
+mod requests;
+mod streams;
+mod subscriptions;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use litemq_checker::dice::Dice;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::http::metric;
+
+/// How often a paced attack acts.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What an attack did, or what it could do and should not.
+pub(crate) type Outcome = Result<u64, String>;
+
+/// Where an attack takes place.
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
+    pub(crate) grpc: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) until: Instant,
+    pub(crate) dice: Dice,
+}
+
+type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// One attack.
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
+    /// How long it goes on.
+    pub(crate) lasts: Duration,
+    pub(crate) run: fn(Field) -> Running,
+}
+
+/// Makes the table of attacks: `name: module::function for milliseconds`.
+macro_rules! attacks {
+    ($($module:ident: $($name:ident $lasts_ms:literal)*;)*) => {
+        &[$($(Attack {
+            name: stringify!($name),
+            lasts: Duration::from_millis($lasts_ms),
+            run: |field| Box::pin($module::$name(field)),
+        },)*)*]
+    };
+}
+
+/// All attacks.
+pub(crate) const ATTACKS: &[Attack] = attacks! {
+    doors: silent_connections 2500 silent_handshakes 2500 silent_prefaces 1500 one_address_takes_all 1500
+        http_slow_headers 1500 http_huge_headers 1000 http_huge_bodies 1000 http_pipelining 1000
+        http_endless_chunks 1000 http_unread_answers 3500;
+    streams: idle_polls 2000 idle_telemetry 2000 too_many_streams 1000 too_many_calls 2000;
+    bodies: declared_4_mib 3000 declared_4_gib 1000 trickled_bodies 2500 hoarded_bodies 2500;
+    readers: unread_receives 4000 unread_sockets 4000 unread_telemetry 2500;
+    frames: rapid_reset 1500 made_you_reset 1500 reset_flood 1000 settings_flood 1000 ping_flood 1000
+        unread_pings 1000 tiny_data 1000 window_overflow 1000 priority_flood 1000 unknown_frames 1000;
+    headers: continuation_flood 1000 header_bomb 1000 large_headers 1000;
+    requests: empty_messages 1500 tiny_messages 1500 property_bomb 1500 many_keys 1000 nested_groups 1000
+        broken_text 1000 compressed_requests 1000 compressed_bodies 1000 abused_names 1500 bad_handles 1500;
+    clients: fresh_clients 2500;
+    subscriptions: million_names_at_once 1500 million_names_over_time 2500;
+    logs: log_injection 1000;
+};
+
+/// Attacks whose traces are looked for in a log that says everything.
+pub(crate) const LOGGED: &[&str] = &["log_injection", "abused_names"];
+
+impl Field {
+    pub(crate) fn goes_on(&self) -> bool {
+        Instant::now() < self.until
+    }
+
+    /// A clock for acts that come one batch a tick.
+    pub(crate) fn pace(&self) -> Pace {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Pace { ticks, until: self.until }
+    }
+
+    pub(crate) async fn hold(&self) {
+        sleep_until(self.until).await;
+    }
+
+    /// A gauge of the broker, which stays below its limit.
+    pub(crate) async fn expect_at_most(&self, gauge: &str, limit: u64) -> Result<(), String> {
+        match metric(self.http, gauge).await {
+            Ok(Some(value)) if value <= limit => Ok(()),
+            Ok(found) => Err(format!("{gauge} is {found:?}, its limit is {limit}")),
+            Err(error) => Err(format!("no metrics: {error}")),
+        }
+    }
+}
+
+/// Lets a batch of acts through every tick until the attack is over.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    ticks: tokio::time::Interval,
+    until: Instant,
+}
+
+impl Pace {
+    pub(crate) async fn next(&mut self) -> bool {
+        self.ticks.tick().await;
+        Instant::now() < self.until
+    }
+}
+
+/// What the broker should have done and did not.
+pub(crate) fn expect(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+/// An attacker that cannot connect has failed, and not the broker.
+pub(crate) fn broken(error: std::io::Error) -> String {
+    format!("the attacker broke down: {error}")
+}

@@ -1,0 +1,68 @@
+//! What the broker under attack is set to, and the memory that follows from it.
+//!
+//! The bounds are smaller than the defaults, so that an attack of a second or two reaches them.
+
+use std::time::Duration;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// gRPC connections at a time.
+pub(crate) const CONNECTIONS: u64 = 4000;
+/// HTTP connections at a time.
+pub(crate) const HTTP_CONNECTIONS: u64 = 256;
+/// Calls open at a time.
+pub(crate) const CALLS: u64 = 12_000;
+/// Clients known at a time.
+pub(crate) const SESSIONS: u64 = 20_000;
+/// Bytes of requests, and as many again of messages on their way to the log.
+pub(crate) const IN_FLIGHT_BYTES: u64 = 64 * MIB;
+/// Bytes of answers that their clients have not read.
+pub(crate) const ANSWER_BYTES: u64 = 64 * MIB;
+/// Bytes that wait for the disk.
+pub(crate) const UNSYNCED_BYTES: u64 = 32 * MIB;
+/// Time for a connection to show its preface.
+pub(crate) const OPENING_TIME: Duration = Duration::from_secs(1);
+/// Time for a request to arrive.
+pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(1);
+/// Time for an answer to be read on.
+pub(crate) const STALL_TIME: Duration = Duration::from_secs(2);
+/// Streams of one connection; not a setting.
+pub(crate) const STREAMS_PER_CONNECTION: u64 = 1024;
+
+/// The settings as environment variables.
+pub(crate) fn variables() -> Vec<(&'static str, String)> {
+    let millis = |span: Duration| format!("{}ms", span.as_millis());
+    vec![
+        ("LITEMQ_STORAGE_SEGMENT_SIZE", "64MiB".to_owned()),
+        ("LITEMQ_STORAGE_UNSYNCED_BYTES_MAX", format!("{}MiB", UNSYNCED_BYTES / MIB)),
+        ("LITEMQ_LIMITS_CONNECTIONS_MAX", CONNECTIONS.to_string()),
+        ("LITEMQ_LIMITS_HTTP_CONNECTIONS_MAX", HTTP_CONNECTIONS.to_string()),
+        ("LITEMQ_LIMITS_CALLS_MAX", CALLS.to_string()),
+        ("LITEMQ_LIMITS_SESSIONS_MAX", SESSIONS.to_string()),
+        ("LITEMQ_LIMITS_IN_FLIGHT_BYTES_MAX", format!("{}MiB", IN_FLIGHT_BYTES / MIB)),
+        ("LITEMQ_LIMITS_ANSWER_BYTES_MAX", format!("{}MiB", ANSWER_BYTES / MIB)),
+        ("LITEMQ_LIMITS_OPENING_TIME", millis(OPENING_TIME)),
+        ("LITEMQ_LIMITS_REQUEST_TIME", millis(REQUEST_TIME)),
+        ("LITEMQ_LIMITS_STALL_TIME", millis(STALL_TIME)),
+    ]
+}
+
+/// Resident memory of an idle broker with its catalog and its buffers.
+const BASE: u64 = 64 * MIB;
+const PER_CONNECTION: u64 = 64 * KIB;
+const PER_HTTP_CONNECTION: u64 = 64 * KIB;
+const PER_CALL: u64 = 24 * KIB;
+const PER_SESSION: u64 = KIB;
+
+/// The published bound on resident memory, for whatever clients do, without what is stored: lite
+/// topics and subscriptions have a price of their own.
+pub(crate) fn resident_bytes_max() -> u64 {
+    BASE + CONNECTIONS * PER_CONNECTION
+        + HTTP_CONNECTIONS * PER_HTTP_CONNECTION
+        + CALLS * PER_CALL
+        + SESSIONS * PER_SESSION
+        + 2 * IN_FLIGHT_BYTES
+        + ANSWER_BYTES
+        + 2 * UNSYNCED_BYTES
+}
