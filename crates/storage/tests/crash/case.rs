@@ -97,12 +97,8 @@ impl Case<'_> {
             let name = format!("{}, in recovery {ending:?}", self.name);
             Case { history: self.history, facts: self.facts, name }.recover(&again, figures);
         }
-        if ending == Ending::Kill {
-            // Nothing was lost yet: what the next process says must not hang on what this one had
-            // not synced.
-            self.work_on(disk, found, ROUNDS_AFTER_KILL, figures, dice);
-        } else if dice.one_in(WORKED_ON) {
-            self.work_on(disk, found, ROUNDS_AFTER, figures, dice);
+        if ending == Ending::Kill || dice.one_in(WORKED_ON) {
+            self.work_on(disk, ending, found, figures, dice);
         } else {
             // What recovery has called durable is.
             let facts = Facts { durable: found, submitted: found, ..self.facts };
@@ -137,8 +133,8 @@ impl Case<'_> {
     fn work_on(
         &self,
         disk: &FaultDisk,
+        before: Ending,
         found: u64,
-        rounds: u64,
         figures: &mut Figures,
         dice: &mut Dice,
     ) {
@@ -146,12 +142,15 @@ impl Case<'_> {
         let mut history = self.history.cut(found, self.facts.retained_after_ms);
         let mut workload = Workload::start(disk, &mut history, figures, dice.next(), Weather::Fair)
             .expect("the store recovers a second time");
+        // A kill has lost nothing yet: what the next process says must not hang on what the killed one
+        // had not synced.
+        let (rounds, ending) = match before {
+            Ending::Kill => (ROUNDS_AFTER_KILL, Some(Ending::PowerCut(Survival::Nothing))),
+            Ending::PowerCut(_) => (ROUNDS_AFTER, None),
+        };
         workload.rounds(rounds).expect("the store works on");
         workload.end(false).expect("all becomes durable");
-        let ending = match dice.one_in(2) {
-            true => Ending::some(disk, dice),
-            false => Ending::PowerCut(Survival::Nothing),
-        };
+        let ending = ending.unwrap_or_else(|| Ending::some(disk, dice));
         let name = format!("{}, worked on, {ending:?}", self.name);
         let facts = history.facts();
         assert_eq!(facts.durable, facts.submitted);

@@ -11,7 +11,7 @@ use super::common::workload::{Step, Weather, Workload};
 /// Rounds of the workload.
 const ROUNDS: u64 = 45;
 /// Calls of one kind that fail in one cycle, each in a run of its own.
-const CALLS_MAX: u64 = 100;
+const CALLS_MAX: u64 = 70;
 /// Acts after a failure that are followed by a power cut in turn.
 const ACTS_AFTER: usize = 12;
 
@@ -45,7 +45,9 @@ fn failures_of(call: Call) -> &'static [Failure] {
         Call::Create | Call::Write | Call::Allocate | Call::Rename => {
             &[Failure::Error, Failure::NoSpace]
         }
-        Call::Read => &[Failure::Error, Failure::Short],
+        Call::Read => {
+            &[Failure::Error, Failure::Short(0), Failure::Short(128), Failure::Short(255)]
+        }
         _ => &[Failure::Error],
     }
 }

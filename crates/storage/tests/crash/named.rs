@@ -204,7 +204,7 @@ fn short_read_of_the_last_frame_does_not_cut_it() {
     assert!(reads > 3, "{reads} reads");
     for nth in 1..=reads {
         let disk = disk.kill();
-        disk.fail(Call::Read, nth, Failure::Short);
+        disk.fail(Call::Read, nth, Failure::Short(128));
         drop(recover(&disk));
         let (store, _, report) = recover(&disk.kill()).expect("the store recovers");
         assert_eq!(report.durable.0, 1, "read {nth} was short");

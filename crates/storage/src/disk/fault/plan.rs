@@ -56,16 +56,16 @@ pub enum Failure {
     Error,
     /// No space is left.
     NoSpace,
-    /// A read ends early and reports no error, as if the file ended there. Other operations take it
-    /// for [`Failure::Error`].
-    Short,
+    /// A read ends after so many 256ths of its bytes and reports no error, as if the file ended
+    /// there. Other operations take it for [`Failure::Error`].
+    Short(u8),
 }
 
 impl Failure {
     pub(super) fn error(self) -> io::Error {
         match self {
             Self::NoSpace => io::ErrorKind::StorageFull.into(),
-            Self::Error | Self::Short => io::Error::other("input/output error"),
+            Self::Error | Self::Short(_) => io::Error::other("input/output error"),
         }
     }
 }

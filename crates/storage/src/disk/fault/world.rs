@@ -208,15 +208,15 @@ impl World {
         buffer: &mut [u8],
         at: u64,
     ) -> io::Result<usize> {
-        let is_short = match self.count(Call::Read)? {
-            None => false,
-            Some(Failure::Short) => true,
+        let part = match self.count(Call::Read)? {
+            None => 256,
+            Some(Failure::Short(part)) => usize::from(part),
             Some(failure) => return Err(failure.error()),
         };
         let live = &self.inodes[inode].live;
         let from = live.len().min(at as usize);
         let whole = buffer.len().min(live.len() - from);
-        let count = if is_short { whole / 2 } else { whole };
+        let count = whole * part / 256;
         buffer[..count].copy_from_slice(&live[from..from + count]);
         Ok(count)
     }
