@@ -132,7 +132,7 @@ impl Model {
         count: u8,
     ) {
         let name = NAMES[usize::from(name) % NAMES.len()];
-        let ids: Vec<String> = (0..count % 4).map(|more| format!("m{}", id + more % 4)).collect();
+        let ids: Vec<String> = (0..count % 4).map(|more| format!("m{}", u16::from(id) + u16::from(more))).collect();
         let messages = ids.iter().map(|id| message(name, id)).collect();
         let asked = request(v2::SendMessageRequest { messages }, "producer", "JAVA");
         let answer = world.door.send_message(asked).await.unwrap().into_inner();

@@ -88,10 +88,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Cursor, Option<Run>), Malformed> {
 }
 
 fn read_lease(input: &mut Reader<'_>) -> Result<Entry, Malformed> {
+    let attempt = u16::try_from(input.var()?).map_err(|_| Malformed("an attempt is too large"))?;
+    if attempt == 0 {
+        return Err(Malformed("a message that was handed out has no attempt"));
+    }
     Ok(Entry {
         state: EntryState::Leased,
         keep_attempt: false,
-        attempt: u16::try_from(input.var()?).map_err(|_| Malformed("an attempt is too large"))?,
+        attempt,
         epoch: input.var32()?,
         client: ClientKey(input.be64()?),
         visible_at: Timestamp(input.var()?),

@@ -40,6 +40,11 @@ fn wholes(target: &str, extension: &str) {
         let bytes = [&[flags, which as u8], contents].concat();
         keep(target, &format!("whole-{which}"), &bytes);
     }
+    for place in (4100_u16..16_000).step_by(397) {
+        let [low, high] = place.to_le_bytes();
+        let which = (place / 397 % 4) as u8;
+        keep(target, &format!("byte-{place}"), &[0, which, low, high, 1, 0xa5]);
+    }
     keep(target, "cut", &[WHOLE | CUT, 0, 1, 2, 3]);
     keep(target, "flip", &[0, 0, 10, 0, 1, 0xff]);
     keep(target, "tail-lost", &[0, 0, 0x40, 0x10, 192]);
