@@ -33,7 +33,8 @@ fn crash_everywhere(seed: u64, figures: &mut Figures) {
     let worked = work(&disk, &mut history, figures, seed);
     assert!(history.facts().durable > ROUNDS / 2, "the workload makes progress: {worked:?}");
     let mut dice = Dice::new(seed);
-    for (act, moment) in disk.take_moments().iter().enumerate() {
+    let moments = disk.take_moments();
+    for (act, moment) in moments.iter().chain([&disk]).enumerate() {
         let facts = history.facts_at(act as u64);
         for ending in Ending::all(moment, &mut dice) {
             let case = Case {

@@ -9,7 +9,7 @@ use super::common::anatomy::frame_starts;
 use super::common::history::assert_records;
 use super::common::proof::{Dice, Figures, Told, prove};
 use super::common::{DIR, chores, commit_all, recover};
-use super::image;
+use super::folder::image;
 use super::rot::Folder;
 
 /// What somebody did to the files.
