@@ -277,3 +277,23 @@ fn damaged_last_frame_is_taken_for_a_torn_write_when_a_power_cut_came_before_any
     let (_, _, report) = recover(&disk).expect("the store recovers");
     assert_eq!((report.durable.0, report.torn_bytes > 0), (2, true));
 }
+
+#[test]
+fn lost_first_segment_is_not_taken_for_one_that_retention_removed() {
+    let (disk, _) = filled(100, &[90]);
+    let first = path("log/00000001.log");
+    disk.remove(&first).expect("it is there");
+    assert_eq!(assert_refused(&disk, &first), 0);
+}
+
+#[test]
+fn lost_last_segments_are_not_taken_for_a_log_that_ends_there() {
+    let (disk, _) = filled(100, &[]);
+    let is_segment = |file: &std::path::PathBuf| file.extension().is_some_and(|end| end == "log");
+    let segments: Vec<_> = disk.paths().into_iter().filter(is_segment).collect();
+    let lost: Vec<_> = segments.iter().skip(3).collect();
+    for file in &lost {
+        disk.remove(file).expect("it is there");
+    }
+    assert_refused(&disk, lost[0]);
+}
