@@ -29,6 +29,8 @@ pub(crate) struct Broker {
     listen: SocketAddr,
     http: Option<SocketAddr>,
     process: Option<Process>,
+    /// Length of the log when the present or last life began.
+    life_start: u64,
     address: watch::Sender<Option<SocketAddr>>,
 }
 
@@ -36,8 +38,6 @@ pub(crate) struct Broker {
 struct Process {
     child: Child,
     ended: watch::Receiver<bool>,
-    /// Length of the log when it started.
-    log_start: u64,
 }
 
 /// What one life of the broker is like.
@@ -70,6 +70,7 @@ impl Broker {
             listen: free_address(),
             http: None,
             process: None,
+            life_start: 0,
             address: watch::channel(None).0,
         }
     }
@@ -158,10 +159,9 @@ impl Broker {
         self.log_from(0).lines().filter(|line| line.contains(what)).map(str::to_owned).collect()
     }
 
-    /// The same for its present life.
+    /// Whether its present or last life said this.
     pub(crate) fn logged_in_this_life(&self, what: &str) -> bool {
-        let start = self.process.as_ref().map_or(0, |process| process.log_start);
-        self.log_from(start).contains(what)
+        self.log_from(self.life_start).contains(what)
     }
 
     /// Segments of the log that were filled and given an index.
@@ -198,14 +198,14 @@ impl Broker {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stderr.take().unwrap());
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
-        let log_start = log.metadata().unwrap().len();
+        self.life_start = log.metadata().unwrap().len();
         let (sender, lines) = mpsc::channel(LINES_MAX);
         let (end, ended) = watch::channel(false);
         std::thread::spawn(move || {
             copy_lines(output, log, sender);
             end.send_replace(true);
         });
-        self.process = Some(Process { child, ended, log_start });
+        self.process = Some(Process { child, ended });
         lines
     }
 }

@@ -48,6 +48,7 @@ impl Work {
             way: broker.address(),
             lite_topics: LITE_TOPICS,
             owed_max: OWED_MAX,
+            pause: Duration::ZERO,
             stop: stop.subscribe(),
         };
         let (stop_producers, stop_consumers) =
@@ -77,6 +78,8 @@ pub(crate) fn mixed() -> Vec<Habits> {
         share,
         stays: false,
         nacks: 5,
+        suspends: 0,
+        greed: 0,
         // What is renewed comes back only when its client leaves.
         forgets: usize::from(invisible.is_some()),
     };
@@ -100,6 +103,8 @@ pub(crate) fn drainers() -> Vec<Habits> {
             share: 100,
             stays: false,
             nacks: 0,
+            suspends: 0,
+            greed: 0,
             forgets: 0,
         })
         .to_vec()

@@ -3,7 +3,7 @@
 use super::moment::Moment;
 use crate::broker::Life;
 use crate::tally::Tally;
-use crate::trial::{Orders, Trial};
+use crate::trial::{JUDGED_EVERY, Orders, Trial};
 
 const GOALS: &[&str] = &[
     "kills",
@@ -14,6 +14,9 @@ const GOALS: &[&str] = &[
     "checkpoints",
     "sealed_segments",
 ];
+
+/// Sends, deliveries or acks in a cycle.
+const MOST: usize = 2000;
 
 pub(crate) async fn run(orders: &Orders) -> Result<Tally, String> {
     let mut trial = Trial::prepare("kills", orders, None)?;
@@ -29,12 +32,15 @@ async fn torture(trial: &mut Trial) -> Result<(), String> {
         let life = Life::any(&mut trial.dice);
         trial.broker.start(&life).await?;
         trial.load();
-        let moment = Moment::any(&mut trial.dice);
+        let moment = Moment::any(&mut trial.dice, MOST);
         moment.wait(trial).await.map_err(|error| format!("cycle {cycle}: {error}"))?;
         trial.broker.kill()?;
         trial.note_kill();
         trial.tally.add("kills", 1);
         trial.say(&format!("cycle {cycle}, killed after {moment:?}"));
+        if cycle % JUDGED_EVERY == 0 {
+            trial.judge_so_far()?;
+        }
         if trial.dice.percent(30) {
             let life = Life::any(&mut trial.dice);
             trial.broker.start_recovery(&life).await?;

@@ -17,8 +17,9 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
-    pub(crate) fn any(dice: &mut Dice) -> Self {
-        let count = dice.within(100..3000) as u64;
+    /// After at most `most` of them.
+    pub(crate) fn any(dice: &mut Dice, most: usize) -> Self {
+        let count = dice.within(50..most) as u64;
         match dice.below(3) {
             0 => Self::Sends(count),
             1 => Self::Deliveries(count),

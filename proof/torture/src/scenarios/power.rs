@@ -3,7 +3,7 @@
 use super::moment::Moment;
 use crate::broker::Life;
 use crate::tally::Tally;
-use crate::trial::{Orders, Trial};
+use crate::trial::{JUDGED_EVERY, Orders, Trial};
 use crate::volume::FileSystem;
 
 const GOALS: &[&str] = &[
@@ -13,7 +13,14 @@ const GOALS: &[&str] = &[
     "sends_unknown",
     "redeliveries",
     "checkpoints",
+    "sealed_segments",
 ];
+
+/// Sends, deliveries or acks in a cycle.
+const MOST: usize = 1200;
+/// Large ones, so that a segment is full every second or so: its name must survive as well, and a file
+/// system writes names out by itself every few seconds.
+const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// Two thirds of the cuts are on ext4, the others on another file system where there is one.
 pub(crate) async fn run(orders: &Orders) -> Result<Tally, String> {
@@ -23,7 +30,12 @@ pub(crate) async fn run(orders: &Orders) -> Result<Tally, String> {
         if let Some(missing) = kind.missing() {
             println!("no power cuts on {}: {missing}", kind.name());
         } else if cycles > 0 {
-            let mut trial = Trial::prepare("power", orders, Some(kind))?;
+            let mut orders = orders.clone();
+            if kind != FileSystem::Ext4 {
+                orders.sdks.clear();
+            }
+            let mut trial = Trial::prepare("power", &orders, Some(kind))?;
+            trial.body_bytes_max = BODY_BYTES_MAX;
             let tortured = torture(&mut trial, kind, cycles).await;
             tally.absorb(trial.judge(tortured, GOALS).await?);
         }
@@ -43,7 +55,7 @@ async fn torture(trial: &mut Trial, kind: FileSystem, cycles: u64) -> Result<(),
         let life = Life::any(&mut trial.dice);
         trial.broker.start(&life).await?;
         trial.load();
-        let moment = Moment::any(&mut trial.dice);
+        let moment = Moment::any(&mut trial.dice, MOST);
         moment.wait(trial).await.map_err(|error| format!("cycle {cycle}: {error}"))?;
         let before = trial.progress();
         cut(trial)?;
@@ -52,6 +64,9 @@ async fn torture(trial: &mut Trial, kind: FileSystem, cycles: u64) -> Result<(),
         trial.tally.add(&format!("power_cuts_{}", kind.name()), 1);
         if trial.progress().sends_unknown > before.sends_unknown {
             trial.tally.add("power_cuts_under_way", 1);
+        }
+        if cycle % JUDGED_EVERY == 0 {
+            trial.judge_so_far()?;
         }
         if trial.dice.percent(30) {
             let life = Life::any(&mut trial.dice);

@@ -57,7 +57,11 @@ async fn torture(trial: &mut Trial) -> Result<(), String> {
 fn any(trial: &mut Trial, failure: u64) -> Injection {
     let dice = &mut trial.dice;
     let (call, error) = match failure % FAILURES {
-        0 => ("fdatasync", "EIO"),
+        // Certainly one of the log, and from then on.
+        0 => {
+            let what = format!("error=EIO:when={}+", dice.within(60..300));
+            return Injection { call: "fdatasync", what };
+        }
         1 => ("pwrite64", *dice.one_of(&["EIO", "ENOSPC"])),
         _ => *dice.one_of(&[
             ("fdatasync", "EIO"),
@@ -103,7 +107,7 @@ async fn fail(trial: &mut Trial, injection: &Injection) -> Result<(), String> {
     if status.success() {
         return Err(format!("the broker ended as if nothing had happened after {}", fatal.line));
     }
-    if trial.broker.logged("the log store stops").is_empty() {
+    if !trial.broker.logged_in_this_life("the log store stops") {
         return Err("the broker does not say why it ended".to_owned());
     }
     trial.tally.add("stops_after_a_failure", 1);
