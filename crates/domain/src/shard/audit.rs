@@ -33,9 +33,9 @@ pub enum Invariant {
     /// A subscription is known to its client and to its lite topic, or to neither.
     SubscriptionsPaired,
     /// Each position belongs to the present life of its lite topic, one for each group, inside what
-    /// is stored.
+    /// is stored; what is in flight starts with a message that is open.
     PositionsInPlace,
-    /// A run is not empty, starts with a message that is open, and keeps to its bounds.
+    /// A run keeps to its bounds, and its hand-outs are among those of its position.
     RunsInShape,
     /// Somebody is subscribed, something can be handed out: then it is on the list.
     ReadyListed,
@@ -124,16 +124,10 @@ impl Shard {
         for (index, at, cursor, run) in self.positions() {
             positions += 1;
             runs += usize::from(run.is_some());
-            let open = run.map_or(0, |run| run.entries.len() as u64);
-            let is_in_place = self.lites.get(index).is_some_and(|slot| {
-                cursor.slot == index
-                    && cursor.generation == slot.generation
-                    && slot.first_offset <= cursor.committed
-                    && cursor.committed.saturating_add(open) <= slot.next_offset
-            });
+            let is_in_place = cursor.slot == index && self.is_in_place(cursor, run);
             let is_only_one = seen.insert((index, cursor.group));
             findings.expect(Invariant::PositionsInPlace, is_in_place && is_only_one, || {
-                format!("position {at} is out of place in slot {index}: {cursor:?}, {open} open")
+                format!("position {at} is out of place in slot {index}: {cursor:?}, {run:?}")
             });
         }
         let kept = self.cursors.in_use();
@@ -145,12 +139,10 @@ impl Shard {
     fn runs_in_shape(&self, findings: &mut Findings) {
         for (slot, _, cursor, run) in self.positions() {
             let Some(run) = run else { continue };
-            let first = run.entries.front().map(|entry| entry.state);
-            let is_open = first.is_some_and(|state| state != EntryState::Acked);
             let is_sound = run.entries.iter().all(|entry| {
                 entry.attempt >= 1 && cursor.epoch.wrapping_sub(entry.epoch) < u32::MAX / 2
             });
-            let holds = is_open && is_sound && run.entries.len() <= UNORDERED_RUN_MAX;
+            let holds = is_sound && run.entries.len() <= UNORDERED_RUN_MAX;
             findings.expect(Invariant::RunsInShape, holds, || {
                 format!("the run of {:?} in slot {slot} is out of shape: {run:?}", cursor.group)
             });

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use crate::client::ClientKey;
 use crate::delivery::cursor::{Cursor, Cursors};
-use crate::delivery::run::Run;
+use crate::delivery::run::{EntryState, Run};
 use crate::effects::{Effects, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::{Group, GroupId};
@@ -280,10 +280,24 @@ impl Shard {
 
     fn save_cursor(&self, index: u32, fx: &mut Effects) {
         let Some(cursor) = self.cursors.get(index) else { return };
+        debug_assert!(self.is_in_place(cursor, self.cursors.run(index)), "{cursor:?}");
         fx.records.push(Record::Put {
             key: Key::Cursor { slot: cursor.slot, group: cursor.group },
             value: persisted::cursor::encode(cursor, self.cursors.run(index)),
         });
+    }
+
+    /// Whether a position is one of the present life of its lite topic, inside what is stored, and
+    /// its run starts with a message that is open.
+    fn is_in_place(&self, cursor: &Cursor, run: Option<&Run>) -> bool {
+        let open = run.map_or(0, |run| run.entries.len() as u64);
+        let is_open =
+            |run: &Run| run.entries.front().is_some_and(|first| first.state != EntryState::Acked);
+        run.is_none_or(is_open)
+            && self.lites.get_life(cursor.slot, cursor.generation).is_some_and(|slot| {
+                slot.first_offset <= cursor.committed
+                    && cursor.committed.saturating_add(open) <= slot.next_offset
+            })
     }
 
     fn save_slot(&self, index: u32, fx: &mut Effects) {

@@ -167,6 +167,8 @@ impl ShardRecovery {
                     || !shard.groups.contains_key(&cursor.group);
                 if stale {
                     shard.forget_recovered(index);
+                } else {
+                    shard.keep_offsets_below(slot_index, index);
                 }
             }
         }
@@ -204,6 +206,19 @@ const GAP: Malformed = Malformed("a lite topic's number leaves a gap");
 const TOO_MANY: Malformed = Malformed("more lite topics than a shard can hold");
 
 impl Shard {
+    /// A position proves that everything below it, and what is in flight from it on, was stored: no
+    /// later message gets one of these offsets, even if the store has lost what had them. A message
+    /// below a position would never be handed out.
+    fn keep_offsets_below(&mut self, slot: u32, cursor: u32) {
+        let open = self.cursors.run(cursor).map_or(0, |run| run.entries.len() as u64);
+        let Some(committed) = self.cursors.get(cursor).map(|cursor| cursor.committed) else {
+            return;
+        };
+        if let Some(slot) = self.lites.get_mut(slot) {
+            slot.next_offset = slot.next_offset.max(committed.saturating_add(open));
+        }
+    }
+
     fn forget_recovered(&mut self, cursor: u32) {
         // Only memory: the record is deleted, or stale by its generation or group and goes with
         // the next checkpoint.

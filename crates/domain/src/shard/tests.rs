@@ -181,6 +181,33 @@ fn a_handle_is_checked_against_the_name_it_was_given_for() {
 }
 
 #[test]
+fn a_message_sent_after_others_were_lost_gets_none_of_their_offsets() {
+    let mut shard = shard(true);
+    subscribe(&mut shard, 1, "a");
+    send(&mut shard, "a");
+    send(&mut shard, "a");
+    let mut fx = Effects::default();
+    for handle in claim(&mut shard, 1, 2) {
+        shard.ack(NOW, &handle, &mut fx).unwrap();
+    }
+    let mut recovery = ShardRecovery::new(ShardConfig { number: 0, hash_key: [1; 16] });
+    let fresh = Slot { next_offset: 0, ..shard.lites.get(0).unwrap().clone() };
+    recovery
+        .put(&Key::Channel { slot: 0 }.encode(), &persisted::channel::encode(&fresh, b"a"))
+        .unwrap();
+    for record in fx.records {
+        if let Record::Put { key, value } = record {
+            recovery.put(&key.encode(), &value).unwrap();
+        }
+    }
+    let (topics, groups) = (shard.topics.into_values(), shard.groups.into_values());
+    let mut recovered = recovery.finish(NOW, topics, groups);
+    assert_eq!(recovered.audit(NOW), []);
+    let send = Send { topic: TOPIC, lite_topic: name("a"), tag: 0, payload: bytes::Bytes::new() };
+    assert_eq!(recovered.send(NOW, send, &mut Effects::default()).unwrap().offset, 2);
+}
+
+#[test]
 fn a_snapshot_alone_tells_the_time_of_the_newest_message() {
     let mut shard = shard(true);
     send(&mut shard, "a");

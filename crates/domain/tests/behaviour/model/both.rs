@@ -1,22 +1,22 @@
 //! A shard and its plain model, and what every operation means for them.
 
+mod comparing;
+mod ending;
+mod settling;
+
 use std::collections::BTreeMap;
 
-use litemq_checker::history::{Settle, SettleResult};
-use litemq_domain::{DurationMs, Effects, GroupId, Timestamp, TopicId};
+use litemq_domain::DurationMs;
 
 use super::goals::{Goal, Goals};
 use super::op::{CLIENTS, GROUPS, LITES, OF_DEAD_LETTERS, Op, Pair, Rules, Sequence};
-use super::reference::{Found, Held, Reference, SentBefore};
-use super::witness::{Handing, Witness};
+use super::reference::{Reference, SentBefore};
+use super::witness::Witness;
 use crate::script::step::{Step, Which, Who};
-use crate::script::world::{DEAD, TOPIC, World, name};
-use crate::script::{Handed, check_recovered};
+use crate::script::world::World;
 
 /// Rules of the group that consumes dead letters.
 const LAST_RULES: Rules = Rules { ordered: true, attempts: 17, quota: None };
-/// The lease of what a drain hands out, and settles at once.
-const DRAIN_LEASE: DurationMs = DurationMs::from_secs(10);
 
 /// The shard, its model, and what clients see of it.
 pub(crate) struct Both {
@@ -165,95 +165,6 @@ impl Both {
         self.compare_positions();
     }
 
-    /// Ends a sequence: a restart changes nothing, everything owed comes, nothing stays behind, and
-    /// what clients saw breaks no rule.
-    pub(crate) fn end(mut self) -> Goals {
-        self.durable();
-        self.world.apply(&Step::Work { all: true });
-        let counts = self.world.shard.counts(self.world.now);
-        self.witness.counted(self.world.now, &counts);
-        for group in 0..GROUPS.len() {
-            if GROUPS[group] != OF_DEAD_LETTERS {
-                let rules = Rules { quota: None, ..self.model.rules[GROUPS[group]] };
-                self.set_rules(GROUPS[group], rules, true);
-            }
-            self.apply(&Op::Subscribe((0, group), (0..LITES.len()).collect()));
-        }
-        self.witness.calm(self.world.now);
-        for client in 0..CLIENTS.len() {
-            self.witness.left(self.world.now, CLIENTS[client]);
-        }
-        self.drain();
-        self.tear_down();
-        let violations = self.witness.judge();
-        assert!(violations.is_empty(), "what clients saw: {violations:#?}");
-        self.goals
-    }
-
-    fn drain(&mut self) {
-        let mut handed = Vec::new();
-        check_recovered(&mut self.world, "at the end", &mut |what| handed.push(what));
-        let now = self.world.now + super::witness::CALM_BOUND;
-        for what in handed {
-            match what {
-                Handed::Settled { client, group, claimed, message } => {
-                    let (group, client) = (self.world.group_name(group), self.world.client(client));
-                    let lite = lite_of(&group, claimed.lite_topic.as_str());
-                    let offset = claimed.place.offset;
-                    let (attempt, lease) = (claimed.attempt, DRAIN_LEASE);
-                    let (client, group, lite) = (&*client, &*group, &*lite);
-                    let of = Handing { group, client, lite, offset, attempt, lease };
-                    let receive = self.next_id();
-                    self.witness.delivered(now, of, &message, receive);
-                    let (how, result) = (Settle::Ack, SettleResult::Done);
-                    self.witness.settled_at(now, (group, lite, offset), attempt, how, result);
-                }
-                Handed::Buried { burial, lite, copy, offset } => {
-                    let group = self.world.group_name(burial.group);
-                    let spot = (&*group, &*lite_of(&group, &lite), burial.place.offset);
-                    let (how, result) = (Settle::DeadLetter, SettleResult::Done);
-                    self.witness.settled_at(now, spot, burial.attempts, how, result);
-                    let copy = (&*copy, self.next_id());
-                    self.witness.sent(now, &lite_of(OF_DEAD_LETTERS, &lite), copy, offset);
-                }
-            }
-        }
-        self.world.now = now;
-    }
-
-    /// Everything goes, and nothing is left of it.
-    fn tear_down(&mut self) {
-        for group in GROUPS {
-            self.world.apply(&Step::RemoveGroup(group.to_owned()));
-        }
-        self.world.apply(&Step::Work { all: true });
-        let mut fx = Effects::default();
-        for (topic, lite) in [TOPIC, DEAD].into_iter().flat_map(|of| LITES.map(|lite| (of, lite))) {
-            let lite = name(lite);
-            let was_there = self.world.shard.describe(self.world.now, topic, &lite).is_some();
-            let removed = self.world.shard.remove_lite(topic, &lite, &mut fx);
-            assert_eq!(removed.is_ok(), was_there, "{lite}");
-        }
-        self.sample();
-    }
-
-    fn sample(&mut self) {
-        let now = self.world.now;
-        let counts = self.world.shard.counts(now);
-        let lite_topics = counts.lite_topics.iter().map(|(_, count)| count).sum();
-        let in_flight = counts.in_flight.iter().map(|(_, count)| count).sum();
-        let timers = u64::from(self.world.shard.next_deadline().is_some());
-        for (resource, amount) in [
-            ("lite topics", lite_topics),
-            ("names", counts.lite_topics.len() as u64),
-            ("subscriptions", counts.subscriptions),
-            ("messages in flight", in_flight),
-            ("timers", timers),
-        ] {
-            self.witness.sampled(now, resource, amount);
-        }
-    }
-
     pub(super) fn next_id(&mut self) -> u64 {
         self.named += 1;
         self.named
@@ -319,8 +230,10 @@ impl Both {
             return; // nothing to add, above the quota already
         }
         assert!(!shown.starts_with('!'), "{step}: {shown}");
-        self.model.subscriptions = wanted;
+        // What is dropped goes first, and perhaps that is all.
+        self.model.subscriptions.retain(|subscription| wanted.contains(subscription));
         self.forget_receive_of_nobody(pair);
+        self.model.subscriptions = wanted;
         if let Some(quota) = quota.filter(|_| adds) {
             let client = format!("{client}@{group}");
             self.witness.subscriptions(&self.model);
@@ -331,106 +244,6 @@ impl Both {
     fn unsubscribe_all(&mut self, pair: Pair) {
         let Who { client, group } = who(pair);
         self.model.subscriptions.retain(|(of, by, _)| (of, by) != (&client, &group));
-    }
-
-    fn ack(&mut self, nth: usize) {
-        let Some(held) = self.handle(nth) else { return };
-        let found = self.model.find(&held);
-        let is_behind =
-            found == Found::Open && self.model.committed(&held.group, &held.lite) < held.offset;
-        if is_behind {
-            self.goals.reach(Goal::AckBehindGap);
-        }
-        let is_done = self.settle(&Step::Ack(which(&held)), &held, &found);
-        self.model.ack(&held);
-        self.witness.settled(self.world.now, &held, Settle::Ack, is_done);
-    }
-
-    fn change(&mut self, nth: usize, seconds: u64, suspend: bool) {
-        let Some(held) = self.handle(nth) else { return };
-        let invisible = DurationMs::from_secs(seconds);
-        let found = self.model.find(&held);
-        let step = Step::Change { which: which(&held), invisible, suspend };
-        self.settle(&step, &held, &found);
-        if found != Found::Open {
-            return;
-        }
-        let span = std::time::Duration::from_millis(invisible.0);
-        let now = self.world.now;
-        if suspend {
-            let (how, done) = (Settle::Suspend(span), SettleResult::Done);
-            for (offset, attempt) in self.model.hand_out_of(&held) {
-                let spot = (&*held.group, &*held.lite, offset as u64);
-                self.witness.settled_at(now, spot, attempt, how, done.clone());
-            }
-            self.model.suspend(&held, invisible);
-            self.goals.reach(Goal::Suspension);
-        } else {
-            self.model.hide(&held, invisible);
-            self.witness.settled(now, &held, Settle::Nack(span), true);
-        }
-    }
-
-    /// An answer broke off at this message: it goes back, and what follows it.
-    fn give_back(&mut self, nth: usize) {
-        let Some(first) = self.handle(nth) else { return };
-        if self.witness.has_arrived(&first) {
-            return;
-        }
-        let all = self.model.handles.iter().filter(|held| {
-            (held.claim, &held.lite) == (first.claim, &first.lite) && held.offset >= first.offset
-        });
-        for held in all.cloned().collect::<Vec<Held>>() {
-            let found = self.model.find(&held);
-            self.world.apply(&Step::GiveBack(which(&held)));
-            if found == Found::Open {
-                self.model.give_back(&held);
-                self.witness.not_delivered(&held);
-                self.goals.reach(Goal::GivenBack);
-            }
-        }
-    }
-
-    fn begin_burial(&mut self, nth: usize) {
-        let Some(held) = self.handle(nth) else { return };
-        let found = self.model.find(&held);
-        self.settle(&Step::BeginBurial(which(&held)), &held, &found);
-        if found == Found::Open {
-            self.model.begin_burial(&held);
-            let spot = (&*held.group, &*held.lite, held.offset as u64);
-            let (how, result) = (Settle::DeadLetter, SettleResult::Unknown);
-            self.witness.settled_at(self.world.now, spot, held.attempt, how, result);
-        }
-    }
-
-    /// Whether it was done.
-    fn settle(&mut self, step: &Step, held: &Held, found: &Found) -> bool {
-        let shown = self.world.apply(step);
-        if *found == Found::Stale {
-            assert_eq!(shown, "!ReceiptHandleInvalid", "{held:?}");
-            self.goals.reach(Goal::StaleHandle);
-            return false;
-        }
-        assert!(!shown.starts_with('!'), "{held:?} is {found:?}: {shown}");
-        true
-    }
-
-    fn bury(&mut self, nth: usize) {
-        let Some(buried) = self.buried(nth) else { return };
-        let copy = self.next_message();
-        let step = Step::Bury { which: buried.clone(), copy: Some(copy.clone()) };
-        assert_eq!(self.world.apply(&step), "ok");
-        let Some((lite, offset, attempts)) = self.model.bury(&buried.group, &buried.message) else {
-            return; // settled or gone meanwhile
-        };
-        let now = self.world.now;
-        let dead = lite_of(OF_DEAD_LETTERS, lite.trim_start_matches(DEAD_PREFIX));
-        let copied = self.model.send(&dead, &copy);
-        self.witness.sent(now, &dead, (&copy, self.named), copied as u64);
-        let (how, result) = (Settle::DeadLetter, SettleResult::Done);
-        let spot = (&*buried.group, &*lite, offset as u64);
-        self.witness.settled_at(now, spot, attempts, how, result);
-        self.goals.reach(Goal::DeadLetter);
     }
 
     fn remove(&mut self, lite: &str) {
@@ -516,18 +329,6 @@ impl Both {
         }
     }
 
-    /// A recent handle.
-    fn handle(&self, nth: usize) -> Option<Held> {
-        self.model.handles.iter().rev().filter(|held| held.is_known).nth(nth).cloned()
-    }
-
-    /// A message being buried.
-    fn buried(&self, nth: usize) -> Option<Which> {
-        let burial = self.world.burials.get(nth)?;
-        let group = self.world.group_name(burial.group);
-        Some(Which { message: self.world.name_of(burial.place), group, nth: None })
-    }
-
     /// A shard forgets the last receive of a client without subscriptions.
     pub(super) fn forget_receive_of_nobody(&mut self, pair: Pair) {
         let Who { client, group } = who(pair);
@@ -536,51 +337,10 @@ impl Both {
             self.model.last_receive.remove(&(client, group));
         }
     }
-
-    fn compare_positions(&mut self) {
-        let now = self.world.now;
-        for (topic, group) in [(TOPIC, GROUPS[0]), (DEAD, OF_DEAD_LETTERS)] {
-            for lite in LITES {
-                self.compare_lite(topic, lite, &lite_of(group, lite), now);
-            }
-        }
-    }
-
-    fn compare_lite(&mut self, topic: TopicId, lite: &str, known_as: &str, now: Timestamp) {
-        let life = self.model.lites.get(known_as);
-        let Some(view) = self.world.shard.describe(now, topic, &name(lite)) else {
-            assert!(life.is_none(), "{known_as} is lost");
-            return;
-        };
-        let Some(life) = life else { panic!("{known_as} is back: {view:?}") };
-        let range = (life.first as u64, life.messages.len() as u64);
-        assert_eq!((view.first_offset, view.next_offset), range, "{known_as}");
-        for group in &view.groups {
-            let text = self.group_name(group.group);
-            let committed = self.model.committed(text, known_as) as u64;
-            assert_eq!(group.committed, committed, "position of {text} in {known_as}");
-            let all = self.model.deliveries(text, known_as);
-            let open = all.iter().filter(|delivery| !delivery.settled).count() as u64;
-            assert_eq!(group.in_flight + group.ready, open, "open in {known_as} for {text}");
-            if all.iter().all(|delivery| delivery.is_certain(now)) {
-                let flying = all.iter().filter(|found| found.is_in_flight(now)).count();
-                assert_eq!(group.in_flight, flying as u64, "in flight in {known_as} for {text}");
-            }
-        }
-    }
-
-    fn group_name(&self, id: GroupId) -> &'static str {
-        let found = GROUPS.into_iter().find(|group| self.world.group(group) == id);
-        found.unwrap_or_else(|| panic!("{id:?} was removed"))
-    }
 }
 
 pub(super) fn who((client, group): Pair) -> Who {
     Who { client: CLIENTS[client].to_owned(), group: GROUPS[group].to_owned() }
-}
-
-fn which(held: &Held) -> Which {
-    Which { message: held.message.clone(), group: held.group.clone(), nth: Some(held.nth) }
 }
 
 fn names(lites: &[usize]) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! Claims: what a shard hands out, and what the plain model says to it.
 
+use std::collections::BTreeSet;
+
 use litemq_domain::{ClaimOutcome, DurationMs};
 
 use super::both::{Both, lite_of, who};
@@ -45,12 +47,15 @@ impl Both {
         let outcome = self.world.apply_claim(&step).unwrap();
         self.model.claims += 1;
         let all = self.sort(&asked.who.group, &outcome, burials_before);
-        if !(is_repeat && self.is_repeated(&asked, &all)) {
-            self.check_claim(&asked, &all);
+        if is_repeat && self.is_repeated(&asked, &all) {
+            return;
         }
-        let key = (asked.who.client.clone(), asked.who.group.clone());
-        if id != 0 && !outcome.messages.is_empty() {
-            self.model.last_receive.insert(key, id);
+        self.check_claim(&asked, &all);
+        let given = all.into_iter().filter(|(_, given)| !given.messages.is_empty());
+        let lites: BTreeSet<String> = given.map(|(lite, _)| lite).collect();
+        if id != 0 && !lites.is_empty() {
+            let key = (asked.who.client, asked.who.group);
+            self.model.last_receive.insert(key, (id, lites));
         }
     }
 
@@ -104,9 +109,13 @@ impl Both {
         let lites = LITES.map(|lite| lite_of(group, lite));
         let own =
             lites.map(|lite| (lite.clone(), self.model.own((client, group), &lite, asked.id)));
-        let left: usize = own.iter().map(|(_, own)| own.len()).sum();
         let key = (client.to_owned(), group.to_owned());
-        let is_remembered = self.model.last_receive.get(&key) == Some(&asked.id);
+        let remembered = self.model.last_receive.get(&key).filter(|(id, _)| *id == asked.id);
+        let left: usize = own
+            .iter()
+            .filter(|(lite, _)| remembered.is_some_and(|(_, lites)| lites.contains(lite)))
+            .map(|(_, own)| own.len())
+            .sum();
         let is_own = |lite: &String, given: &Given| {
             let own = own.iter().find(|(name, _)| name == lite);
             let own = own.map_or(&[][..], |(_, own)| own);
@@ -114,7 +123,7 @@ impl Both {
         };
         let came: usize = all.iter().map(|(_, given)| given.messages.len()).sum();
         let is_again = came > 0 && all.iter().all(|(lite, given)| is_own(lite, given));
-        if is_remembered && left > 0 && asked.max > 0 {
+        if left > 0 && asked.max > 0 {
             assert!(is_again, "a repeated receive gave {all:?}, its own are {own:?}");
             assert_eq!(came, left.min(asked.max), "a repeated receive gave {all:?} of {own:?}");
         }
@@ -163,19 +172,19 @@ impl Both {
     fn note_given(&mut self, asked: &Asked, lite: &str, given: &Given, is_again: bool) {
         let (client, group) = (asked.who.client.as_str(), asked.who.group.as_str());
         let lease = asked.invisible.unwrap_or(RENEWAL);
-        let receive = self.next_id();
+        let claim = self.model.claims;
         let messages = self.model.lites[lite].messages.clone();
-        let handing = |(offset, attempt): &(usize, u16)| {
-            let (id, offset, attempt) = (messages[*offset].as_str(), *offset as u64, *attempt);
-            (Handing { group, client, lite, offset, attempt, lease }, id)
+        let deliveries = self.model.deliveries(group, lite);
+        let handing = |(at, attempt): &(usize, u16)| {
+            let (id, offset, attempt) = (messages[*at].as_str(), *at as u64, *attempt);
+            let of = Handing { group, client, lite, offset, attempt, lease, id, claim };
+            (of, deliveries[*at].claim)
         };
         let all: Vec<_> = given.messages.iter().map(handing).collect();
         if is_again {
-            self.witness.delivered_again(self.world.now, &all, receive);
+            self.witness.delivered_again(self.world.now, &all);
         } else {
-            for (of, id) in all {
-                self.witness.delivered(self.world.now, of, id, receive);
-            }
+            all.into_iter().for_each(|(of, _)| self.witness.delivered(self.world.now, of));
         }
         for (offset, _) in &given.messages {
             let before = self.model.deliveries(group, lite)[*offset].clone();

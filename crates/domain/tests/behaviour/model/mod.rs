@@ -24,10 +24,10 @@ use goals::Goals;
 use op::Sequence;
 
 /// Without a word of the environment, a few seconds in a debug build.
-const CYCLES_DEFAULT: u64 = 400;
+const CYCLES_DEFAULT: u64 = 200;
 const SEED_DEFAULT: u64 = 1;
 /// With as many sequences, everything that shall happen sometimes has happened.
-const CYCLES_FOR_GOALS: u64 = 400;
+const CYCLES_FOR_GOALS: u64 = 1000;
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 #[test]

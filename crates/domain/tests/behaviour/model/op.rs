@@ -58,48 +58,54 @@ pub(crate) struct Rules {
 
 /// An operation's share, and how it is thrown. To add an operation: a row here, its meaning for the
 /// shard and the model in `both.rs`, and what clients see of it in `witness.rs`.
-const KINDS: [(usize, fn(&mut Dice) -> Op); 31] = [
-    (40, |dice| Op::Send { lite: lite(dice), count: dice.within(1..4) }),
-    (4, |dice| Op::SendAgain(dice.below(4))),
-    (16, |dice| Op::Subscribe(pair(dice), lites(dice))),
-    (4, |dice| Op::Unsubscribe(pair(dice), lites(dice))),
-    (4, |dice| Op::Replace(pair(dice), lites(dice))),
-    (2, |dice| Op::Leave(pair(dice))),
-    (70, |dice| Op::Claim {
-        pair: pair(dice),
-        seconds: dice.percent(50).then(|| dice.within(1..20) as u64),
-        max: dice.below(8),
-        each: dice.below(5),
-        repeatable: dice.percent(50),
+type Throw = fn(&mut Thrower) -> Op;
+
+const KINDS: [(usize, Throw); 31] = [
+    (40, |throw| Op::Send { lite: throw.lite(), count: throw.dice.within(1..4) }),
+    (4, |throw| Op::SendAgain(throw.dice.below(4))),
+    (16, |throw| Op::Subscribe(throw.pair(), throw.some_lites())),
+    (4, |throw| Op::Unsubscribe(throw.pair(), throw.some_lites())),
+    (4, |throw| Op::Replace(throw.pair(), throw.some_lites())),
+    (2, |throw| Op::Leave(throw.pair())),
+    (70, |throw| Op::Claim {
+        pair: throw.pair(),
+        seconds: throw.dice.percent(50).then(|| throw.dice.within(1..20) as u64),
+        max: throw.dice.below(8),
+        each: throw.dice.below(5),
+        repeatable: throw.dice.percent(50),
     }),
-    (8, |dice| Op::Repeat(pair(dice))),
-    (40, |dice| Op::Ack(dice.below(8))),
-    (8, |dice| Op::Hide(dice.below(8), seconds(dice))),
-    (8, |dice| Op::Suspend(dice.below(8), seconds(dice))),
-    (4, |dice| Op::GiveBack(dice.below(8))),
-    (6, |dice| Op::BeginBurial(dice.below(8))),
-    (14, |dice| Op::Bury(dice.below(4))),
-    (4, |dice| Op::BurialFailed(dice.below(4))),
-    (3, |dice| Op::Doubt(client(dice))),
-    (3, |dice| Op::Gone(client(dice), dice.percent(50))),
-    (4, |dice| Op::Connected(client(dice), dice.percent(60))),
-    (16, |dice| match dice.below(13) {
+    (8, |throw| Op::Repeat(throw.pair())),
+    (40, |throw| Op::Ack(throw.dice.below(8))),
+    (8, |throw| Op::Hide(throw.dice.below(8), throw.seconds())),
+    (8, |throw| Op::Suspend(throw.dice.below(8), throw.seconds())),
+    (4, |throw| Op::GiveBack(throw.dice.below(8))),
+    (6, |throw| Op::BeginBurial(throw.dice.below(8))),
+    (14, |throw| Op::Bury(throw.dice.below(4))),
+    (4, |throw| Op::BurialFailed(throw.dice.below(4))),
+    (3, |throw| Op::Doubt(throw.client())),
+    (3, |throw| Op::Gone(throw.client(), throw.dice.percent(50))),
+    (4, |throw| Op::Connected(throw.client(), throw.dice.percent(60))),
+    (24, |throw| match throw.dice.below(13) {
         0 => Op::Wait(11_000),
-        1..5 => Op::Wait(dice.within(50..70) as u64),
-        _ => Op::Wait(dice.below(20) as u64),
+        1..5 => Op::Wait(throw.dice.within(50..70) as u64),
+        _ => Op::Wait(throw.dice.below(20) as u64),
     }),
-    (4, |dice| Op::Jump(seconds(dice))),
+    (4, |throw| Op::Jump(throw.seconds())),
     (4, |_| Op::Tick),
     (4, |_| Op::Work),
-    (2, |dice| Op::Remove(lite(dice))),
-    (1, |dice| Op::RemoveGroup { group: dice.below(2), by_restart: dice.percent(30) }),
-    (3, |dice| Op::Trim(lite(dice), dice.below(6) as u64)),
-    (2, |dice| Op::Rules { group: dice.below(2), rules: rules(dice), at_once: dice.percent(50) }),
+    (2, |throw| Op::Remove(throw.lite())),
+    (1, |throw| Op::RemoveGroup { group: throw.dice.below(2), by_restart: throw.dice.percent(30) }),
+    (3, |throw| Op::Trim(throw.lite(), throw.dice.below(6) as u64)),
+    (2, |throw| Op::Rules {
+        group: throw.dice.below(2),
+        rules: throw.rules(),
+        at_once: throw.dice.percent(50),
+    }),
     (2, |_| Op::Count),
     (4, |_| Op::Hold),
     (3, |_| Op::Durable),
-    (4, |dice| Op::Crash { from_snapshot: dice.percent(50) }),
-    (3, |dice| Op::Restart { from_snapshot: dice.percent(50) }),
+    (4, |throw| Op::Crash { from_snapshot: throw.dice.percent(50) }),
+    (3, |throw| Op::Restart { from_snapshot: throw.dice.percent(50) }),
 ];
 
 /// What is done to a fresh shard.
@@ -118,53 +124,80 @@ const LEFT_OUT_PERCENT: usize = 20;
 impl Sequence {
     /// The sequence of a seed.
     pub(crate) fn of(seed: u64) -> Self {
-        let mut dice = Dice::of(seed).fork("operations");
-        let kinds: Vec<_> = KINDS.into_iter().filter(|_| !dice.percent(LEFT_OUT_PERCENT)).collect();
+        let mut throw = Thrower::of(seed);
+        let kinds: Vec<_> =
+            KINDS.into_iter().filter(|_| !throw.dice.percent(LEFT_OUT_PERCENT)).collect();
         let total: usize = kinds.iter().map(|(share, _)| share).sum();
-        let rules = [rules(&mut dice), rules(&mut dice)];
-        let count = dice.within(OPS);
-        let mut throw = || {
-            let mut at = dice.below(total);
-            let kind = kinds.iter().find(|(share, _)| {
-                let is_it = at < *share;
-                at = at.wrapping_sub(*share);
-                is_it
-            });
-            kind.map(|(_, throw)| throw(&mut dice))
-        };
-        let ops = (0..count).filter_map(|_| throw()).collect();
+        let rules = [throw.rules(), throw.rules()];
+        let mut ops = throw.first_subscriptions();
+        let count = throw.dice.within(OPS);
+        while ops.len() < count {
+            let mut at = throw.dice.below(total);
+            for (share, kind) in &kinds {
+                if at < *share {
+                    ops.push(kind(&mut throw));
+                    break;
+                }
+                at -= share;
+            }
+        }
         Self { rules, ops }
     }
 }
 
-fn lite(dice: &mut Dice) -> usize {
-    dice.below(LITES.len())
+/// Throws what operations are about. Each sequence has a world of its own size, as much comes about
+/// only where many meet.
+struct Thrower {
+    dice: Dice,
+    lites: usize,
+    clients: usize,
 }
 
-fn client(dice: &mut Dice) -> usize {
-    dice.below(CLIENTS.len())
-}
-
-fn pair(dice: &mut Dice) -> Pair {
-    (client(dice), *dice.one_of(&[0, 0, 0, 0, 1, 1, 1, 2]))
-}
-
-fn lites(dice: &mut Dice) -> Vec<usize> {
-    (0..dice.below(4)).map(|_| lite(dice)).collect()
-}
-
-fn seconds(dice: &mut Dice) -> u64 {
-    match dice.below(3) {
-        0 => 0,
-        1 => dice.within(1..20) as u64,
-        _ => dice.within(50..70) as u64,
+impl Thrower {
+    fn of(seed: u64) -> Self {
+        let mut dice = Dice::of(seed).fork("operations");
+        let lites = dice.within(1..LITES.len() + 1);
+        let clients = dice.within(1..CLIENTS.len() + 1);
+        Self { dice, lites, clients }
     }
-}
 
-fn rules(dice: &mut Dice) -> Rules {
-    Rules {
-        ordered: dice.percent(60),
-        attempts: dice.within(1..4) as u16,
-        quota: dice.percent(30).then(|| dice.within(1..4) as u32),
+    fn first_subscriptions(&mut self) -> Vec<Op> {
+        let all =
+            (0..self.clients).flat_map(|client| (0..GROUPS.len()).map(move |of| (client, of)));
+        let all: Vec<Pair> = all.collect();
+        let some = all.into_iter().filter(|_| self.dice.percent(50)).collect::<Vec<_>>();
+        some.into_iter().map(|pair| Op::Subscribe(pair, (0..self.lites).collect())).collect()
+    }
+
+    fn lite(&mut self) -> usize {
+        self.dice.below(self.lites)
+    }
+
+    fn client(&mut self) -> usize {
+        self.dice.below(self.clients)
+    }
+
+    fn pair(&mut self) -> Pair {
+        (self.client(), *self.dice.one_of(&[0, 0, 0, 0, 1, 1, 1, 2]))
+    }
+
+    fn some_lites(&mut self) -> Vec<usize> {
+        (0..self.dice.below(4)).map(|_| self.lite()).collect()
+    }
+
+    fn seconds(&mut self) -> u64 {
+        match self.dice.below(3) {
+            0 => 0,
+            1 => self.dice.within(1..20) as u64,
+            _ => self.dice.within(50..70) as u64,
+        }
+    }
+
+    fn rules(&mut self) -> Rules {
+        Rules {
+            ordered: self.dice.percent(60),
+            attempts: self.dice.within(1..4) as u16,
+            quota: self.dice.percent(30).then(|| self.dice.within(1..4) as u32),
+        }
     }
 }

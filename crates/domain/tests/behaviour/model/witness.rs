@@ -27,6 +27,9 @@ pub(crate) struct Handing<'a> {
     pub(crate) offset: u64,
     pub(crate) attempt: u16,
     pub(crate) lease: DurationMs,
+    pub(crate) id: &'a str,
+    /// Which claim.
+    pub(crate) claim: u64,
 }
 
 /// Notes what clients see. Each event has a moment of its own, a nanosecond after the one before.
@@ -36,14 +39,22 @@ pub(crate) struct Witness {
     start: Timestamp,
     noted: u64,
     sets: BTreeMap<String, BTreeSet<String>>,
+    /// Claims that gave again what an earlier one gave, whose answer had arrived: that one.
+    repeats: BTreeMap<u64, u64>,
     /// Groups that have always been ordered.
     ordered: BTreeMap<String, bool>,
 }
 
 impl Witness {
     pub(crate) fn new(start: Timestamp) -> Self {
-        let (sets, ordered) = (BTreeMap::new(), BTreeMap::new());
-        Self { events: Vec::new(), start, noted: 0, sets, ordered }
+        Self {
+            events: Vec::new(),
+            start,
+            noted: 0,
+            sets: BTreeMap::new(),
+            repeats: BTreeMap::new(),
+            ordered: BTreeMap::new(),
+        }
     }
 
     fn moment(&mut self, now: Timestamp) -> Moment {
@@ -72,71 +83,74 @@ impl Witness {
     }
 
     /// Messages of one answer.
-    pub(crate) fn delivered(&mut self, now: Timestamp, of: Handing<'_>, id: &str, receive: u64) {
+    pub(crate) fn delivered(&mut self, now: Timestamp, of: Handing<'_>) {
         let at = self.moment(now);
         self.events.push(Event::Delivered(Delivered {
             group: of.group.to_owned(),
             client: format!("{}@{}", of.client, of.group),
-            receive,
+            receive: self.answer_of(of.claim),
             asked_at: at,
             at,
             lite: of.lite.to_owned(),
             offset: of.offset,
-            id: id.to_owned(),
+            id: of.id.to_owned(),
             attempt: u32::from(of.attempt),
             lease: Duration::from_millis(of.lease.0),
             damage: None,
         }));
     }
 
-    /// Messages of an answer that was given before and did not reach its client, or reached it
-    /// twice: that is seen when the client has done something with it already.
-    pub(crate) fn delivered_again(
-        &mut self,
-        now: Timestamp,
-        all: &[(Handing<'_>, &str)],
-        receive: u64,
-    ) {
-        let first =
-            |witness: &Self, of: &Handing<'_>, id| witness.delivery(of.group, id, of.attempt);
-        let has_arrived = all
-            .iter()
-            .any(|(of, id)| first(self, of, id).is_some_and(|first| self.is_answer_used(first)));
+    /// Messages that were given before, each with the claim that gave it then. That answer did not
+    /// reach its client, or it came twice: that is seen when the client did something with it.
+    pub(crate) fn delivered_again(&mut self, now: Timestamp, all: &[(Handing<'_>, u64)]) {
+        let has_arrived = |(of, before): &(Handing<'_>, u64)| {
+            let first = self.delivery(of.group, of.id, *before);
+            first.filter(|first| self.is_answer_used(*first)).map(|_| self.answer_of(*before))
+        };
+        let arrived = all.iter().find_map(has_arrived);
+        if let (Some(arrived), Some((of, _))) = (arrived, all.first()) {
+            self.repeats.insert(of.claim, arrived);
+        }
         let at = self.moment(now);
-        for (of, id) in all {
-            match first(self, of, id) {
-                Some(first) if has_arrived => {
+        for (of, before) in all {
+            match (self.delivery(of.group, of.id, *before), arrived) {
+                (Some(first), Some(_)) => {
                     if let Some(Event::Delivered(delivered)) = self.events.get_mut(first) {
                         delivered.lease = at + Duration::from_millis(of.lease.0) - delivered.at;
                     }
                 }
-                Some(first) => {
+                (Some(first), None) => {
                     self.events.remove(first);
-                    self.delivered(now, *of, id, receive);
+                    self.delivered(now, *of);
                 }
-                None => self.delivered(now, *of, id, receive),
+                (None, _) => self.delivered(now, *of),
             }
         }
     }
 
     /// The answer with this message did not reach its client.
     pub(crate) fn not_delivered(&mut self, held: &Held) {
-        if let Some(last) = self.delivery(&held.group, &held.message, held.attempt) {
-            self.events.remove(last);
+        if let Some(delivery) = self.delivery(&held.group, &held.message, held.claim) {
+            self.events.remove(delivery);
         }
     }
 
     /// Whether its client has done something with the answer of this message.
     pub(crate) fn has_arrived(&self, held: &Held) -> bool {
-        let delivery = self.delivery(&held.group, &held.message, held.attempt);
+        let delivery = self.delivery(&held.group, &held.message, held.claim);
         delivery.is_some_and(|delivery| self.is_answer_used(delivery))
     }
 
-    /// The last delivery of a message in this attempt.
-    fn delivery(&self, group: &str, id: &str, attempt: u16) -> Option<usize> {
+    fn answer_of(&self, claim: u64) -> u64 {
+        self.repeats.get(&claim).copied().unwrap_or(claim)
+    }
+
+    /// Where it is noted that a claim gave a message.
+    fn delivery(&self, group: &str, id: &str, claim: u64) -> Option<usize> {
+        let answer = self.answer_of(claim);
         self.events.iter().rposition(|event| match event {
             Event::Delivered(found) => {
-                (&*found.group, &*found.id, found.attempt) == (group, id, u32::from(attempt))
+                (&*found.group, &*found.id, found.receive) == (group, id, answer)
             }
             _ => false,
         })
@@ -144,22 +158,23 @@ impl Witness {
 
     /// Whether something of the answer with this delivery was settled.
     fn is_answer_used(&self, delivery: usize) -> bool {
-        let Event::Delivered(Delivered { group, lite, receive, .. }) = &self.events[delivery]
-        else {
+        let Event::Delivered(Delivered { group, receive, .. }) = &self.events[delivery] else {
             return false;
         };
-        let offsets: BTreeSet<u64> = self
+        let spots: BTreeSet<(&str, u64)> = self
             .events
             .iter()
             .filter_map(|event| match event {
-                Event::Delivered(found) => (found.receive == *receive).then_some(found.offset),
+                Event::Delivered(found) if found.receive == *receive => {
+                    Some((&*found.lite, found.offset))
+                }
                 _ => None,
             })
             .collect();
         self.events[delivery..].iter().any(|event| match event {
             Event::Settled(settled) => {
-                (&settled.group, &settled.lite) == (group, lite)
-                    && offsets.contains(&settled.offset)
+                settled.group == *group
+                    && spots.contains(&(&*settled.lite, settled.offset))
                     && !matches!(settled.result, SettleResult::Refused(_))
             }
             _ => false,

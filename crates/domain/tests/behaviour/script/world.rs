@@ -1,16 +1,19 @@
 //! A shard with a clock, its durable records, and the names of a script.
 
+mod show;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use litemq_domain::{
     Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Effects, Error, ErrorCode, Group,
-    GroupId, GroupName, Handle, Invariant, LiteTopicName, LiteView, Milestones, Place, Record,
-    Send, Shard, ShardConfig, Timestamp, Topic, TopicId, TopicName, TopicType, Violation, Wake,
+    GroupId, GroupName, Handle, Invariant, LiteTopicName, Milestones, Place, Record, Send, Shard,
+    ShardConfig, Timestamp, Topic, TopicId, TopicName, TopicType, Violation, Wake,
 };
 
 use super::replay::Replay;
 use super::step::{MODE, Step, Which, Who, number};
+use show::{done, refused, shown, words};
 
 pub(crate) const TOPIC: TopicId = TopicId(1);
 pub(crate) const DEAD: TopicId = TopicId(2);
@@ -485,45 +488,6 @@ impl World {
             .unwrap_or_else(|| panic!("{which:?} is not being buried"));
         self.burials.remove(at)
     }
-
-    fn show_claim(&self, outcome: &ClaimOutcome) -> String {
-        let text = words(outcome.messages.iter().map(|claimed| {
-            let message = self.name_of(claimed.place);
-            format!("{}:{message}{}", claimed.lite_topic, attempt(claimed.attempt))
-        }));
-        if outcome.more { format!("{text} ...") } else { text }
-    }
-
-    fn show_burials(&self) -> String {
-        words(self.burials.iter().map(|burial| {
-            let group = self.group_name(burial.group);
-            let message = self.name_of(burial.place);
-            format!("{message}@{group}{}", attempt(burial.attempts))
-        }))
-    }
-
-    fn show_wakes(&self) -> String {
-        words(self.woke.iter().map(|wake| {
-            let client = self.clients.get(&wake.client).cloned().unwrap_or_default();
-            format!("{client}@{}", self.group_name(wake.group))
-        }))
-    }
-
-    fn show_view(&self, view: &LiteView) -> String {
-        let groups = view.groups.iter().map(|group| {
-            let name = self.group_name(group.group);
-            let subscribers: Vec<&str> = group.subscribers.iter().map(ClientId::as_str).collect();
-            format!(
-                "{name}={}/{}/{}({})",
-                group.committed,
-                group.in_flight,
-                group.ready,
-                subscribers.join(",")
-            )
-        });
-        let range = format!("{}..{}", view.first_offset, view.next_offset);
-        words(std::iter::once(range).chain(groups))
-    }
 }
 
 pub(crate) fn client_key(client: &str) -> ClientKey {
@@ -536,28 +500,4 @@ pub(crate) fn name(text: &str) -> LiteTopicName {
 
 fn names(texts: &[String]) -> Vec<LiteTopicName> {
     texts.iter().map(|text| name(text)).collect()
-}
-
-fn attempt(attempt: u16) -> String {
-    if attempt == 1 { String::new() } else { format!("#{attempt}") }
-}
-
-fn words(texts: impl Iterator<Item = String>) -> String {
-    let texts: Vec<String> = texts.collect();
-    if texts.is_empty() { ".".to_owned() } else { texts.join(" ") }
-}
-
-fn shown<T>(result: Result<T, Error>, show: impl FnOnce(T) -> String) -> String {
-    match result {
-        Ok(value) => show(value),
-        Err(error) => refused(&error),
-    }
-}
-
-fn refused(error: &Error) -> String {
-    format!("!{:?}", error.code)
-}
-
-fn done() -> String {
-    "ok".to_owned()
 }
