@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::group::SubscriptionMode;
 use crate::handle::Handle;
+use crate::lite::SlotState;
 use crate::names::{ClientId, GroupName, TopicName};
 use crate::time::DurationMs;
 use crate::topic::TopicType;
@@ -178,6 +179,73 @@ fn a_handle_is_checked_against_the_name_it_was_given_for() {
     assert!(shard.check_name(&handles[0], "a").is_ok());
     let error = shard.check_name(&handles[0], "b").unwrap_err();
     assert_eq!(error.code, ErrorCode::ReceiptHandleInvalid);
+}
+
+/// A shard with two messages of `a` in flight and one ready, and a name that nobody sent to.
+fn busy() -> Shard {
+    let mut shard = shard(true);
+    subscribe(&mut shard, 1, "a");
+    subscribe(&mut shard, 2, "b");
+    for _ in 0..3 {
+        send(&mut shard, "a");
+    }
+    assert_eq!(claim(&mut shard, 1, 2).len(), 2);
+    subscribe(&mut shard, 1, "c");
+    send(&mut shard, "c");
+    shard
+}
+
+#[test]
+fn an_audit_sees_each_invariant_that_is_broken() {
+    let run = |shard: &mut Shard, change: fn(&mut Run)| change(shard.cursors.run_mut(0).unwrap());
+    let cases: [(Invariant, &dyn Fn(&mut Shard)); 10] = [
+        (Invariant::NamesFound, &|shard| shard.lites.get_mut(0).unwrap().topic = TopicId(9)),
+        (Invariant::CountsExact, &|shard| shard.lites.get_mut(0).unwrap().state = SlotState::Named),
+        (Invariant::SubscriptionsPaired, &|shard| {
+            shard.lites.get_mut(0).unwrap().first_link = NONE
+        }),
+        (Invariant::PositionsInPlace, &|shard| shard.cursors.get_mut(0).unwrap().committed = 2),
+        (Invariant::RunsInShape, &|shard| run(shard, |run| run.entries[0].attempt = 0)),
+        (Invariant::ReadyListed, &|shard| {
+            let subscriber = shard.subscriptions.find(ClientKey(1), GROUP).unwrap();
+            while shard.subscriptions.take_ready(subscriber).is_some() {}
+        }),
+        (Invariant::OneAfterAnother, &|shard| {
+            shard.cursors.get_mut(0).unwrap().epoch = 2;
+            run(shard, |run| run.entries[1].epoch = 2);
+        }),
+        (Invariant::LeasesTimed, &|shard| run(shard, |run| run.timer = Timestamp(u64::MAX))),
+        (Invariant::HoldersKnown, &|shard| run(shard, |run| run.clients.clear())),
+        (Invariant::Bounded, &|shard| shard.lites.get_mut(1).unwrap().first_link = NONE),
+    ];
+    assert_eq!(busy().audit(NOW), []);
+    for (invariant, break_it) in cases {
+        let mut shard = busy();
+        break_it(&mut shard);
+        let found: Vec<Invariant> =
+            shard.audit(NOW).into_iter().map(|violation| violation.invariant).collect();
+        assert!(found.contains(&invariant), "{invariant:?} is not among {found:?}");
+    }
+}
+
+#[test]
+fn milestones_see_lives_offsets_and_positions_that_go_back() {
+    let before = busy().milestones();
+    let cases: [&dyn Fn(&mut Shard); 4] = [
+        &|shard| shard.lites.get_mut(0).unwrap().next_offset = 2,
+        &|shard| shard.cursors.get_mut(0).unwrap().epoch = 0,
+        &|shard| shard.lites.get_mut(0).unwrap().first_offset = 0,
+        &|shard| shard.lites = LiteTable::new([1; 16]),
+    ];
+    for (number, go_back) in cases.into_iter().enumerate() {
+        let mut shard = busy();
+        shard.trimmed(NOW, 0, 0, 1, &mut Effects::default());
+        let trimmed = shard.milestones();
+        assert_eq!(before.check_later(&trimmed), []);
+        go_back(&mut shard);
+        let gone_back = trimmed.check_later(&shard.milestones());
+        assert_eq!(gone_back.len(), if number == 3 { 3 } else { 1 }, "case {number}");
+    }
 }
 
 #[test]
