@@ -92,7 +92,7 @@ pub(super) fn run(
         return Ok(Replayed {
             segment: segment.number,
             uuid: segment.uuid,
-            position: end.at,
+            position: end.next,
             next_lsn,
             bytes: replay.bytes,
             torn_bytes: end.torn_bytes,
@@ -176,6 +176,8 @@ struct Replay<'a> {
 struct End {
     at: u64,
     torn_bytes: u64,
+    /// Where the next one goes.
+    next: u64,
 }
 
 impl Replay<'_> {
@@ -209,7 +211,10 @@ impl Replay<'_> {
                 Scanned::Frame { at, header: frame, body } => {
                     self.frame(&segment, at, &frame, body)?;
                 }
-                Scanned::Stop { at, torn_bytes } => break End { at, torn_bytes },
+                Scanned::Stop { at, torn_bytes } => {
+                    let next = self.over_mark(header.number, at, torn_bytes);
+                    break End { at, torn_bytes, next };
+                }
             }
         };
         // Before the first frame, that of any is missing: a checkpoint may start far behind it.
@@ -219,8 +224,17 @@ impl Replay<'_> {
             let what = format!("no valid frame, but a later one at byte {later}");
             return Err(corrupt(&path, end.at, what));
         }
-        segment.set_durable_end(end.at);
+        segment.set_durable_end(end.next);
         Ok(end)
+    }
+
+    /// The next frame takes the place of a mark at the end: nothing durable may lie behind one, for
+    /// it may be in memory only, and lost there by a sync that failed.
+    fn over_mark(&self, segment: u32, end: u64, torn_bytes: u64) -> u64 {
+        match self.last_frame {
+            Some(last) if last.is_mark && last.segment == segment && torn_bytes == 0 => last.at,
+            _ => end,
+        }
     }
 
     fn frame(

@@ -18,8 +18,8 @@ const ACTS_AFTER: usize = 12;
 #[test]
 fn any_call_that_fails_stops_the_store_or_is_refused_and_nothing_is_lost() {
     let goals = [
-        "stops_by_a_failed_Sync",
-        "stops_by_a_failed_Write",
+        "stops_by_failed_syncs",
+        "stops_by_failed_writes",
         "refused_starts",
         "refused_checkpoints",
         "refused_reads",
@@ -91,9 +91,9 @@ fn fail_once(seed: u64, call: Call, nth: u64, failure: Failure, figures: &mut Fi
     assert!(disk.has_failed(), "the workload comes to this call");
     figures.add("failed_calls", 1);
     match (call, ended) {
-        (Call::Write, Err(StoreError::Failed(_))) => figures.add("stops_by_a_failed_Write", 1),
-        (Call::Sync, Err(StoreError::Failed(_))) => figures.add("stops_by_a_failed_Sync", 1),
-        (Call::Read, Err(StoreError::Failed(_))) => figures.add("stops_by_a_failed_Read", 1),
+        (Call::Write, Err(StoreError::Failed(_))) => figures.add("stops_by_failed_writes", 1),
+        (Call::Sync, Err(StoreError::Failed(_))) => figures.add("stops_by_failed_syncs", 1),
+        (Call::Read, Err(StoreError::Failed(_))) => figures.add("stops_by_failed_reads", 1),
         (_, Ok(())) => {
             let is_silent = figures.sum("refused") == refused_before;
             figures.reached("failures_without_a_trace", is_silent);

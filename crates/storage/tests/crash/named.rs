@@ -211,3 +211,23 @@ fn short_read_of_the_last_frame_does_not_cut_it() {
         assert_eq!(read(&store, channel(0, 0), 0).expect("it can be read").records.len(), 1);
     }
 }
+
+#[test]
+fn log_does_not_go_on_behind_a_mark_that_may_be_in_memory_only() {
+    let disk = FaultDisk::new();
+    let (store, _, _) = recover(&disk).expect("a new store");
+    chores(&store);
+    // Two frames and the mark end with a sector, which the next frame would not write again.
+    for offset in 0..2 {
+        common::commit(&store, Batch { ops: vec![append(channel(0, 0), offset, vec![1; 416])] });
+    }
+    // The sync at the end fails, and the system forgets that the mark was not written.
+    disk.fail_sync(1);
+    common::ready(store.close()).expect_err("the end is not durable");
+    drop(store);
+    let (store, _, _) = recover(&disk).expect("the store recovers");
+    common::commit(&store, Batch { ops: vec![append(channel(0, 0), 2, vec![1; 416])] });
+    drop(store);
+    let (_, _, report) = recover(&disk.crash(Survival::Nothing)).expect("the store recovers");
+    assert_eq!(report.durable.0, 3);
+}
