@@ -195,28 +195,32 @@ fn busy() -> Shard {
     shard
 }
 
+/// Does something to a shard that no command does.
+type Tamper = fn(&mut Shard);
+
+fn run_of(shard: &mut Shard) -> &mut Run {
+    shard.cursors.run_mut(0).unwrap()
+}
+
 #[test]
 fn an_audit_sees_each_invariant_that_is_broken() {
-    let run = |shard: &mut Shard, change: fn(&mut Run)| change(shard.cursors.run_mut(0).unwrap());
-    let cases: [(Invariant, &dyn Fn(&mut Shard)); 10] = [
-        (Invariant::NamesFound, &|shard| shard.lites.get_mut(0).unwrap().topic = TopicId(9)),
-        (Invariant::CountsExact, &|shard| shard.lites.get_mut(0).unwrap().state = SlotState::Named),
-        (Invariant::SubscriptionsPaired, &|shard| {
-            shard.lites.get_mut(0).unwrap().first_link = NONE
-        }),
-        (Invariant::PositionsInPlace, &|shard| shard.cursors.get_mut(0).unwrap().committed = 2),
-        (Invariant::RunsInShape, &|shard| run(shard, |run| run.entries[0].attempt = 0)),
-        (Invariant::ReadyListed, &|shard| {
+    let cases: [(Invariant, Tamper); 10] = [
+        (Invariant::NamesFound, |shard| shard.lites.get_mut(0).unwrap().topic = TopicId(9)),
+        (Invariant::CountsExact, |shard| shard.lites.get_mut(0).unwrap().state = SlotState::Named),
+        (Invariant::SubscriptionsPaired, |shard| shard.lites.get_mut(0).unwrap().first_link = NONE),
+        (Invariant::PositionsInPlace, |shard| shard.cursors.get_mut(0).unwrap().committed = 2),
+        (Invariant::RunsInShape, |shard| run_of(shard).entries[0].attempt = 0),
+        (Invariant::ReadyListed, |shard| {
             let subscriber = shard.subscriptions.find(ClientKey(1), GROUP).unwrap();
             while shard.subscriptions.take_ready(subscriber).is_some() {}
         }),
-        (Invariant::OneAfterAnother, &|shard| {
+        (Invariant::OneAfterAnother, |shard| {
             shard.cursors.get_mut(0).unwrap().epoch = 2;
-            run(shard, |run| run.entries[1].epoch = 2);
+            run_of(shard).entries[1].epoch = 2;
         }),
-        (Invariant::LeasesTimed, &|shard| run(shard, |run| run.timer = Timestamp(u64::MAX))),
-        (Invariant::HoldersKnown, &|shard| run(shard, |run| run.clients.clear())),
-        (Invariant::Bounded, &|shard| shard.lites.get_mut(1).unwrap().first_link = NONE),
+        (Invariant::LeasesTimed, |shard| run_of(shard).timer = Timestamp(u64::MAX)),
+        (Invariant::HoldersKnown, |shard| run_of(shard).clients.clear()),
+        (Invariant::Bounded, |shard| shard.lites.get_mut(1).unwrap().first_link = NONE),
     ];
     assert_eq!(busy().audit(NOW), []);
     for (invariant, break_it) in cases {
@@ -231,11 +235,11 @@ fn an_audit_sees_each_invariant_that_is_broken() {
 #[test]
 fn milestones_see_lives_offsets_and_positions_that_go_back() {
     let before = busy().milestones();
-    let cases: [&dyn Fn(&mut Shard); 4] = [
-        &|shard| shard.lites.get_mut(0).unwrap().next_offset = 2,
-        &|shard| shard.cursors.get_mut(0).unwrap().epoch = 0,
-        &|shard| shard.lites.get_mut(0).unwrap().first_offset = 0,
-        &|shard| shard.lites = LiteTable::new([1; 16]),
+    let cases: [Tamper; 4] = [
+        |shard| shard.lites.get_mut(0).unwrap().next_offset = 2,
+        |shard| shard.cursors.get_mut(0).unwrap().epoch = 0,
+        |shard| shard.lites.get_mut(0).unwrap().first_offset = 0,
+        |shard| shard.lites = LiteTable::new([1; 16]),
     ];
     for (number, go_back) in cases.into_iter().enumerate() {
         let mut shard = busy();
