@@ -242,6 +242,10 @@ impl<'a, C: Connect> Consumer<'a, C> {
         let asked = self.asks_to_settle(messages, Settle::Ack);
         let statuses = self.client.ack(&self.habits.group, &handles).await?;
         asked.answered(|at, event| settle_with(event, &statuses[at]));
+        if statuses.iter().any(may_have_happened) {
+            tokio::time::sleep(REFUSED_PAUSE).await;
+            return Err(Lost);
+        }
         Ok(())
     }
 
