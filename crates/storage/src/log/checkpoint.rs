@@ -42,11 +42,14 @@ pub(super) struct Writer {
 impl Writer {
     /// Begins a checkpoint of all batches submitted before this call.
     pub(super) fn begin(engine: &Arc<Engine>) -> Result<Self, StoreError> {
-        let (start, replay_from) = {
+        let (start, present) = {
             let queue = engine.queue();
             queue.is_open()?;
             (Lsn(queue.last_lsn() + 1), queue.segment)
         };
+        // A segment without an index file is replayed, so that a start needs no space to write one.
+        let unsealed = engine.index().unsealed().next().map(|segment| segment.number);
+        let replay_from = unsealed.map_or(present, |number| number.min(present));
         if engine.checkpoints.is_being_written.swap(true, Ordering::AcqRel) {
             return Err(StoreError::Invalid("a checkpoint is being written already".into()));
         }

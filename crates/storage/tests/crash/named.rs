@@ -190,7 +190,7 @@ fn killed_process_leaves_no_name_that_a_power_cut_takes_from_the_next() {
 }
 
 #[test]
-fn short_read_of_the_last_frame_does_not_cut_it() {
+fn short_read_at_a_start_is_not_taken_for_the_end_of_the_log() {
     let disk = FaultDisk::new();
     let (store, _, _) = recover(&disk).expect("a new store");
     store.submit(Batch { ops: vec![append(channel(0, 0), 0, vec![1; 900])] }).expect("taken");
@@ -202,14 +202,39 @@ fn short_read_of_the_last_frame_does_not_cut_it() {
     drop(recover(&undisturbed).expect("the store recovers"));
     let reads = undisturbed.calls(Call::Read);
     assert!(reads > 3, "{reads} reads");
-    for nth in 1..=reads {
+    for (nth, part) in (1..=reads).flat_map(|nth| [0, 128, 255].map(|part| (nth, part))) {
         let disk = disk.kill();
-        disk.fail(Call::Read, nth, Failure::Short(128));
-        drop(recover(&disk));
+        disk.fail(Call::Read, nth, Failure::Short(part));
+        if let Ok((_, _, report)) = recover(&disk) {
+            assert_eq!(report.durable.0, 1, "read {nth} gave {part} of 256");
+        }
         let (store, _, report) = recover(&disk.kill()).expect("the store recovers");
-        assert_eq!(report.durable.0, 1, "read {nth} was short");
+        assert_eq!(report.durable.0, 1, "after read {nth} gave {part} of 256");
         assert_eq!(read(&store, channel(0, 0), 0).expect("it can be read").records.len(), 1);
     }
+}
+
+#[test]
+fn full_disk_does_not_keep_a_store_from_starting() {
+    let disk = FaultDisk::new();
+    let (store, mut model, _) = recover(&disk).expect("a new store");
+    for _ in 0..60 {
+        let batch = Batch { ops: vec![model.next_append(channel(0, 0), vec![1; 500].into())] };
+        match store.submit(batch.clone()) {
+            Ok(_) => model.apply(&batch),
+            // Spares, but no index files.
+            Err(_) => assert!(store.step_chore(), "a spare is prepared"),
+        }
+        commit_all(&store);
+    }
+    common::checkpoint(&store, &model).expect("the checkpoint is written");
+    drop(store);
+    assert!(!disk.paths().iter().any(|path| path.extension().is_some_and(|end| end == "idx")));
+    disk.set_capacity(Some(disk.used_bytes()));
+    let (store, recovered, _) = recover(&disk).expect("the store starts");
+    assert_eq!(recovered.state, model.state);
+    let held = &model.records[&(channel(0, 0).shard, 0, 0)];
+    assert_eq!(&read(&store, channel(0, 0), 0).expect("reads go on").records, held);
 }
 
 #[test]
