@@ -13,11 +13,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use litemq_server::broker::ConnectionId;
+use litemq_server::broker::{ConnectionId, Pool};
 use litemq_server::front::listen::{self, Connection, Handler, PortOptions};
 use litemq_server::front::stop::{StopSwitch, Stopping, stop_switch};
 use litemq_server::front::tls::{self, CertificateSource};
-use litemq_server::front::unread::Unread;
+use litemq_server::front::unread::{Outgoing, Unread};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -40,7 +40,15 @@ impl Handler for Numbers {
 
     fn connected(&self, _: &Connection) {}
 
-    async fn answer(&self, request: Request<Incoming>, (): &(), _: &Arc<Unread>) -> Response<Body> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        (): &(),
+        unread: &Arc<Unread>,
+    ) -> Response<Body> {
+        if request.uri().path() == "/large" {
+            return Response::new(large_answer(unread));
+        }
         if request.uri().path() == "/wait" {
             self.arrived.send(()).unwrap();
             self.go_on.notified().await;
@@ -55,6 +63,12 @@ impl Handler for Numbers {
     }
 }
 
+/// An answer that is read for long.
+fn large_answer(unread: &Arc<Unread>) -> Body {
+    let content = "0".repeat(1 << 20);
+    Body::new(Outgoing::whole(content, (), Pool::new(1 << 20), Arc::clone(unread)))
+}
+
 struct Port {
     address: std::net::SocketAddr,
     handler: Numbers,
@@ -67,6 +81,10 @@ struct Port {
 
 impl Port {
     async fn open() -> Self {
+        Self::open_with(PortOptions::default()).await
+    }
+
+    async fn open_with(options: PortOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let source = CertificateSource::SelfSigned { folder: folder.path().into(), hosts: vec![] };
         let config = tls::server_config(&source).unwrap();
@@ -85,13 +103,8 @@ impl Port {
             closing: closing_sender,
         };
         let (switch, stopping): (StopSwitch, Stopping) = stop_switch();
-        let serving = tokio::spawn(listen::serve(
-            listener,
-            Some(config),
-            PortOptions::default(),
-            handler.clone(),
-            stopping,
-        ));
+        let serving =
+            tokio::spawn(listen::serve(listener, Some(config), options, handler.clone(), stopping));
         Self { address, handler, arrived, closing, switch, serving, trusted }
     }
 
@@ -232,4 +245,45 @@ async fn a_stop_waits_for_open_calls_no_longer_than_the_bound() {
     assert!(stopped.elapsed() >= listen::DRAIN_MAX);
     assert!(stopped.elapsed() < listen::DRAIN_MAX + Duration::from_secs(1));
     assert!(waiting.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn one_address_has_its_share_of_the_connections_and_no_more() {
+    let options =
+        PortOptions { connections_max: 4, address_share_percent: 50, ..PortOptions::default() };
+    let mut port = Port::open_with(options).await;
+    let (first, driver) = http2(port.plain().await).await;
+    let (second, _) = http2(port.plain().await).await;
+    assert_eq!(get(&first, "/").await.unwrap(), "1");
+    assert_eq!(get(&second, "/").await.unwrap(), "2");
+    let mut third = port.plain().await;
+    assert_eq!(third.read(&mut [0]).await.unwrap_or(0), 0, "closed at once");
+
+    driver.abort();
+    drop(first);
+    port.closing.recv().await.unwrap();
+    loop {
+        // The place is free shortly after the end is told.
+        let mut stream = port.plain().await;
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.ok();
+        if stream.read(&mut [0]).await.unwrap_or(0) > 0 {
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_none_of_its_answers_is_cut_off() {
+    let mut port = Port::open().await;
+    let mut client = h2::client::Builder::new();
+    client.initial_window_size(10);
+    let (mut client, connection) = client.handshake::<_, Bytes>(port.plain().await).await.unwrap();
+    tokio::spawn(connection);
+    let started = tokio::time::Instant::now();
+    let request = Request::get("http://localhost/large").body(()).unwrap();
+    let (response, _) = client.send_request(request, true).unwrap();
+    let _unread = response.await.unwrap().into_body();
+    port.closing.recv().await.unwrap();
+    assert!(started.elapsed() >= listen::STALL_MAX, "{:?}", started.elapsed());
+    assert!(started.elapsed() < listen::STALL_MAX * 2, "{:?}", started.elapsed());
 }

@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use http_support::{CONNECTIONS_MAX, PATIENCE, Served};
+use litemq_server::front::http::HttpOptions;
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
@@ -29,6 +30,30 @@ fn ask(stream: &mut TcpStream, request: &str) -> String {
 }
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[test]
+fn one_address_has_its_share_of_the_connections_and_no_more() {
+    let served = Served::start_with(HttpOptions::default());
+    let share = CONNECTIONS_MAX / 2;
+    let mut streams: Vec<_> = (0..share).map(|_| connect(served.address)).collect();
+    for stream in &mut streams {
+        assert!(ask(stream, HEALTH).starts_with("HTTP/1.1 200 OK"));
+    }
+    let mut one_more = connect(served.address);
+    assert_eq!(one_more.read(&mut [0; 1]).unwrap_or(0), 0);
+    served.stop();
+}
+
+#[test]
+fn a_body_that_is_declared_too_large_is_not_waited_for() {
+    let served = Served::start();
+    let mut stream = connect(served.address);
+    let declared = "POST /api/v1/topics/t/lite/a/messages HTTP/1.1\r\nHost: localhost\r\n\
+        Content-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n{";
+    let answer = ask(&mut stream, declared);
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    served.stop();
+}
 
 #[test]
 fn a_stop_ends_idle_connections_and_the_door() {

@@ -304,3 +304,38 @@ fn keep_added(names: &mut BTreeSet<LiteTopicName>, set: &SubscriptionSet, group:
         *names = kept;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize) -> Vec<LiteTopicName> {
+        (0..count).map(|n| LiteTopicName::new(&n.to_string()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_large_change_is_made_in_steps_that_add_up_to_it() {
+        let many = names(SYNC_NAMES_PER_STEP * 2 + 1);
+        for action in [SyncAction::PartialAdd, SyncAction::PartialRemove] {
+            let steps = steps(action, many.clone());
+            assert!(
+                steps
+                    .iter()
+                    .all(|(step, names)| { *step == action && names.len() <= SYNC_NAMES_PER_STEP })
+            );
+            let all: Vec<_> = steps.into_iter().flat_map(|(_, names)| names).collect();
+            assert_eq!(all, many);
+        }
+        let steps = steps(SyncAction::CompleteAdd, many.clone());
+        assert_eq!(steps.len(), 4);
+        assert_eq!(steps.last(), Some(&(SyncAction::CompleteAdd, many)));
+    }
+
+    #[test]
+    fn a_usual_change_is_one_step() {
+        let few = names(SYNC_NAMES_PER_STEP);
+        for action in [SyncAction::CompleteAdd, SyncAction::PartialAdd] {
+            assert_eq!(steps(action, few.clone()), [(action, few.clone())]);
+        }
+    }
+}

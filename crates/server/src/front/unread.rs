@@ -60,7 +60,7 @@ impl Drop for Waiting {
 
 /// An answer. What its call holds is given back when its last byte is written.
 #[derive(Debug)]
-pub(super) struct Outgoing<B, H> {
+pub struct Outgoing<B, H> {
     body: B,
     held: Arc<H>,
     bytes: Arc<Pool>,
@@ -85,13 +85,13 @@ impl<H> AsRef<[u8]> for Chunk<H> {
 
 impl<B, H> Outgoing<B, H> {
     /// An answer that can be read at once, to its end.
-    pub(super) fn whole(body: B, held: H, bytes: Arc<Pool>, unread: Arc<Unread>) -> Self {
+    pub fn whole(body: B, held: H, bytes: Arc<Pool>, unread: Arc<Unread>) -> Self {
         let waiting = Some(Waiting::of(&unread));
         Self { body, held: Arc::new(held), bytes, unread, _waiting: waiting }
     }
 
     /// An answer whose parts come as things happen.
-    pub(super) fn stream(body: B, held: H, bytes: Arc<Pool>, unread: Arc<Unread>) -> Self {
+    pub fn stream(body: B, held: H, bytes: Arc<Pool>, unread: Arc<Unread>) -> Self {
         Self { body, held: Arc::new(held), bytes, unread, _waiting: None }
     }
 }

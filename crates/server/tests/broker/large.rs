@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use litemq_domain::limits::BODY_BYTES_MAX;
-use litemq_server::broker::limits::RECEIVE_BYTES_MAX;
+use litemq_server::broker::limits::{PAYLOAD_BYTES_MAX, RECEIVE_BYTES_MAX};
 use litemq_server::broker::{Delivery, NewMessage};
 
 use crate::folder::{open, small};
-use crate::support::{NOW, World, message};
+use crate::support::{GROUP, NOW, World, message};
 
 const FIT: usize = RECEIVE_BYTES_MAX / BODY_BYTES_MAX;
 
@@ -93,4 +93,32 @@ async fn bytes_in_flight_are_bounded_and_free_again_when_durable() {
     }
     assert!(started.elapsed() < Duration::from_secs(3), "one wait for all");
     assert!(broker.send(&topic, vec![largest(9)]).await[0].is_ok());
+}
+
+/// Time is paused: it jumps ahead as soon as nothing but time can happen.
+#[tokio::test(start_paused = true)]
+async fn answers_that_nobody_reads_hold_the_next_ones_back_until_they_are_gone() {
+    let store = std::sync::Arc::new(litemq_storage::MemoryStore::new());
+    drop(World::open(store.clone()).await);
+    let options = litemq_server::broker::BrokerOptions {
+        answer_bytes_max: PAYLOAD_BYTES_MAX + BODY_BYTES_MAX,
+        ..litemq_server::broker::BrokerOptions::default()
+    };
+    let store = std::sync::Arc::new(store.reopen());
+    let broker = crate::support::broker(store, options).await;
+    let (topic, group) = (broker.topic("orders").unwrap(), broker.group(GROUP).unwrap());
+    let world = World { broker, topic, group };
+    for (client, lite_topic, n) in [("slow", "a", 0), ("next", "b", 1)] {
+        world.subscribe(client, &[lite_topic]).await;
+        let lite_topic = crate::support::lite(lite_topic);
+        world.send_message(NewMessage { lite_topic, ..largest(n) }).await.unwrap();
+    }
+    let unread = world.broker.receive(world.request("slow", Duration::ZERO)).await.unwrap();
+    assert_eq!(unread.len(), 1);
+    let started = tokio::time::Instant::now();
+    assert!(world.receive("next", Duration::from_secs(3)).await.is_empty());
+    assert_eq!(started.elapsed(), Duration::from_secs(3), "it waits, and claims nothing");
+    let waiting = world.park("next", Duration::from_secs(60)).await;
+    drop(unread);
+    assert_eq!(waiting.await.unwrap().len(), 1);
 }

@@ -46,10 +46,13 @@ impl Door {
     }
 
     pub async fn open_with(options: GrpcOptions) -> Self {
+        Self::open_over(BrokerOptions::default(), options).await
+    }
+
+    pub async fn open_over(of_broker: BrokerOptions, options: GrpcOptions) -> Self {
         let store = Arc::new(MemoryStore::new());
         let metrics = Arc::new(Metrics::new());
-        let broker =
-            Broker::open(store.clone(), BrokerOptions::default(), metrics.clone()).await.unwrap();
+        let broker = Broker::open(store.clone(), of_broker, metrics.clone()).await.unwrap();
         let bind = TopicName::new(TOPIC).unwrap();
         broker.create_topic(NewTopic { name: bind.clone(), ttl: None }).await.unwrap();
         for (name, ordered) in [(ORDERED, true), (UNORDERED, false)] {
