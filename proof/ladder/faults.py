@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from .levels import LEVELS, REPOSITORY, Site
+from .levels import LEVELS, PROFILE, REPOSITORY, Site
 from .run import Outcome, build, run_level, say
 
 COPY = REPOSITORY / "target/proof/faulty"
@@ -117,11 +117,11 @@ def prepare(levels):
         "CARGO_BUILD_BUILD_DIR": str(REPOSITORY / "target"),
         "LITEMQ_FAULT": "",
     }
-    site = Site(COPY, environment, COPY.parent / "faulty-target/debug/litemq")
+    site = Site(COPY, environment, COPY.parent / "faulty-target/proof/litemq")
     if not all(build(LEVELS[level], site) for level in levels):
         return None
     if any(LEVELS[level].needs_binary for level in levels):
-        binary = ("cargo", "build", "--locked", "-p", "litemq-server")
+        binary = ("cargo", "build", "--locked", *PROFILE, "-p", "litemq-server")
         if subprocess.run(binary, cwd=COPY, env={**os.environ, **environment}).returncode != 0:
             return None
     return site

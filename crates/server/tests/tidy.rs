@@ -22,7 +22,7 @@ fn read(path: &str) -> String {
 /// Our own Rust files, without what is generated.
 fn rust_files() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![root().join("crates"), root().join("bench")];
+    let mut folders = vec![root().join("crates"), root().join("proof"), root().join("bench")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -80,6 +80,49 @@ fn the_walls_between_the_crates_stand() {
     for outside in ["tokio", "rustix", "getrandom", "tracing"] {
         assert!(!domain.contains(outside), "the domain knows {outside}");
     }
+}
+
+#[test]
+fn every_deliberate_fault_finds_its_place_in_the_code() {
+    let mut checked = 0;
+    for entry in fs::read_dir(root().join("proof/faults")).unwrap() {
+        let path = entry.unwrap().path();
+        let faults: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
+        for fault in faults["fault"].as_array().unwrap() {
+            let word = |name: &str| fault[name].as_str().unwrap();
+            let places = read(word("file")).matches(word("find")).count();
+            assert_eq!(places, 1, "{} in {}", word("name"), path.display());
+            let switch = format!("crate::deliberate::on(\"{}\")", word("name"));
+            assert!(word("replace").contains(&switch), "{} has no switch", word("name"));
+            checked += 1;
+        }
+    }
+    assert!(checked >= 20, "only {checked} faults found");
+}
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let document = read("docs/reliability.md");
+    let promises = document.split("## The promises").nth(1).unwrap();
+    let promises = promises.split("\n## ").next().unwrap();
+    let code: String = rust_files().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut checked = 0;
+    for row in promises.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        let shown_by = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap();
+        for name in shown_by.split('`').skip(1).step_by(2) {
+            // A level with one of its scenarios, or a test.
+            let known = match name.split_once(' ') {
+                Some((_, scenario)) => code.contains(&format!("\"{scenario}\"")),
+                None => {
+                    code.contains(&format!("fn {name}("))
+                        || root().join("proof").join(name).exists()
+                }
+            };
+            assert!(known, "docs/reliability.md names {name}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 30, "only {checked} names found");
 }
 
 #[test]
