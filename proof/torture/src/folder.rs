@@ -54,7 +54,7 @@ pub(crate) fn remove_left_overs() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
         let owner = rest.split('-').next().unwrap_or_default();
-        if owner.parse::<u32>().is_err() || Path::new("/proc").join(owner).exists() {
+        if owner.parse::<u32>().is_err() || is_torture(owner) {
             continue;
         }
         println!("an earlier run has left {}", path.display());
@@ -62,6 +62,12 @@ pub(crate) fn remove_left_overs() {
         unmount_below(&path);
         drop(fs::remove_dir_all(&path));
     }
+}
+
+/// Whether this process is one of ours and alive. A dead one that nobody has waited for has no command line.
+fn is_torture(process: &str) -> bool {
+    let command = fs::read(Path::new("/proc").join(process).join("cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&command).contains("torture")
 }
 
 /// Processes whose command line names the folder.

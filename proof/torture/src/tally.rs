@@ -21,9 +21,15 @@ impl Tally {
         }
     }
 
-    /// The first of these that never happened.
-    pub(crate) fn missed<'n>(&self, goals: &[&'n str]) -> Option<&'n str> {
-        goals.iter().copied().find(|goal| self.0.get(*goal).is_none_or(|count| *count == 0))
+    /// Fails when a run that was long enough never reached one of its goals.
+    pub(crate) fn reached(&self, goals: &[&str], cycles: u64) -> Result<(), String> {
+        let missed = goals.iter().find(|goal| self.0.get(**goal).is_none_or(|count| *count == 0));
+        match missed {
+            Some(goal) if cycles >= CYCLES_FOR_GOALS => {
+                Err(format!("the run never reached its goal '{goal}'"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::broker::{Broker, Life};
 use crate::folder::Folder;
 use crate::guests::{self, Guests};
-use crate::tally::{CYCLES_FOR_GOALS, Tally};
+use crate::tally::Tally;
 use crate::volume::{FileSystem, Volume};
 use crate::work::{self, Work};
 
@@ -279,12 +279,7 @@ impl Trial {
         }
         self.count();
         println!("{}: {} in {:?}", self.name, self.tally, self.recorder.now());
-        match self.tally.missed(goals) {
-            Some(goal) if self.orders.cycles >= CYCLES_FOR_GOALS => {
-                Err(format!("the run never reached its goal '{goal}'"))
-            }
-            _ => Ok(()),
-        }
+        self.tally.reached(goals, self.orders.cycles)
     }
 
     /// For people who look for the reason.

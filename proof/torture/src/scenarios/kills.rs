@@ -16,7 +16,7 @@ const GOALS: &[&str] = &[
 ];
 
 /// Sends, deliveries or acks in a cycle.
-const MOST: usize = 2000;
+const MOST: usize = 1200;
 
 pub(crate) async fn run(orders: &Orders) -> Result<Tally, String> {
     let mut trial = Trial::prepare("kills", orders, None)?;

@@ -19,7 +19,7 @@ const FAILURES: u64 = 4;
 /// How long a broker may take to end after a failure.
 const END_MAX: Duration = Duration::from_secs(10);
 /// Without a failure after so many sends, a life ends.
-const SENDS_MAX: u64 = 3000;
+const SENDS_MAX: u64 = 1500;
 
 pub(crate) fn missing() -> Option<String> {
     strace::missing().or_else(|| FileSystem::Ext4.missing())
@@ -59,7 +59,7 @@ fn any(trial: &mut Trial, failure: u64) -> Injection {
     let (call, error) = match failure % FAILURES {
         // Certainly one of the log, and from then on.
         0 => {
-            let what = format!("error=EIO:when={}+", dice.within(60..300));
+            let what = format!("error=EIO:when={}+", dice.within(30..150));
             return Injection { call: "fdatasync", what };
         }
         1 => ("pwrite64", *dice.one_of(&["EIO", "ENOSPC"])),
@@ -71,7 +71,7 @@ fn any(trial: &mut Trial, failure: u64) -> Injection {
             ("rename", "EIO"),
         ]),
     };
-    let nth = if dice.percent(30) { dice.within(1..12) } else { dice.within(12..400) };
+    let nth = if dice.percent(30) { dice.within(1..12) } else { dice.within(12..250) };
     // Once, or from then on.
     let for_ever = if dice.percent(50) { "+" } else { "" };
     Injection { call, what: format!("error={error}:when={nth}{for_ever}") }
