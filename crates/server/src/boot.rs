@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::broker::{Broker, BrokerOptions, Edge};
-use crate::config::{Config, create_declared};
+use crate::config::{Config, LimitsConfig, create_declared};
+use crate::descriptors::connections_that_fit;
 use crate::front::grpc::{self, AddressError, GrpcOptions};
 use crate::front::http::{self, HttpOptions};
 use crate::front::listen::PortOptions;
@@ -102,7 +103,7 @@ impl Node {
             (address_of(&grpc, config.listen)?, address_of(&http, config.http)?);
         let advertise = config.advertise.as_ref().map(|address| address.to_string().parse());
         let port = PortOptions {
-            connections_max: config.limits.connections_max,
+            connections_max: fitting_connections(&config),
             address_share_percent: config.limits.address_share_percent,
             opening_max: config.limits.opening_time,
             stall_max: config.limits.stall_time,
@@ -160,6 +161,20 @@ async fn serve_http(
     if let Err(error) = http::serve(broker, metrics, listener, options, stopping).await {
         tracing::error!(%error, "the HTTP door has failed");
     }
+}
+
+/// The connections of the gRPC door, as far as the limit on open files lets them be.
+fn fitting_connections(config: &Config) -> usize {
+    let LimitsConfig { connections_max, http_connections_max, .. } = config.limits;
+    let fit = connections_that_fit().saturating_sub(http_connections_max).max(1);
+    if fit < connections_max {
+        tracing::warn!(
+            connections_max,
+            fit,
+            "the limit on open files is too low for all connections; fewer will be taken"
+        );
+    }
+    connections_max.min(fit)
 }
 
 async fn open_store(config: &Config) -> Result<Arc<LogStore>, BootError> {

@@ -4,6 +4,7 @@ pub mod boot;
 pub mod broker;
 pub mod cli;
 pub mod config;
+mod descriptors;
 pub mod front;
 pub mod observe;
 pub mod running;

@@ -17,6 +17,7 @@ use http::Request;
 use litemq_protocol::v2;
 use litemq_server::broker::BrokerOptions;
 use litemq_server::front::grpc::GrpcOptions;
+use litemq_server::front::listen::PortOptions;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -143,7 +144,8 @@ async fn a_new_client_too_many_is_refused_and_those_who_are_known_go_on() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_its_telemetry_is_cut_off() {
-    let door = door(BrokerOptions::default()).await;
+    let port = PortOptions { stall_max: Duration::from_millis(200), ..PortOptions::default() };
+    let door = Door::open_with(GrpcOptions { port, ..GrpcOptions::default() }).await;
     let client = door.client("c1", "JAVA").await;
     let publishing = v2::Publishing {
         topics: (0..400).map(|n| resource(&format!("{n:0>100}"))).collect(),

@@ -8,25 +8,25 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 /// gRPC connections at a time.
-pub(crate) const CONNECTIONS: u64 = 4000;
+pub(crate) const CONNECTIONS: u64 = 2500;
 /// HTTP connections at a time.
 pub(crate) const HTTP_CONNECTIONS: u64 = 256;
 /// Calls open at a time.
-pub(crate) const CALLS: u64 = 12_000;
+pub(crate) const CALLS: u64 = 8_000;
 /// Clients known at a time.
-pub(crate) const SESSIONS: u64 = 20_000;
+pub(crate) const SESSIONS: u64 = 8_000;
 /// Bytes of requests, and as many again of messages on their way to the log.
-pub(crate) const IN_FLIGHT_BYTES: u64 = 64 * MIB;
+pub(crate) const IN_FLIGHT_BYTES: u64 = 48 * MIB;
 /// Bytes of answers that their clients have not read.
-pub(crate) const ANSWER_BYTES: u64 = 64 * MIB;
+pub(crate) const ANSWER_BYTES: u64 = 48 * MIB;
 /// Bytes that wait for the disk.
-pub(crate) const UNSYNCED_BYTES: u64 = 32 * MIB;
+pub(crate) const UNSYNCED_BYTES: u64 = 16 * MIB;
 /// Time for a connection to show its preface.
 pub(crate) const OPENING_TIME: Duration = Duration::from_secs(1);
 /// Time for a request to arrive.
 pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(1);
 /// Time for an answer to be read on.
-pub(crate) const STALL_TIME: Duration = Duration::from_secs(2);
+pub(crate) const STALL_TIME: Duration = Duration::from_secs(1);
 /// Streams of one connection; not a setting.
 pub(crate) const STREAMS_PER_CONNECTION: u64 = 1024;
 

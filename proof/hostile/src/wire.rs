@@ -142,7 +142,7 @@ impl Heard {
 pub(crate) struct Wire {
     writer: OwnedWriteHalf,
     /// Kept open when nobody reads.
-    unread: Option<OwnedReadHalf>,
+    _unread: Option<OwnedReadHalf>,
     reading: Option<JoinHandle<()>>,
     pub(crate) heard: Arc<Heard>,
     next_stream: u32,
@@ -176,7 +176,7 @@ impl Wire {
             Reads::Never => (Some(reader), None),
             _ => (None, Some(tokio::spawn(listen(reader, Arc::clone(&heard))))),
         };
-        let mut wire = Self { writer, unread, reading, heard, next_stream: 1 };
+        let mut wire = Self { writer, _unread: unread, reading, heard, next_stream: 1 };
         let window: u32 = if reads == Reads::NoWindow { 0 } else { 1 << 30 };
         let mut settings = INITIAL_WINDOW_SIZE.to_be_bytes().to_vec();
         settings.extend(window.to_be_bytes());
@@ -247,11 +247,6 @@ impl Wire {
         let stream = self.next_stream;
         self.next_stream += 2;
         stream
-    }
-
-    /// Whether a socket that is never read is still held.
-    pub(crate) fn is_unread(&self) -> bool {
-        self.unread.is_some()
     }
 }
 

@@ -102,6 +102,11 @@ impl Taken {
         Self { pool: Arc::clone(&self.pool), amount }
     }
 
+    /// How much more could be taken.
+    pub fn left(&self) -> usize {
+        self.pool.left()
+    }
+
     /// How much it is.
     pub fn amount(&self) -> usize {
         self.amount

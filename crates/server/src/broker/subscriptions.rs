@@ -129,7 +129,7 @@ impl Broker {
                 format!("one request may name at most {SYNC_NAMES_MAX} lite topics"),
             ));
         }
-        let mut names: BTreeSet<LiteTopicName> = names.into_iter().collect();
+        let mut names = set_of(names).await;
         let key = self.keys.client(client);
         let mut set = self.subscriptions.lock(key, group.id).await;
         let now = self.now();
@@ -277,6 +277,18 @@ impl Broker {
         }
         parts
     }
+}
+
+/// The set of these names, made in steps between which others run.
+async fn set_of(names: Vec<LiteTopicName>) -> BTreeSet<LiteTopicName> {
+    let mut set = BTreeSet::new();
+    for (n, name) in names.into_iter().enumerate() {
+        set.insert(name);
+        if n % SYNC_NAMES_PER_STEP == SYNC_NAMES_PER_STEP - 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    set
 }
 
 /// A change as steps between which the shard serves others. A large full set is added name by name

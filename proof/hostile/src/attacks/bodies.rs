@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{Field, Outcome, broken, expect};
+use crate::http::metric;
 use crate::letters::{message, send};
 use crate::wire::{DATA, Reads, Wire, attacker, message_frame, message_prefix};
 
@@ -70,6 +71,7 @@ pub(super) async fn trickled_bodies(field: Field) -> Outcome {
 
 /// Requests of which all but the last byte comes: what they hold counts, and what does not fit is refused.
 pub(super) async fn hoarded_bodies(field: Field) -> Outcome {
+    let refused = refusals(&field).await?;
     let body = vec![b'x'; 1 << 20];
     let (mut held, mut opened) = (Vec::new(), 0);
     let mut pace = field.pace();
@@ -86,7 +88,14 @@ pub(super) async fn hoarded_bodies(field: Field) -> Outcome {
     }
     field.hold().await;
     all_ended(&held, opened)?;
+    let refused = refusals(&field).await? - refused;
+    expect(refused > 0, || format!("{opened} MiB were hoarded and nothing was refused"))?;
     Ok(opened)
+}
+
+async fn refusals(field: &Field) -> Result<u64, String> {
+    let counted = metric(field.http, "litemq_errors_total{code=\"OVERLOADED\"}").await;
+    counted.map_err(broken)?.ok_or_else(|| "refusals are not counted".to_owned())
 }
 
 /// Streams that the broker must have given up by now.

@@ -183,16 +183,11 @@ pub(super) async fn http_endless_chunks(field: Field) -> Outcome {
     Ok(acts)
 }
 
-/// Large answers that nobody reads: they are held for a while, a few at a time, and given up.
-pub(super) async fn http_unread_answers(field: Field) -> Outcome {
-    let path = format!("/api/v1/topics/{TOPIC}/lite/{}/messages?limit=1000", crate::letters::BIG);
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
-    let held = open_http(&field, 100, request.as_bytes()).await?;
-    field.hold().await;
-    Ok(held.len() as u64)
-}
-
-async fn open_http(field: &Field, count: u64, first: &[u8]) -> Result<Vec<TcpStream>, String> {
+pub(super) async fn open_http(
+    field: &Field,
+    count: u64,
+    first: &[u8],
+) -> Result<Vec<TcpStream>, String> {
     let mut held = Vec::new();
     let mut pace = field.pace();
     for n in 0..count {

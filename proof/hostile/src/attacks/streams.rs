@@ -11,12 +11,12 @@ use crate::wire::{DATA, Reads, Wire, attacker, message_frame};
 
 /// Long polls of one client each, as many as one address may have and more.
 pub(super) async fn idle_polls(field: Field) -> Outcome {
-    park(&field, 5, 1000).await
+    park(&field, 3, 1000).await
 }
 
 /// Far more of them, from one address that gets its share.
 pub(super) async fn too_many_calls(field: Field) -> Outcome {
-    park(&field, 12, 1000).await
+    park(&field, 6, 1000).await
 }
 
 async fn park(field: &Field, connections: u8, streams: usize) -> Outcome {
@@ -45,7 +45,7 @@ pub(super) async fn idle_telemetry(field: Field) -> Outcome {
     let settings = message_frame(&settings(1).encode_to_vec());
     let (mut held, mut opened) = (Vec::new(), 0);
     let mut pace = field.pace();
-    for c in 0..4 {
+    for c in 0..3 {
         let mut wire = Wire::open(attacker(0), field.grpc, Reads::Eagerly).await.map_err(broken)?;
         for n in 0..1000 {
             let stream = wire.call("Telemetry", &format!("telemetry@{c}@{n}")).await;

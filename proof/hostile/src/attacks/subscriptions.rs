@@ -10,6 +10,8 @@ use crate::letters::{CROWD, WIDE, sync_request};
 use crate::wire::{Reads, Wire, attacker};
 
 const MILLION: usize = 1_000_000;
+/// A set that is large and accepted.
+const LARGE: usize = 30_000;
 
 fn names(from: usize, count: usize) -> Vec<String> {
     (from..from + count).map(|n| format!("{n:x}")).collect()
@@ -27,7 +29,7 @@ pub(super) async fn million_names_at_once(field: Field) -> Outcome {
         acts += 1;
     }
     for action in [CompleteAdd, CompleteRemove] {
-        let sync = sync_request(WIDE, action, names(0, MILLION / 10)).encode_to_vec();
+        let sync = sync_request(WIDE, action, names(0, LARGE)).encode_to_vec();
         wire.request("SyncLiteSubscription", "million@2", &sync).await.map_err(broken)?;
         acts += 1;
     }

@@ -50,6 +50,10 @@ impl Held {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).try_grow(by)
     }
 
+    fn left(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).left()
+    }
+
     fn shrink_to(&self, bytes: usize) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).shrink_to(bytes);
     }
@@ -108,11 +112,12 @@ impl<B> WholeMessages<B> {
     /// Lets a whole message pass if what it becomes fits.
     fn admit(&mut self, message: Bytes) -> Result<Bytes, Status> {
         self.deadline = None;
-        let decoded = self.limits.shape.decoded_bytes(message.get(PREFIX_BYTES..).unwrap_or(&[]));
+        let content = message.get(PREFIX_BYTES..).unwrap_or(&[]);
+        let decoded = self.limits.shape.decoded_bytes(content, self.held.left());
         match decoded {
             Some(bytes) if self.held.try_grow(bytes) => Ok(message),
             Some(_) => Err(too_many()),
-            None => Err(Status::invalid_argument("the request has too many fields")),
+            None => Err(Status::invalid_argument("a message of the request has too many fields")),
         }
     }
 

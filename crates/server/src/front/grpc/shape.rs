@@ -2,11 +2,14 @@
 //! so that a request of a few megabytes could otherwise take gigabytes.
 
 use bytes::Buf;
+use litemq_domain::limits;
 use prost::encoding::{WireType, decode_key, decode_varint};
 
-/// Fields of one request. The largest legal send has about 160,000: 1024 messages, each with 128
-/// properties.
-pub(super) const FIELDS_MAX: usize = 1 << 18;
+/// Fields of one message of a send: beyond them there are more keys than their bytes allow.
+const MESSAGE_FIELDS_MAX: usize = limits::PROPERTIES_BYTES_MAX + 256;
+/// Fields of all messages of a send. The most that is legal is about 160,000: 1024 messages, each with
+/// 128 properties.
+const REQUEST_FIELDS_MAX: usize = 1 << 18;
 
 /// What a field becomes at most, besides its own bytes: a string, a map entry, a small message.
 const FIELD_BYTES: usize = 128;
@@ -33,38 +36,44 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    /// The bytes that the request takes when decoded, besides those on the wire; `None` when it has
-    /// more than [`FIELDS_MAX`] fields. What cannot be decoded is not counted: it will be refused.
-    pub(super) fn decoded_bytes(self, request: &[u8]) -> Option<usize> {
-        let of_fields = |fields: usize, bytes| (fields <= FIELDS_MAX).then_some(fields * bytes);
+    /// The bytes that the request takes when decoded, besides those on the wire; more than `most`
+    /// when it is known to be more. `None` when it has more fields than anybody sends: to decode them
+    /// takes long, too. What cannot be read is not counted, for it will be refused.
+    pub(super) fn decoded_bytes(self, request: &[u8], most: usize) -> Option<usize> {
+        let of_fields = |bytes: usize| fields(request).take(most / bytes + 1).count() * bytes;
         match self {
             Self::Small => Some(request.len() * BYTES_PER_BYTE),
-            Self::Messages => decoded_messages(request),
-            Self::Entries => of_fields(fields(request).count(), ENTRY_BYTES),
-            Self::Names if fields(request).count() <= litemq_domain::limits::SYNC_NAMES_MAX => {
-                Some(fields(request).count() * NAME_BYTES)
-            }
-            Self::Names => None,
+            Self::Messages => decoded_messages(request, most),
+            Self::Entries => Some(of_fields(ENTRY_BYTES)),
+            Self::Names => Some(of_fields(NAME_BYTES)),
         }
     }
 }
 
-fn decoded_messages(request: &[u8]) -> Option<usize> {
-    const SYSTEM_PROPERTIES: u32 = 3;
-    let (mut messages, mut inside) = (0, 0);
+fn decoded_messages(request: &[u8], most: usize) -> Option<usize> {
+    let (mut bytes, mut inside) = (0, 0);
     for (_, message) in fields(request) {
-        messages += 1;
-        for (number, content) in fields(message) {
-            inside += 1;
-            if number == SYSTEM_PROPERTIES {
-                inside += fields(content).count();
-            }
-        }
-        if messages + inside > FIELDS_MAX {
+        let of_message = fields_of_message(message);
+        inside += of_message;
+        bytes += MESSAGE_BYTES + of_message * FIELD_BYTES;
+        if of_message > MESSAGE_FIELDS_MAX || inside > REQUEST_FIELDS_MAX {
             return None;
         }
+        if bytes > most {
+            break;
+        }
     }
-    Some(messages * MESSAGE_BYTES + inside * FIELD_BYTES)
+    Some(bytes)
+}
+
+/// Its fields and those of its system properties, as far as they may be.
+fn fields_of_message(message: &[u8]) -> usize {
+    const SYSTEM_PROPERTIES: u32 = 3;
+    let within = |(number, content)| match number {
+        SYSTEM_PROPERTIES => 1 + fields(content).take(MESSAGE_FIELDS_MAX).count(),
+        _ => 1,
+    };
+    fields(message).take(MESSAGE_FIELDS_MAX + 1).map(within).sum()
 }
 
 /// The fields of a message, each with its bytes if it has a length. Ends where it cannot be read.
@@ -98,15 +107,23 @@ mod tests {
 
     use super::*;
 
+    /// Half of what requests may take by default.
+    const MOST: usize = 128 << 20;
+
     #[test]
     fn empty_messages_cost_what_they_become() {
         let empties = [0x0a, 0].repeat(1000);
-        assert_eq!(Shape::Messages.decoded_bytes(&empties), Some(1000 * MESSAGE_BYTES));
+        assert_eq!(Shape::Messages.decoded_bytes(&empties, MOST), Some(1000 * MESSAGE_BYTES));
         assert!(size_of::<v2::Message>() < MESSAGE_BYTES);
         assert!(size_of::<v2::AckMessageEntry>() * 4 < ENTRY_BYTES);
-        let many = [0x0a, 0].repeat(FIELDS_MAX + 1);
-        for shape in [Shape::Messages, Shape::Entries] {
-            assert_eq!(shape.decoded_bytes(&many), None, "{shape:?}");
+    }
+
+    #[test]
+    fn the_count_ends_where_it_is_too_much() {
+        let many = [0x0a, 0].repeat(1 << 20);
+        for shape in [Shape::Messages, Shape::Entries, Shape::Names] {
+            let counted = shape.decoded_bytes(&many, 10_000).unwrap();
+            assert!(counted > 10_000 && counted < 20_000, "{shape:?}: {counted}");
         }
     }
 
@@ -125,20 +142,38 @@ mod tests {
         let request = v2::SendMessageRequest { messages: vec![message] }.encode_to_vec();
         let inside = 2 + 1 + 10 + 1;
         let expected = MESSAGE_BYTES + inside * FIELD_BYTES;
-        assert_eq!(Shape::Messages.decoded_bytes(&request), Some(expected));
+        assert_eq!(Shape::Messages.decoded_bytes(&request, MOST), Some(expected));
     }
 
     #[test]
-    fn the_largest_legal_send_fits() {
-        let legal = litemq_domain::limits::SEND_MESSAGES_MAX
-            * (1 + 4 + litemq_domain::limits::USER_PROPERTIES_MAX + 22);
-        assert!(legal < FIELDS_MAX, "{legal}");
+    fn the_largest_number_of_messages_with_every_property_fits_into_a_usual_share() {
+        let fields = 4 + limits::USER_PROPERTIES_MAX + 22;
+        let legal = limits::SEND_MESSAGES_MAX * (MESSAGE_BYTES + fields * FIELD_BYTES);
+        assert!(legal < MOST, "{legal}");
+        assert!(limits::SEND_MESSAGES_MAX * fields < REQUEST_FIELDS_MAX);
+    }
+
+    #[test]
+    fn a_message_of_more_fields_than_anybody_sends_is_refused() {
+        let with = |keys| v2::SendMessageRequest {
+            messages: vec![v2::Message {
+                system_properties: Some(v2::SystemProperties {
+                    keys: vec![String::new(); keys],
+                    ..v2::SystemProperties::default()
+                }),
+                ..v2::Message::default()
+            }],
+        };
+        let many = with(MESSAGE_FIELDS_MAX).encode_to_vec();
+        assert_eq!(Shape::Messages.decoded_bytes(&many, MOST), None);
+        let most = with(limits::PROPERTIES_BYTES_MAX).encode_to_vec();
+        assert!(Shape::Messages.decoded_bytes(&most, MOST).is_some());
     }
 
     #[test]
     fn what_cannot_be_read_ends_the_count() {
         for broken in [&[0xff; 20][..], &[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f], &[0x0a, 5, 1]] {
-            assert_eq!(Shape::Messages.decoded_bytes(broken), Some(0));
+            assert!(Shape::Messages.decoded_bytes(broken, MOST).unwrap() <= MESSAGE_BYTES);
         }
     }
 }
