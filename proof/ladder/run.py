@@ -9,6 +9,9 @@ import time
 from dataclasses import dataclass, field
 
 
+CI_SEED = 1
+
+
 @dataclass
 class Outcome:
     """What became of a level."""
@@ -31,7 +34,7 @@ def say(text):
 
 def run_level(level, site, seed, cycles, rest=(), quiet=False):
     """Builds and runs one level; its time does not count the builds."""
-    seed = random.SystemRandom().randrange(1, 2**32) if seed is None else seed
+    seed = fresh_seed() if seed is None else seed
     cycles = level.cycles if cycles is None else cycles
     if not quiet:
         say(f"{level.name}, seed {seed}")
@@ -45,6 +48,11 @@ def run_level(level, site, seed, cycles, rest=(), quiet=False):
     if not outcome.passed and not outcome.replays:
         outcome.replays.append(replay(level, seed, cycles, rest))
     return outcome
+
+
+def fresh_seed():
+    """A commit is judged by the same seed each time; people and long runs find what is new."""
+    return CI_SEED if os.environ.get("CI") == "true" else random.SystemRandom().randrange(1, 2**32)
 
 
 def build(level, site):

@@ -336,12 +336,13 @@ impl Run {
         receives.find(|found| (found.0, found.1) == (client, attempt_id)).map(|found| found.2)
     }
 
-    /// Clients that hold something here, sorted.
+    /// Clients that hold something here, sorted; who was given a message that is being dead-lettered
+    /// holds it again when that fails.
     pub(crate) fn holders(&self) -> Vec<ClientKey> {
         let mut holders: Vec<ClientKey> = self
             .entries
             .iter()
-            .filter(|entry| entry.state == EntryState::Leased)
+            .filter(|entry| entry.state != EntryState::Acked)
             .map(|entry| entry.client)
             .collect();
         holders.sort_unstable();

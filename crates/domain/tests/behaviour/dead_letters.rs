@@ -33,6 +33,16 @@ fn a_dead_letter_that_could_not_be_stored_is_tried_again() {
 }
 
 #[test]
+fn a_dead_letter_that_could_not_be_stored_is_held_by_the_client_that_had_it_last() {
+    check(
+        "group g unordered attempts=2 | sub c1 a | sub c2 a | sub c3 a | send a m1
+        | claim c3 1s -> a:m1 | wait 1s | claim c3 1s -> a:m1#2 | send a m2 | wait 1s
+        | claim c1 1s -> a:m2 | burials -> m1@g#2 | wait 1s | claim c2 10s -> a:m2#2 | unburied m1
+        | claim c1 10s -> . | burials -> . | gone c3 | claim c1 10s -> . | burials -> m1@g#2",
+    );
+}
+
+#[test]
 fn a_message_given_up_by_its_client_is_held_back_until_it_is_stored() {
     check(
         "sub c1 a | send a m1 m2 | claim c1 10s max=1 -> a:m1 | dead m1 | burials -> m1@g

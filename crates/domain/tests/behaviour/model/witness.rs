@@ -39,8 +39,9 @@ pub(crate) struct Witness {
     start: Timestamp,
     noted: u64,
     sets: BTreeMap<String, BTreeSet<String>>,
-    /// Claims that gave again what an earlier one gave, whose answer had arrived: that one.
-    repeats: BTreeMap<u64, u64>,
+    /// Claims that gave again what earlier ones gave, of which an answer had arrived: those, and first
+    /// the one that arrived. After a restart a repeat may give what two claims gave.
+    repeats: BTreeMap<u64, Vec<u64>>,
     /// Groups that have always been ordered.
     ordered: BTreeMap<String, bool>,
 }
@@ -109,7 +110,9 @@ impl Witness {
         };
         let arrived = all.iter().find_map(has_arrived);
         if let (Some(arrived), Some((of, _))) = (arrived, all.first()) {
-            self.repeats.insert(of.claim, arrived);
+            let others = all.iter().flat_map(|(_, before)| self.answers_of(*before));
+            let answers = std::iter::once(arrived).chain(others).collect();
+            self.repeats.insert(of.claim, answers);
         }
         let at = self.moment(now);
         for (of, before) in all {
@@ -142,15 +145,19 @@ impl Witness {
     }
 
     fn answer_of(&self, claim: u64) -> u64 {
-        self.repeats.get(&claim).copied().unwrap_or(claim)
+        self.answers_of(claim)[0]
+    }
+
+    fn answers_of(&self, claim: u64) -> Vec<u64> {
+        self.repeats.get(&claim).cloned().unwrap_or_else(|| vec![claim])
     }
 
     /// Where it is noted that a claim gave a message.
     fn delivery(&self, group: &str, id: &str, claim: u64) -> Option<usize> {
-        let answer = self.answer_of(claim);
+        let answers = self.answers_of(claim);
         self.events.iter().rposition(|event| match event {
             Event::Delivered(found) => {
-                (&*found.group, &*found.id, found.receive) == (group, id, answer)
+                (&*found.group, &*found.id) == (group, id) && answers.contains(&found.receive)
             }
             _ => false,
         })
