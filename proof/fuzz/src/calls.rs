@@ -22,6 +22,8 @@ use crate::broker::{GROUPS, TOPIC, World, check_status, empty, request, resource
 pub const TARGET: Target = Target { name: "calls", heap_mib_max: 128, check };
 
 const CALLS_MAX: usize = 48;
+/// Time that passes within one input: longer than a session lives.
+const WAIT_MAX: Duration = Duration::from_secs(150);
 const NAMES: [&str; 4] = ["a", "b", "c", "not/legal"];
 const CLIENTS: [&str; 3] = ["one", "two", "three"];
 
@@ -56,8 +58,9 @@ struct Standing {
 }
 
 /// What clients may rely on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Model {
+    wait_left: Duration,
     /// Message ids of each lite topic, by offset.
     sent: BTreeMap<String, Vec<String>>,
     standing: BTreeMap<(usize, String, u64), Standing>,
@@ -76,7 +79,7 @@ fn check(bytes: &[u8]) {
     run(async {
         let world = empty().await;
         tokio::spawn(Arc::clone(&world.broker).watch_sessions());
-        let mut model = Model::default();
+        let mut model = Model::new();
         for call in &calls {
             model.step(&world, call).await;
         }
@@ -86,6 +89,11 @@ fn check(bytes: &[u8]) {
 }
 
 impl Model {
+    fn new() -> Self {
+        let (sent, standing, held) = Default::default();
+        Self { wait_left: WAIT_MAX, sent, standing, held }
+    }
+
     async fn step(&mut self, world: &World<impl MessagingService>, call: &Call) {
         match *call {
             Call::Send { name, id, count } => self.send(world, name, id, count).await,
@@ -119,20 +127,17 @@ impl Model {
                 self.release(client, None);
             }
             Call::Wait { seconds } => {
-                tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+                let wait = Duration::from_secs(seconds.into()).min(self.wait_left);
+                self.wait_left -= wait;
+                tokio::time::sleep(wait).await;
             }
         }
     }
 
-    async fn send(
-        &mut self,
-        world: &World<impl MessagingService>,
-        name: u8,
-        id: u8,
-        count: u8,
-    ) {
+    async fn send(&mut self, world: &World<impl MessagingService>, name: u8, id: u8, count: u8) {
         let name = NAMES[usize::from(name) % NAMES.len()];
-        let ids: Vec<String> = (0..count % 4).map(|more| format!("m{}", u16::from(id) + u16::from(more))).collect();
+        let ids: Vec<String> =
+            (0..count % 4).map(|more| format!("m{}", u16::from(id) + u16::from(more))).collect();
         let messages = ids.iter().map(|id| message(name, id)).collect();
         let asked = request(v2::SendMessageRequest { messages }, "producer", "JAVA");
         let answer = world.door.send_message(asked).await.unwrap().into_inner();
@@ -314,7 +319,8 @@ impl Model {
     async fn check_stored(&self, world: &World<impl MessagingService>) {
         for name in &NAMES[..3] {
             let peeked = world.broker.peek(TOPIC, name, Some(0), 1000).await.unwrap_or_default();
-            let stored: Vec<String> = peeked.into_iter().map(|one| one.message.message_id).collect();
+            let stored: Vec<String> =
+                peeked.into_iter().map(|one| one.message.message_id).collect();
             assert_eq!(stored, self.sent.get(*name).cloned().unwrap_or_default());
         }
     }

@@ -17,6 +17,8 @@ use crate::broker::{GROUPS, TOPIC, World, check_status, empty, request, resource
 /// This target.
 pub const TARGET: Target = Target { name: "content", heap_mib_max: 256, check };
 
+/// Most inputs have a small body: large ones take long.
+const SMALL_MAX: u8 = 250;
 const BODY_BYTES_MAX: usize = 4 << 20;
 const USER_PROPERTIES_MAX: usize = 128;
 const PROPERTIES_BYTES_MAX: usize = 16 << 10;
@@ -44,7 +46,8 @@ struct Input<'a> {
     lite_topic: Long<'a>,
     message_id: Long<'a>,
     body: &'a [u8],
-    body_times: u16,
+    /// Above [`SMALL_MAX`], the body has so many bytes more or less than the most that is allowed.
+    size: u8,
     tag: Option<Long<'a>>,
     keys: Vec<Long<'a>>,
     properties: Vec<(Long<'a>, Long<'a>)>,
@@ -103,8 +106,16 @@ fn message(input: &Input<'_>) -> v2::Message {
             lite_topic: Some(input.lite_topic.make()),
             ..SystemProperties::default()
         }),
-        body: Bytes::from(input.body.repeat(usize::from(input.body_times).max(1))),
+        body: body(input),
     }
+}
+
+fn body(input: &Input<'_>) -> Bytes {
+    let mut body = input.body.to_vec();
+    if let Some(beyond) = input.size.checked_sub(SMALL_MAX).filter(|beyond| *beyond > 0) {
+        body.resize(BODY_BYTES_MAX - 2 + usize::from(beyond), 7);
+    }
+    body.into()
 }
 
 /// The published rules, said once more; `None` where only the list of reserved keys decides.
@@ -131,7 +142,8 @@ fn is_legal(message: &v2::Message) -> Option<bool> {
         && (1..=LITE_TOPIC_BYTES_MAX).contains(&lite_topic.len())
         && lite_topic.bytes().all(is_name);
     let may_be_reserved = |key: &String| {
-        key.starts_with("__") || key.bytes().all(|b| b.is_ascii_uppercase() || !b.is_ascii_lowercase())
+        key.starts_with("__")
+            || key.bytes().all(|b| b.is_ascii_uppercase() || !b.is_ascii_lowercase())
     };
     let is_sure = system.message_type == i32::from(MessageType::Lite)
         && !properties.keys().any(|key| !key.is_empty() && may_be_reserved(key));

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use litemq_storage::conformance::{Model, append, channel, put};
 use litemq_storage::disk::FaultDisk;
 use litemq_storage::{
-    Batch, ChannelRef, LogStore, Recovered, ShardStore, StateSink, StoreError, StoredRecord,
-    ShardId,
+    Batch, ChannelRef, LogStore, Recovered, ShardId, ShardStore, StateSink, StoreError,
+    StoredRecord,
 };
 
 use crate::folder;

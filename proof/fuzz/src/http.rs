@@ -51,7 +51,8 @@ const PATHS: [&str; 12] = [
 
 fn check(bytes: &[u8]) {
     let mut input = Unstructured::new(bytes);
-    let asked = std::iter::from_fn(|| Asked::arbitrary(&mut input).ok().filter(|_| !input.is_empty()));
+    let asked =
+        std::iter::from_fn(|| Asked::arbitrary(&mut input).ok().filter(|_| !input.is_empty()));
     let requests: Vec<_> = asked.take(REQUESTS_MAX).filter_map(|asked| request(&asked)).collect();
     if requests.is_empty() {
         return;

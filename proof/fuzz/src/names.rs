@@ -55,12 +55,7 @@ fn check_name(text: &str) {
 }
 
 /// An accepted name is the text itself and allowed; a refusal can be shown to people.
-fn told(
-    made: Result<String, Error>,
-    text: &str,
-    bytes_max: usize,
-    allowed: impl Fn(u8) -> bool,
-) {
+fn told(made: Result<String, Error>, text: &str, bytes_max: usize, allowed: impl Fn(u8) -> bool) {
     match made {
         Ok(name) => {
             assert_eq!(name, text);

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use litemq_domain::{ClientId, DurationMs, Group, LiteTopicName, TagFilter, Topic};
 use litemq_protocol::v2::messaging_service_server::MessagingService;
-use litemq_server::broker::{
-    NewMessage, Receipt, ReceiveRequest, StoredMessage, SyncAction,
-};
+use litemq_server::broker::{NewMessage, Receipt, ReceiveRequest, StoredMessage, SyncAction};
 use litemq_storage::{Batch, ChannelRef, MemoryStore, Op, ShardId, ShardStore};
 
 use crate::Target;
@@ -51,8 +49,7 @@ fn ops(entries: &[Entry]) -> Vec<Op> {
         }
         Entry::Delete(owner, key) => Op::Delete { shard: shard(owner), key: key.clone() },
         Entry::Append(owner, slot, generation, payload) => {
-            let channel =
-                ChannelRef { shard: shard(owner), slot: *slot, generation: *generation };
+            let channel = ChannelRef { shard: shard(owner), slot: *slot, generation: *generation };
             let next = next.entry(channel).or_default();
             let offset = std::mem::replace(next, *next + 1);
             let at_ms = 1_700_000_000_000 + offset;

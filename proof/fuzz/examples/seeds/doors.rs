@@ -41,8 +41,7 @@ fn requests() {
         scheme: v2::AddressScheme::DomainName.into(),
         addresses: vec![v2::Address { host: "localhost".to_owned(), port: 8081 }],
     };
-    let route =
-        v2::QueryRouteRequest { topic: topic.clone(), endpoints: Some(endpoints.clone()) };
+    let route = v2::QueryRouteRequest { topic: topic.clone(), endpoints: Some(endpoints.clone()) };
     request(Call::QueryRoute, "query-route", &route);
     let beat = v2::HeartbeatRequest { group: group.clone(), ..Default::default() };
     request(Call::Heartbeat, "heartbeat", &beat);
@@ -75,11 +74,8 @@ fn requests() {
         receipt_handle: handle.clone(),
         lite_topic: Some("a".to_owned()),
     };
-    let ack = v2::AckMessageRequest {
-        group: group.clone(),
-        topic: topic.clone(),
-        entries: vec![entry],
-    };
+    let ack =
+        v2::AckMessageRequest { group: group.clone(), topic: topic.clone(), entries: vec![entry] };
     request(Call::Ack, "ack", &ack);
     let dead_letter = v2::ForwardMessageToDeadLetterQueueRequest {
         group: group.clone(),
@@ -153,7 +149,8 @@ fn telemetry() {
             pub_sub: Some(pub_sub),
             ..Default::default()
         };
-        let command = v2::TelemetryCommand { status: None, command: Some(Command::Settings(settings)) };
+        let command =
+            v2::TelemetryCommand { status: None, command: Some(Command::Settings(settings)) };
         let body = command.encode_to_vec();
         let mut frame = BytesMut::new();
         frame.put_u8(0);
