@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::{Field, Outcome, broken, expect};
 use crate::http::metric;
 use crate::letters::{message, send};
+use crate::settings::REQUEST_TIME;
 use crate::wire::{DATA, Reads, Wire, attacker, message_frame, message_prefix};
 
 const MIB_4: u32 = 4 << 20;
@@ -29,13 +30,13 @@ async fn declare(field: &Field, len: u32) -> Outcome {
             let stream = wire.call("SendMessage", "declares@1@1@1").await.map_err(broken)?;
             wire.frame(DATA, 0, stream, &message_prefix(len)).await.map_err(broken)?;
             opened += 1;
-            if n % 100 == 99 {
+            if n % 50 == 49 {
                 pace.next().await;
             }
         }
         held.push(wire);
     }
-    field.hold().await;
+    field.hold_for(REQUEST_TIME).await;
     all_ended(&held, opened)?;
     Ok(opened)
 }
@@ -64,7 +65,7 @@ pub(super) async fn trickled_bodies(field: Field) -> Outcome {
             }
         }
     }
-    field.hold().await;
+    field.hold_for(REQUEST_TIME).await;
     all_ended(&[wire], streams.len() as u64)?;
     Ok(sent)
 }
@@ -86,7 +87,7 @@ pub(super) async fn hoarded_bodies(field: Field) -> Outcome {
         }
         held.push(wire);
     }
-    field.hold().await;
+    field.hold_for(REQUEST_TIME).await;
     all_ended(&held, opened)?;
     let refused = refusals(&field).await? - refused;
     expect(refused > 0, || format!("{opened} MiB were hoarded and nothing was refused"))?;

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{Field, Outcome, broken, expect};
 use crate::letters::TOPIC;
-use crate::settings::{CONNECTIONS, HTTP_CONNECTIONS};
+use crate::settings::{CONNECTIONS, HTTP_CONNECTIONS, OPENING_TIME};
 use crate::wire::{PREFACE, attacker, connect};
 
 /// Whether a peer is done with us: its end of the stream, or a reset.
@@ -27,11 +27,8 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 /// Connections that say these bytes and then nothing; how many are still open at the end.
 async fn stay_silent(field: &Field, count: usize, first: &[u8]) -> Result<(u64, u64), String> {
     let mut held = open(field, field.grpc, count, first).await?;
-    field.hold().await;
-    let mut open = 0;
-    for stream in &mut held {
-        open += u64::from(!is_closed(stream).await);
-    }
+    field.hold_for(OPENING_TIME).await;
+    let open = still_open(&mut held).await;
     Ok((held.len() as u64, open))
 }
 
@@ -92,10 +89,7 @@ pub(super) async fn one_address_takes_all(field: Field) -> Outcome {
         }
     }
     field.hold().await;
-    let mut open = 0;
-    for stream in &mut held {
-        open += u64::from(!is_closed(stream).await);
-    }
+    let open = still_open(&mut held).await;
     expect(open <= share, || format!("one address has {open} connections; its share is {share}"))?;
     Ok(held.len() as u64)
 }

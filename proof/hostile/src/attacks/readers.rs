@@ -10,6 +10,7 @@ use super::{Field, Outcome, broken, expect};
 use crate::letters::{
     BIG, GREEDY_GROUPS, TOPIC, greedy, message, receive, send, settings, sync_request,
 };
+use crate::settings::STALL_TIME;
 use crate::wire::{DATA, Reads, Wire, attacker, message_frame};
 
 /// Large messages that every greedy group gets: with none of them read, far more than the broker
@@ -63,7 +64,7 @@ async fn starve(field: &Field, reads: Reads) -> Outcome {
         pace.next().await;
         held.push(wire);
     }
-    field.hold().await;
+    field.hold_for(STALL_TIME).await;
     let cut_off = held.iter().filter(|wire| wire.heard.is_over()).count();
     expect(reads == Reads::Never || cut_off > 0, || {
         format!("no answer was read for {:?} and nobody was cut off", field.lasts)
