@@ -22,6 +22,9 @@ pub struct Spot<'a> {
     pub offset: u64,
 }
 
+/// Hand-outs by group, lite topic, offset and attempt, in the order of time.
+type HandOuts<'a> = BTreeMap<(&'a str, &'a str, u64, u32), Vec<&'a Delivered>>;
+
 /// A client's subscriptions, in the order of time.
 type Sets<'a> = Vec<(Moment, &'a BTreeSet<String>)>;
 
@@ -68,9 +71,14 @@ impl<'a> Ledger<'a> {
             sets.sort_by_key(|(at, _)| *at);
         }
         // Only now it is known which lives there are.
+        let mut hand_outs: HandOuts<'_> = BTreeMap::new();
+        for delivered in &ledger.delivered {
+            let Delivered { group, lite, offset, attempt, .. } = delivered;
+            hand_outs.entry((group, lite, *offset, *attempt)).or_default().push(delivered);
+        }
         for event in events {
             if let Event::Settled(settled) = event
-                && let Some(spot) = ledger.spot_of_settled(settled)
+                && let Some(spot) = ledger.spot_of_settled(settled, &hand_outs)
             {
                 ledger.settled.entry(spot).or_default().push(settled);
             }
@@ -122,16 +130,17 @@ impl<'a> Ledger<'a> {
         self.life(&sent.lite, sent.asked_at, to)
     }
 
-    /// The life of a delivered message is that of its send.
+    /// The life of a delivered message is that of its send; where that cannot be told, it is the one
+    /// that goes on at its hand-over.
     pub(crate) fn life_of_delivered(&self, delivered: &Delivered) -> Option<Life> {
         let sends = self.sent.get(&*delivered.id).into_iter().flatten();
         let mut possible = sends.filter(|sent| {
             sent.lite == delivered.lite && !matches!(sent.result, SendResult::Refused(_))
         });
-        match possible.next() {
-            Some(sent) => self.life_of_sent(sent),
-            None => self.life(&delivered.lite, delivered.asked_at, Some(delivered.at)),
-        }
+        possible
+            .next()
+            .and_then(|sent| self.life_of_sent(sent))
+            .or_else(|| self.life(&delivered.lite, delivered.asked_at, Some(delivered.at)))
     }
 
     pub(crate) fn spot_of_delivered(&self, delivered: &'a Delivered) -> Option<Spot<'a>> {
@@ -140,9 +149,14 @@ impl<'a> Ledger<'a> {
         Some(Spot { group, lite, life, offset: *offset })
     }
 
-    fn spot_of_settled(&self, settled: &'a Settled) -> Option<Spot<'a>> {
-        let Settled { group, lite, offset, .. } = settled;
-        let life = self.life(lite, settled.asked_at, Some(settled.answered_at))?;
+    /// What is settled was handed out before, and is of the same life.
+    fn spot_of_settled(&self, settled: &'a Settled, hand_outs: &HandOuts<'a>) -> Option<Spot<'a>> {
+        let Settled { group, lite, offset, attempt, asked_at, .. } = settled;
+        let given = hand_outs.get(&(group, lite, *offset, *attempt)).into_iter().flatten();
+        let given = given.take_while(|delivered| delivered.at <= *asked_at).last();
+        let life = given
+            .and_then(|delivered| self.life_of_delivered(delivered))
+            .or_else(|| self.life(lite, *asked_at, Some(settled.answered_at)))?;
         Some(Spot { group, lite, life, offset: *offset })
     }
 
@@ -154,6 +168,28 @@ impl<'a> Ledger<'a> {
     pub(crate) fn settled_at(&self, spot: Spot<'a>) -> Option<Moment> {
         let done = self.settles(spot).iter().filter(|settled| is_final(settled));
         done.map(|settled| settled.answered_at).min()
+    }
+
+    /// From when on a message may be settled, whatever the answer was.
+    pub(crate) fn may_be_settled_at(&self, spot: Spot<'a>) -> Option<Moment> {
+        let possible = self.settles(spot).iter().filter(|settled| is_perhaps_final(settled));
+        possible.map(|settled| settled.asked_at).min()
+    }
+
+    /// The deliveries of a message to a group, by group and id, that may be of any life.
+    pub(crate) fn arrivals(&self) -> BTreeMap<(&'a str, &'a str), Vec<&'a Delivered>> {
+        let mut arrivals: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for delivered in &self.delivered {
+            arrivals.entry((&*delivered.group, &*delivered.id)).or_default().push(*delivered);
+        }
+        arrivals
+    }
+
+    /// Whether this may be a delivery from this spot.
+    pub(crate) fn may_be_from(&self, delivered: &Delivered, spot: Spot<'a>) -> bool {
+        delivered.lite == spot.lite
+            && delivered.offset == spot.offset
+            && self.life_of_delivered(delivered).is_none_or(|life| life == spot.life)
     }
 
     /// Whether a removal may have ended this life.
@@ -248,6 +284,12 @@ impl<'a> Ledger<'a> {
         told.sort_by_key(|event| event.at());
         told.into_iter().map(ToString::to_string).collect()
     }
+}
+
+/// Settled for good, unless an answer that never came was a refusal.
+pub(crate) fn is_perhaps_final(settled: &Settled) -> bool {
+    matches!(settled.how, Settle::Ack | Settle::DeadLetter)
+        && !matches!(settled.result, SettleResult::Refused(_))
 }
 
 /// Settled for good: it never comes again.

@@ -47,13 +47,15 @@ pub struct Client<C> {
     attempt: Option<u64>,
 }
 
+impl<C> Client<C> {
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 impl<C: Connect> Client<C> {
     pub fn new(id: &str, language: &'static str, way: C) -> Self {
         Self { id: id.to_owned(), language, way, grpc: None, attempt: None }
-    }
-
-    pub fn id(&self) -> &str {
-        &self.id
     }
 
     pub async fn send(&mut self, messages: Vec<Message>) -> Result<v2::SendMessageResponse, Lost> {
@@ -147,18 +149,21 @@ impl<C: Connect> Client<C> {
         Ok(response.entries.into_iter().map(|entry| entry.status.unwrap_or_default()).collect())
     }
 
-    /// Makes a message visible again after `invisible`.
-    pub async fn nack(
+    /// Makes a message visible again after `invisible`; with `suspend` all of its lite topic that came
+    /// with it, and the attempt does not count.
+    pub async fn change_invisible(
         &mut self,
         group: &str,
         handle: &str,
         invisible: Duration,
+        suspend: bool,
     ) -> Result<v2::Status, Lost> {
         let request = self.request(v2::ChangeInvisibleDurationRequest {
             group: Some(resource(group)),
             topic: Some(resource(TOPIC)),
             receipt_handle: handle.to_owned(),
             invisible_duration: Some(wire(invisible)),
+            suspend: Some(suspend),
             ..v2::ChangeInvisibleDurationRequest::default()
         });
         let mut grpc = self.connected().await;

@@ -13,6 +13,12 @@ pub trait Connect: Clone + Send + Sync + 'static {
 
     /// A new connection; waits until the broker can be reached.
     fn connect(&self) -> impl Future<Output = Channel> + Send;
+
+    /// Whether the broker may take a client for gone that has just lost its connection: the network
+    /// is bad, and not the broker.
+    fn is_bad(&self) -> bool {
+        false
+    }
 }
 
 /// Where clients find the broker; `None` while it is down.

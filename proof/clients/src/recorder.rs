@@ -1,10 +1,12 @@
 //! Collects what happens in a run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use litemq_checker::history::{Event, Moment, SendResult, Sent, Settle, SettleResult, Settled};
+use litemq_checker::history::{
+    Event, Moment, Removed, SendResult, Sent, Settle, SettleResult, Settled,
+};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -57,6 +59,30 @@ struct State {
     receives: u64,
     stored: BTreeSet<Place>,
     settled: BTreeSet<(String, Place)>,
+    /// When the last removal of a lite topic was over. What was sent before is not owed any more.
+    removed: BTreeMap<String, Moment>,
+}
+
+impl State {
+    fn is_of_an_old_life(&self, lite: &str, asked_at: Moment) -> bool {
+        self.removed.get(lite).is_some_and(|removed| asked_at <= *removed)
+    }
+
+    /// Forgets a life of a lite topic; how many places were owed to one of these groups.
+    fn forget(&mut self, removed: &Removed, groups: &[String]) -> u64 {
+        let is_other = |place: &Place| place.0 != removed.lite;
+        let before = self.open(groups);
+        self.stored.retain(is_other);
+        self.settled.retain(|(_, place)| is_other(place));
+        self.removed.insert(removed.lite.clone(), removed.answered_at);
+        before - self.open(groups)
+    }
+
+    fn open(&self, groups: &[String]) -> u64 {
+        let all = groups.len() * self.stored.len();
+        let settled = self.settled.iter().filter(|(_, place)| self.stored.contains(place)).count();
+        (all - settled) as u64
+    }
 }
 
 impl Recorder {
@@ -116,8 +142,11 @@ impl Recorder {
         match event {
             Event::Sent(Sent { result: SendResult::Unknown, .. }) => progress.sends_unknown += 1,
             Event::Sent(Sent { result: SendResult::Refused(_), .. }) => progress.sends_refused += 1,
-            Event::Sent(Sent { result: SendResult::Stored(offset), lite, .. }) => {
+            Event::Sent(Sent { result: SendResult::Stored(offset), lite, asked_at, .. }) => {
                 progress.sends_stored += 1;
+                if state.is_of_an_old_life(lite, *asked_at) {
+                    return;
+                }
                 let place = (lite.clone(), *offset);
                 let open =
                     |group: &&String| !state.settled.contains(&((*group).clone(), place.clone()));
@@ -130,15 +159,29 @@ impl Recorder {
                 progress.deliveries += 1;
                 progress.redeliveries += u64::from(delivered.attempt > 1);
             }
-            Event::Settled(Settled { how: Settle::Ack, result, group, lite, offset, .. }) => {
+            Event::Settled(Settled {
+                how: Settle::Ack,
+                result,
+                group,
+                lite,
+                offset,
+                asked_at,
+                ..
+            }) => {
                 progress.acks += u64::from(*result == SettleResult::Done);
                 progress.acks_unknown += u64::from(*result == SettleResult::Unknown);
+                if state.is_of_an_old_life(lite, *asked_at) || !self.groups.contains(group) {
+                    return;
+                }
                 let place = (lite.clone(), *offset);
                 if *result == SettleResult::Done
                     && state.settled.insert((group.clone(), place.clone()))
                 {
                     progress.owed -= u64::from(state.stored.contains(&place));
                 }
+            }
+            Event::Removed(removed) if !matches!(removed.result, SettleResult::Refused(_)) => {
+                progress.owed -= state.forget(removed, &self.groups);
             }
             _ => {}
         }
@@ -173,6 +216,7 @@ impl Drop for Asked<'_> {
             match &mut event {
                 Event::Sent(sent) => sent.answered_at = now,
                 Event::Settled(settled) => settled.answered_at = now,
+                Event::Removed(removed) => removed.answered_at = now,
                 _ => {}
             }
             self.recorder.record(event);

@@ -31,6 +31,8 @@ pub struct Load<C> {
     pub lite_topics: usize,
     /// Producers pause while more than this is owed, so that the end is never far.
     pub owed_max: u64,
+    /// And so long between two requests.
+    pub pause: Duration,
     /// Becomes true when producers, or consumers, shall come to an end.
     pub stop: watch::Receiver<bool>,
 }
@@ -47,8 +49,12 @@ pub struct Habits {
     pub stays: bool,
     /// Of a hundred messages, so many are nacked.
     pub nacks: usize,
+    /// Of a hundred nacks, so many suspend their lite topic.
+    pub suspends: usize,
     /// Of a hundred messages, so many are forgotten.
     pub forgets: usize,
+    /// Lite topics that nobody sends to and it asks for besides; more than its quota allows.
+    pub greed: usize,
 }
 
 /// A message in the hands of a consumer.
@@ -84,6 +90,9 @@ impl<C: Connect> Load<C> {
                 .collect();
             // A send without an answer is repeated under the same ids, or left unknown.
             while self.send(&mut client, producer, &batch).await.is_err() && dice.percent(75) {}
+            if !self.pause.is_zero() {
+                tokio::time::sleep(self.pause).await;
+            }
         }
     }
 
@@ -138,6 +147,13 @@ impl<C: Connect> Load<C> {
     }
 }
 
+impl<C> Consumer<'_, C> {
+    fn tell_left(&self) {
+        let (client, at) = (self.client.id().to_owned(), self.load.recorder.now());
+        self.load.recorder.record(Event::Left { client, at });
+    }
+}
+
 /// One client of a consumer.
 struct Consumer<'a, C> {
     load: &'a Load<C>,
@@ -149,17 +165,25 @@ struct Consumer<'a, C> {
 impl<'a, C: Connect> Consumer<'a, C> {
     async fn live(mut self, polls: usize) {
         let lites = self.choose();
+        self.ask_too_much(&lites).await;
         self.subscribe(&lites).await;
         let mut heard_at = self.load.recorder.now();
         for _ in 0..polls {
             if *self.load.stop.borrow() {
                 break;
             }
-            if let Ok(held) = self.receive().await {
-                heard_at = self.load.recorder.now();
-                self.settle(held).await;
-            } else if self.load.recorder.now() > heard_at + SILENCE_MAX {
+            if self.load.recorder.now() > heard_at + SILENCE_MAX {
                 self.subscribe(&lites).await;
+                heard_at = self.load.recorder.now();
+            }
+            match self.receive().await {
+                Ok(held) => {
+                    // Before it is settled: that may take until the network is good again.
+                    heard_at = self.load.recorder.now();
+                    self.settle(held).await;
+                }
+                Err(Lost) if self.load.way.is_bad() => self.tell_left(),
+                Err(Lost) => {}
             }
         }
         self.leave().await;
@@ -168,6 +192,18 @@ impl<'a, C: Connect> Consumer<'a, C> {
     fn choose(&mut self) -> BTreeSet<String> {
         let all = (0..self.load.lite_topics).filter(|_| self.dice.percent(self.habits.share));
         all.map(lite_topic).collect()
+    }
+
+    /// A set above the quota is refused whole.
+    async fn ask_too_much(&mut self, lites: &BTreeSet<String>) {
+        if self.habits.greed == 0 {
+            return;
+        }
+        let more = (0..self.habits.greed).map(|number| format!("nobody-sends-{number}"));
+        let all = lites.iter().cloned().chain(more);
+        if let Ok(status) = self.client.subscribe(&self.habits.group, all).await {
+            assert_ne!(status.code(), Code::Ok, "above the quota: {status:?}");
+        }
     }
 
     async fn subscribe(&mut self, lites: &BTreeSet<String>) {
@@ -225,16 +261,30 @@ impl<'a, C: Connect> Consumer<'a, C> {
     /// Acks, nacks or forgets each message.
     async fn settle(&mut self, held: Vec<Held>) {
         let mut acked = Vec::new();
-        for message in held {
+        let mut suspended = BTreeSet::new();
+        for message in &held {
             let fate = self.dice.below(100);
-            if fate < self.habits.nacks {
-                self.nack(&message).await;
-            } else if fate >= self.habits.nacks + self.habits.forgets {
-                acked.push(message);
+            if suspended.contains(&message.lite) {
+                continue;
+            }
+            if fate >= self.habits.nacks + self.habits.forgets {
+                acked.push(message.clone());
+            } else if fate >= self.habits.nacks {
+                // Forgotten.
+            } else if self.dice.percent(self.habits.suspends) {
+                suspended.insert(message.lite.clone());
+                acked.retain(|other: &Held| other.lite != message.lite);
+                self.suspend(message, &held).await;
+            } else {
+                self.nack(message).await;
             }
         }
         // An ack without an answer is repeated until there is one, as SDKs do.
-        while !acked.is_empty() && self.ack(&acked).await.is_err() {}
+        while !acked.is_empty() && self.ack(&acked).await.is_err() {
+            if self.load.way.is_bad() {
+                self.tell_left();
+            }
+        }
     }
 
     async fn ack(&mut self, messages: &[Held]) -> Result<(), Lost> {
@@ -253,9 +303,27 @@ impl<'a, C: Connect> Consumer<'a, C> {
         let spans = [Duration::ZERO, Duration::from_millis(100), Duration::from_secs(1)];
         let invisible = *self.dice.one_of(&spans);
         let asked = self.asks_to_settle(std::slice::from_ref(message), Settle::Nack(invisible));
-        let answer = self.client.nack(&self.habits.group, &message.handle, invisible).await;
+        let (group, handle) = (&self.habits.group, &message.handle);
+        let answer = self.client.change_invisible(group, handle, invisible, false).await;
         if let Ok(status) = answer {
             asked.answered(|_, event| settle_with(event, &status));
+        }
+    }
+
+    /// Holds for all that came of the lite topic with it and is not somebody else's by now.
+    async fn suspend(&mut self, message: &Held, held: &[Held]) {
+        let invisible = *self.dice.one_of(&[Duration::ZERO, Duration::from_millis(300)]);
+        let of_lite = held.iter().filter(|other| other.lite == message.lite);
+        let of_lite: Vec<Held> = of_lite.cloned().collect();
+        let asked = self.asks_to_settle(&of_lite, Settle::Suspend(invisible));
+        let (group, handle) = (&self.habits.group, &message.handle);
+        let answer = self.client.change_invisible(group, handle, invisible, true).await;
+        if let Ok(status) = answer {
+            asked.answered(|at, event| {
+                if of_lite[at].offset == message.offset {
+                    settle_with(event, &status);
+                }
+            });
         }
     }
 
@@ -277,9 +345,15 @@ impl<'a, C: Connect> Consumer<'a, C> {
     }
 
     async fn leave(&mut self) {
-        let (client, at) = (self.client.id().to_owned(), self.load.recorder.now());
-        self.load.recorder.record(Event::Left { client, at });
+        self.tell_left();
         while self.client.terminate(&self.habits.group).await.is_err() {}
+    }
+}
+
+/// However it ends, its leases may.
+impl<C> Drop for Consumer<'_, C> {
+    fn drop(&mut self) {
+        self.tell_left();
     }
 }
 

@@ -11,7 +11,8 @@ use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::plan::{WorldPlan, secs};
+use crate::errands::{Answer, Errand};
+use crate::plan::{FRAGILE, WorldPlan, ms, secs};
 use crate::server::State;
 use crate::trace::{ToTrace, Trace};
 use crate::weather::Weather;
@@ -35,6 +36,8 @@ pub(crate) struct Outcome {
     pub(crate) failure: Option<String>,
 }
 
+/// How often the broker is asked how far it is.
+const LOOK_EVERY: Duration = ms(500);
 /// A runtime keeps its tasks in a few lists, chosen by their numbers, and a crash drops them list by
 /// list. Numbers go on from one world to the next; each begins with a multiple of this.
 const TASK_LISTS_MAX: u64 = 64;
@@ -88,17 +91,43 @@ fn live(world: &mut World<'_>, weather: &mut Weather) -> Result<Duration, String
     }
     weather.clear_up(world);
     let calm_since = world.now();
+    world.recorder.record(Event::Calm { at: calm_since, within: CALM_MAX });
     world.stop_load();
-    let progress = world.recorder.progress();
-    until(world, weather, CALM_MAX, |_| progress.borrow().owed == 0)
-        .map_err(|error| format!("{error}: {}", owed(world)))?;
+    until(world, weather, END_MAX, |world| world.is_load_done())
+        .map_err(|error| format!("the load does not end: {error}"))?;
+    for group in world.plan.server.groups.clone() {
+        // The broker's own word tells when to look; the rules tell whether it was true.
+        let look = Errand::LookAt(group.name);
+        until(world, weather, CALM_MAX, |world| ask(world, &look) == Some(Answer::Left(0)))
+            .map_err(|error| format!("{} is not done: {error}: {}", group.name, owed(world)))?;
+    }
+    if world.plan.server.groups.iter().any(|group| group.name == FRAGILE) {
+        do_errand(world, weather, &Errand::TellDeadLetters(FRAGILE))?;
+    }
     let calm = world.now() - calm_since;
     world.trace.say("nothing is owed");
+    do_errand(world, weather, &Errand::Count)?;
     world.stop_all();
     until(world, weather, END_MAX, |world| world.are_clients_done())
         .map_err(|error| format!("the clients do not end: {error}"))?;
+    do_errand(world, weather, &Errand::Sample)?;
     restart(world, weather)?;
     Ok(calm)
+}
+
+/// Sends on an errand until it comes back with something else than before.
+fn ask(world: &mut World<'_>, errand: &Errand) -> Option<Answer> {
+    let answer = world.machine.take_answer(errand);
+    if answer.is_some() || world.now().as_millis() % LOOK_EVERY.as_millis() == 0 {
+        world.machine.send(errand.clone());
+    }
+    answer
+}
+
+fn do_errand(world: &mut World<'_>, weather: &mut Weather, errand: &Errand) -> Result<(), String> {
+    world.machine.send(errand.clone());
+    until(world, weather, END_MAX, |world| world.machine.take_answer(errand).is_some())
+        .map_err(|error| format!("{errand:?} does not end: {error}"))
 }
 
 /// Stops a server at rest; the next start must find the same.

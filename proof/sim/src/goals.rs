@@ -33,9 +33,8 @@ impl Goals {
         for (name, line) in LOGGED {
             self.count(name, outcome.trace.count(line));
         }
-        let is_torn = |line: &&String| {
-            line.contains("the log is open") && !line.ends_with("torn_bytes=0")
-        };
+        let is_torn =
+            |line: &&String| line.contains("the log is open") && !line.ends_with("torn_bytes=0");
         let torn = outcome.trace.lines().iter().filter(is_torn).count();
         self.count("torn_tails", torn as u64);
     }
@@ -90,7 +89,7 @@ impl Goals {
 const LOGGED: &[(&str, &str)] = &[
     ("checkpoints", "wrote a checkpoint"),
     ("sessions_ended", "a client was silent for too long"),
-    ("dead_connections", "keep-alive timed out"),
+    ("dead_connections", "error=http2 error"),
     ("quota_refusals", "code=LiteSubscriptionQuotaExceeded"),
     ("full_disk_refusals", "code=StorageFull"),
     ("failed_stores", "the store has failed"),

@@ -15,6 +15,7 @@
 
 mod campaign;
 mod course;
+mod errands;
 mod goals;
 mod network;
 mod plan;

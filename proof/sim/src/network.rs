@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -45,10 +46,16 @@ impl Listener for Port {
 pub(crate) struct Way {
     /// Stops the client from reading what comes.
     pub(crate) stall: Arc<Stall>,
+    /// Whether something is, or was just before, wrong with it.
+    pub(crate) is_bad: Arc<AtomicBool>,
 }
 
 impl Connect for Way {
     const CALL_MAX: Duration = Duration::from_secs(5);
+
+    fn is_bad(&self) -> bool {
+        self.is_bad.load(Ordering::Relaxed)
+    }
 
     async fn connect(&self) -> Channel {
         loop {

@@ -11,6 +11,9 @@ use crate::server::{GroupPlan, ServerPlan};
 
 pub(crate) const ORDERED: &str = "ordered";
 pub(crate) const UNORDERED: &str = "unordered";
+/// A group with few attempts, whose consumers give much back.
+pub(crate) const FRAGILE: &str = "fragile";
+const FRAGILE_ATTEMPTS_MAX: u16 = 3;
 
 /// Lite topics that are sent to.
 pub(crate) const LITE_TOPICS: usize = 12;
@@ -25,6 +28,8 @@ pub(crate) struct WorldPlan {
     pub(crate) producers: usize,
     pub(crate) consumers: Vec<Habits>,
     pub(crate) body_bytes_max: usize,
+    /// Pause of a producer between two requests.
+    pub(crate) pause: Duration,
     /// Latency of the network, milliseconds.
     pub(crate) latency_ms: (usize, usize),
     /// How long there is load and faults.
@@ -51,8 +56,8 @@ pub(crate) enum Fault {
     Slow(Seat, u64, Duration),
     /// The client does not read what comes.
     Stall(Seat, Duration),
-    /// The client dies and comes back.
-    Die { seat: Seat, is_silent: bool, away: Duration, is_same: bool },
+    /// The client dies and comes back: one that stays as itself, another as somebody else.
+    Die { seat: Seat, is_silent: bool, away: Duration },
     /// The server's process is killed; the disk keeps what was written.
     Kill { away: Duration },
     /// The machine goes off at its so manyth disk operation from now.
@@ -69,8 +74,11 @@ pub(crate) enum Fault {
     FillDisk(u64, Duration),
     /// A checkpoint now.
     Checkpoint,
-    /// The wall clock is so many milliseconds ahead of what it was at the beginning.
-    SetWall(i64),
+    /// Somebody removes this lite topic.
+    Remove(usize),
+    /// The wall clock is set back by so many milliseconds. Forward would be, for a server that
+    /// starts, a long time off.
+    SetWallBack(u64),
 }
 
 /// What happens to a world.
@@ -83,7 +91,24 @@ pub(crate) struct Scenario {
     pub(crate) pause_ms: (usize, usize),
     /// Each kind of fault by its weight.
     pub(crate) faults: &'static [(usize, Kind)],
+    /// Least and most time that faults last and clients are away, milliseconds.
+    pub(crate) long_ms: (usize, usize),
+    /// Least and most pause of a producer between two requests, milliseconds.
+    pub(crate) producer_pause_ms: (usize, usize),
+    /// Whether there is a group with few attempts.
+    pub(crate) is_fragile: bool,
 }
+
+/// A scenario without faults, for others to differ from.
+pub(crate) const FAIR: Scenario = Scenario {
+    name: "fair",
+    load_secs: (8, 20),
+    pause_ms: (200, 3_000),
+    faults: &[],
+    long_ms: (50, 8_000),
+    producer_pause_ms: (0, 100),
+    is_fragile: false,
+};
 
 /// A kind of fault; the dice choose the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +128,8 @@ pub(crate) enum Kind {
     SlowDisk,
     FillDisk,
     Checkpoint,
-    SetWall,
+    Remove,
+    SetWallBack,
 }
 
 impl WorldPlan {
@@ -111,14 +137,15 @@ impl WorldPlan {
         let mut dice = Dice::of(seed).fork(scenario.name);
         let load_for = secs(dice.within(scenario.load_secs.0..scenario.load_secs.1 + 1));
         let producers = dice.within(1..3);
-        let consumers = consumers(&mut dice);
+        let consumers = consumers(scenario, &mut dice);
         let seats = producers + consumers.len();
         let mut plan = Self {
             seed,
-            server: server(seed, &mut dice),
+            server: server(scenario, seed, &mut dice),
             producers,
             consumers,
             body_bytes_max: *dice.one_of(&[2_000, 20_000]),
+            pause: between(scenario.producer_pause_ms, &mut dice),
             latency_ms: *dice.one_of(&[(5, 5), (5, 20), (5, 60)]),
             load_for,
             faults: Vec::new(),
@@ -128,43 +155,58 @@ impl WorldPlan {
         }
         let mut at = secs(1);
         loop {
-            at += ms(dice.within(scenario.pause_ms.0..scenario.pause_ms.1 + 1));
+            at += between(scenario.pause_ms, &mut dice);
             if at >= load_for {
                 return plan;
             }
-            let fault = fault(choose(scenario.faults, &mut dice), seats, &mut dice);
+            let kind = choose(scenario.faults, &mut dice);
+            let fault = fault(kind, between(scenario.long_ms, &mut dice), seats, &mut dice);
             plan.faults.push((at, fault));
         }
     }
 }
 
-fn server(seed: u64, dice: &mut Dice) -> ServerPlan {
-    let group = |name, ordered| GroupPlan { name, ordered, max_attempts: 1000, quota: None };
+fn server(scenario: &Scenario, seed: u64, dice: &mut Dice) -> ServerPlan {
+    let quota = Some(LITE_TOPICS as u32);
+    let group = |name, ordered| GroupPlan { name, ordered, max_attempts: 1000, quota };
+    let mut groups = vec![group(ORDERED, true), group(UNORDERED, false)];
+    if scenario.is_fragile {
+        let max_attempts = FRAGILE_ATTEMPTS_MAX;
+        groups.push(GroupPlan { max_attempts, ..group(FRAGILE, dice.percent(50)) });
+    }
     ServerPlan {
         seed,
         shards: *dice.one_of(&[1, 2, 3]),
         segment_bytes: *dice.one_of(&[256 << 10, 1 << 20]),
         checkpoint_interval: secs(dice.within(2..20)),
-        groups: vec![group(ORDERED, true), group(UNORDERED, false)],
+        groups,
     }
 }
 
 /// One that stays in each group, and others that come, go, and settle badly.
-fn consumers(dice: &mut Dice) -> Vec<Habits> {
+fn consumers(scenario: &Scenario, dice: &mut Dice) -> Vec<Habits> {
+    let mut groups = vec![ORDERED, UNORDERED];
+    if scenario.is_fragile {
+        groups.push(FRAGILE);
+    }
     let mut all = Vec::new();
-    for group in [ORDERED, UNORDERED] {
-        let stayer = Habits {
+    for group in &groups {
+        all.push(Habits {
             stays: true,
             share: 100,
             nacks: 0,
             forgets: 0,
+            greed: 0,
             ..consumer(&format!("stay-{group}"), group, dice)
-        };
-        all.push(stayer);
+        });
     }
     for number in 0..dice.within(1..3) {
-        let group = *dice.one_of(&[ORDERED, UNORDERED]);
+        let group = *dice.one_of(&groups);
         all.push(consumer(&format!("c{number}"), group, dice));
+    }
+    if scenario.is_fragile {
+        let nacks = dice.within(20..60);
+        all.push(Habits { nacks, suspends: 10, ..consumer("careless", FRAGILE, dice) });
     }
     all
 }
@@ -182,8 +224,10 @@ fn consumer(name: &str, group: &str, dice: &mut Dice) -> Habits {
         share: dice.within(30..100),
         stays: false,
         nacks: dice.below(15),
+        suspends: dice.below(60),
         // What is renewed comes back only when its client leaves.
         forgets: if invisible.is_some() { dice.below(10) } else { 0 },
+        greed: if dice.percent(30) { LITE_TOPICS + 1 } else { 0 },
     }
 }
 
@@ -198,9 +242,8 @@ fn choose(kinds: &[(usize, Kind)], dice: &mut Dice) -> Kind {
     unreachable!("thrown is below the sum of the weights")
 }
 
-fn fault(kind: Kind, seats: usize, dice: &mut Dice) -> Fault {
+fn fault(kind: Kind, long: Duration, seats: usize, dice: &mut Dice) -> Fault {
     let seat = dice.below(seats);
-    let long = ms(dice.within(50..8_000));
     let away = ms(dice.within(5..3_000));
     match kind {
         Kind::Cut => Fault::Cut(seat, long),
@@ -209,10 +252,7 @@ fn fault(kind: Kind, seats: usize, dice: &mut Dice) -> Fault {
         Kind::Mute => Fault::Mute(seat, long),
         Kind::Slow => Fault::Slow(seat, dice.within(50..800) as u64, long),
         Kind::Stall => Fault::Stall(seat, long),
-        Kind::Die => {
-            let (is_silent, is_same) = (dice.percent(30), dice.percent(50));
-            Fault::Die { seat, is_silent, away: long, is_same }
-        }
+        Kind::Die => Fault::Die { seat, is_silent: dice.percent(30), away: long },
         Kind::Kill => Fault::Kill { away },
         Kind::PowerCut => {
             let survivals = [
@@ -220,6 +260,9 @@ fn fault(kind: Kind, seats: usize, dice: &mut Dice) -> Fault {
                 Survival::Everything,
                 Survival::Prefix(dice.draw()),
                 Survival::Some(dice.draw()),
+                Survival::TornEnd(dice.draw()),
+                Survival::Zeros,
+                Survival::Stale(dice.draw()),
             ];
             let acts = dice.within(1..12) as u64;
             Fault::PowerCut { acts, survival: *dice.one_of(&survivals), away }
@@ -230,8 +273,13 @@ fn fault(kind: Kind, seats: usize, dice: &mut Dice) -> Fault {
         Kind::SlowDisk => Fault::SlowDisk(20, dice.within(50..900) as u64, long),
         Kind::FillDisk => Fault::FillDisk(dice.within(0..200_000) as u64, long),
         Kind::Checkpoint => Fault::Checkpoint,
-        Kind::SetWall => Fault::SetWall(dice.within(0..7_200_000) as i64 - 3_600_000),
+        Kind::Remove => Fault::Remove(dice.below(LITE_TOPICS)),
+        Kind::SetWallBack => Fault::SetWallBack(dice.within(0..3_600_000) as u64),
     }
+}
+
+fn between((least_ms, most_ms): (usize, usize), dice: &mut Dice) -> Duration {
+    ms(dice.within(least_ms..most_ms + 1))
 }
 
 pub(crate) const fn secs(count: usize) -> Duration {

@@ -1,24 +1,18 @@
 //! Kinds of worlds.
 
-use crate::plan::{Kind, Scenario};
+use crate::plan::{FAIR, Kind, Scenario};
 
 /// Every scenario by its name.
 pub(crate) const ALL: &[Scenario] = &[
-    Scenario {
-        name: "smoke",
-        load_secs: (5, 10),
-        pause_ms: (500, 3_000),
-        faults: &[(1, Kind::Kill)],
-    },
+    Scenario { name: "smoke", load_secs: (5, 10), faults: &[(1, Kind::Kill)], ..FAIR },
     Scenario {
         name: "power_cuts",
-        load_secs: (8, 20),
-        pause_ms: (200, 3_000),
         faults: &[(8, Kind::PowerCut), (2, Kind::Kill), (2, Kind::Checkpoint), (1, Kind::Restart)],
+        ..FAIR
     },
     Scenario {
         name: "flaky_network",
-        load_secs: (15, 40),
+        load_secs: (15, 30),
         pause_ms: (200, 2_000),
         faults: &[
             (3, Kind::Cut),
@@ -29,5 +23,92 @@ pub(crate) const ALL: &[Scenario] = &[
             (2, Kind::Stall),
             (1, Kind::Kill),
         ],
+        ..FAIR
+    },
+    Scenario {
+        name: "client_churn",
+        load_secs: (15, 30),
+        pause_ms: (100, 1_500),
+        faults: &[(6, Kind::Die), (2, Kind::Cut), (1, Kind::Kill), (1, Kind::Stall)],
+        is_fragile: true,
+        ..FAIR
+    },
+    Scenario {
+        name: "bad_disk",
+        faults: &[
+            (3, Kind::FailSync),
+            (2, Kind::FailWrite),
+            (2, Kind::SlowDisk),
+            (2, Kind::PowerCut),
+            (1, Kind::Kill),
+            (1, Kind::Checkpoint),
+        ],
+        ..FAIR
+    },
+    Scenario {
+        name: "disk_full",
+        faults: &[(4, Kind::FillDisk), (1, Kind::Kill), (1, Kind::PowerCut), (2, Kind::Checkpoint)],
+        is_fragile: true,
+        ..FAIR
+    },
+    Scenario {
+        name: "removals",
+        pause_ms: (100, 1_000),
+        faults: &[
+            (8, Kind::Remove),
+            (1, Kind::Kill),
+            (1, Kind::PowerCut),
+            (1, Kind::Checkpoint),
+            (1, Kind::Cut),
+        ],
+        ..FAIR
+    },
+    Scenario {
+        name: "clocks",
+        faults: &[(3, Kind::SetWallBack), (2, Kind::Kill), (2, Kind::Restart), (1, Kind::PowerCut)],
+        is_fragile: true,
+        ..FAIR
+    },
+    Scenario {
+        name: "long_silence",
+        load_secs: (120, 200),
+        pause_ms: (2_000, 15_000),
+        faults: &[
+            (3, Kind::Die),
+            (2, Kind::Cut),
+            (2, Kind::Deafen),
+            (2, Kind::Mute),
+            (2, Kind::Stall),
+            (1, Kind::Kill),
+        ],
+        long_ms: (20_000, 120_000),
+        producer_pause_ms: (800, 2_000),
+        ..FAIR
+    },
+    Scenario {
+        name: "everything",
+        load_secs: (20, 40),
+        pause_ms: (50, 1_500),
+        faults: &[
+            (2, Kind::Cut),
+            (2, Kind::Hold),
+            (1, Kind::Deafen),
+            (1, Kind::Mute),
+            (1, Kind::Slow),
+            (1, Kind::Stall),
+            (3, Kind::Die),
+            (2, Kind::Kill),
+            (3, Kind::PowerCut),
+            (1, Kind::Restart),
+            (1, Kind::FailSync),
+            (1, Kind::FailWrite),
+            (1, Kind::SlowDisk),
+            (1, Kind::FillDisk),
+            (2, Kind::Checkpoint),
+            (2, Kind::Remove),
+            (1, Kind::SetWallBack),
+        ],
+        is_fragile: true,
+        ..FAIR
     },
 ];

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use litemq_checker::Dice;
 use litemq_clients::client::TOPIC;
+use litemq_clients::recorder::Recorder;
 use litemq_domain::{ErrorCode, GroupName, SubscriptionMode, Timestamp, TopicName};
 use litemq_server::broker::{Broker, BrokerOptions, Edge, NewGroup, NewTopic};
 use litemq_server::front::grpc::{self, GrpcOptions};
@@ -14,8 +15,9 @@ use litemq_server::observe::Metrics;
 use litemq_server::running::Running;
 use litemq_storage::disk::FaultDisk;
 use litemq_storage::{Drive, LogOptions, LogStore, ShardStore};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use crate::errands::{self, Answer, Errand, describe};
 use crate::network::Port;
 use crate::store::{SteppedStore, SyncTimes};
 use crate::trace::Trace;
@@ -24,8 +26,6 @@ use crate::trace::Trace;
 const EPOCH_MS: u64 = 1_800_000_000_000;
 /// Where the data is, on the disk in memory.
 const FOLDER: &str = "/data";
-/// Lite topics described of a world.
-const LIST_MAX: usize = 1000;
 /// How long open calls may take at a stop.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -65,14 +65,17 @@ pub(crate) enum State {
 pub(crate) struct Machine {
     pub(crate) plan: ServerPlan,
     pub(crate) trace: Arc<Trace>,
+    pub(crate) recorder: Arc<Recorder>,
     pub(crate) sync_times: Arc<SyncTimes>,
     disk: Mutex<FaultDisk>,
     state: Mutex<State>,
     store: Mutex<Option<Arc<SteppedStore>>>,
     /// When its failure was seen first.
     store_failed_at: Mutex<Option<Duration>>,
-    stop: Notify,
-    checkpoint: Notify,
+    stop: watch::Sender<bool>,
+    errands: Mutex<Vec<Errand>>,
+    called: Notify,
+    answers: Mutex<Vec<(Errand, Answer)>>,
     /// What the broker said of itself before it stopped, until the next start.
     left: Mutex<Option<String>>,
     /// What the wall clock is ahead of simulated time, milliseconds.
@@ -81,17 +84,20 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(plan: ServerPlan, trace: Arc<Trace>) -> Self {
+    pub(crate) fn new(plan: ServerPlan, trace: Arc<Trace>, recorder: Arc<Recorder>) -> Self {
         Self {
             plan,
             trace,
+            recorder,
             sync_times: Arc::new(SyncTimes::new(1, 4)),
             disk: Mutex::default(),
             state: Mutex::new(State::Off),
             store: Mutex::default(),
             store_failed_at: Mutex::default(),
-            stop: Notify::new(),
-            checkpoint: Notify::new(),
+            stop: watch::Sender::new(false),
+            errands: Mutex::default(),
+            called: Notify::new(),
+            answers: Mutex::default(),
             left: Mutex::default(),
             wall_ahead_ms: AtomicU64::new(EPOCH_MS),
             lives: AtomicU64::new(0),
@@ -127,11 +133,21 @@ impl Machine {
         *lock(&self.state) = State::Off;
         *lock(&self.store) = None;
         *lock(&self.store_failed_at) = None;
+        lock(&self.errands).clear();
+        lock(&self.answers).clear();
     }
 
-    /// Tells the process to write a checkpoint.
-    pub(crate) fn checkpoint(&self) {
-        self.checkpoint.notify_one();
+    /// Sends the process on an errand.
+    pub(crate) fn send(&self, errand: Errand) {
+        lock(&self.errands).push(errand);
+        self.called.notify_one();
+    }
+
+    /// What an errand came back with since this was asked last.
+    pub(crate) fn take_answer(&self, errand: &Errand) -> Option<Answer> {
+        let mut answers = lock(&self.answers);
+        let at = answers.iter().position(|(of, _)| of == errand)?;
+        Some(answers.remove(at).1)
     }
 
     /// The next stop is one at rest: the next start shall find what it left.
@@ -141,17 +157,18 @@ impl Machine {
 
     /// Tells the process to stop.
     pub(crate) fn stop(&self) {
-        self.stop.notify_one();
+        self.stop.send_replace(true);
     }
 
-    /// The wall clock is set to another time; the next life reads it.
-    pub(crate) fn set_wall_ahead(&self, of_epoch_ms: i64) {
-        self.wall_ahead_ms.store(EPOCH_MS.saturating_add_signed(of_epoch_ms), Ordering::Relaxed);
+    /// The wall clock is set back; the next life reads it.
+    pub(crate) fn set_wall_back(&self, by_ms: u64) {
+        self.wall_ahead_ms.fetch_sub(by_ms, Ordering::Relaxed);
     }
 
     /// One life of the server's process.
     pub(crate) async fn live(self: Arc<Self>) {
         self.enter(State::Starting);
+        self.stop.send_replace(false);
         let ended = match self.start().await {
             Ok(running) => self.run(running).await,
             Err(error) => State::Failed(format!("cannot start: {error}")),
@@ -184,19 +201,16 @@ impl Machine {
         Ok(running)
     }
 
-    async fn run(&self, running: Running) -> State {
+    async fn run(self: &Arc<Self>, running: Running) -> State {
         self.enter(State::Serving);
         let broker = Arc::clone(running.broker());
+        let mut stop = self.stop.subscribe();
         loop {
             tokio::select! {
                 biased;
                 error = broker.failed() => return State::Failed(error.to_string()),
-                () = self.stop.notified() => break,
-                () = self.checkpoint.notified() => {
-                    let broker = Arc::clone(&broker);
-                    // It may fail; the log is there all the same.
-                    tokio::spawn(async move { drop(broker.checkpoint().await) });
-                }
+                _ = stop.wait_for(|stop| *stop) => break,
+                () = self.called.notified() => self.start_errands(&broker),
             }
         }
         if lock(&self.left).is_some() {
@@ -204,6 +218,17 @@ impl Machine {
             *lock(&self.left) = Some(left);
         }
         State::Stopped(running.stop().await.map_err(|error| error.to_string()))
+    }
+
+    fn start_errands(self: &Arc<Self>, broker: &Arc<Broker>) {
+        for errand in std::mem::take(&mut *lock(&self.errands)) {
+            let (machine, broker) = (Arc::clone(self), Arc::clone(broker));
+            tokio::spawn(async move {
+                let recorder = Arc::clone(&machine.recorder);
+                let answer = errands::run(errand.clone(), broker, recorder).await;
+                lock(&machine.answers).push((errand, answer));
+            });
+        }
     }
 
     /// Holds what the broker says of itself against what it said before it stopped at rest.
@@ -257,12 +282,6 @@ impl Machine {
         self.trace.say(&format!("server: {state:?}"));
         *lock(&self.state) = state;
     }
-}
-
-/// Everything that is known of each lite topic.
-async fn describe(broker: &Broker) -> String {
-    let listed = broker.list_lite(TOPIC, "", None, LIST_MAX).await;
-    format!("{listed:#?}")
 }
 
 fn allow_present<T>(made: litemq_domain::Result<T>) -> litemq_domain::Result<()> {

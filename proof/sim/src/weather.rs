@@ -1,10 +1,13 @@
 //! Faults that come and go.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use litemq_clients::workload::lite_topic;
 use litemq_storage::disk::Survival;
 
+use crate::errands::Errand;
 use crate::network::SERVER;
 use crate::plan::{Fault, Seat, ms};
 use crate::server::State;
@@ -12,6 +15,8 @@ use crate::world::World;
 
 /// A server that ended by itself is started again after this.
 const RESTART_PAUSE: Duration = ms(500);
+/// So long after a fault of the network, calls may still find that their connection is dead.
+const BAD_MEMORY: Duration = ms(12_000);
 /// A server whose store has failed ends within this time.
 const GIVE_UP_MAX: Duration = ms(1_000);
 /// A power cut that waits for a disk operation comes after this in any case.
@@ -23,7 +28,9 @@ pub(crate) struct Weather {
     coming: BTreeMap<(Duration, u64), Act>,
     planned: u64,
     /// Clients whose link or host is not well; one thing at a time.
-    troubled: Vec<Seat>,
+    troubled: BTreeMap<Seat, Fault>,
+    /// How long they may be taken for gone.
+    bad_until: BTreeMap<Seat, Duration>,
     power_cut: Option<PowerCut>,
     /// Whether the server may end by itself.
     is_disk_bad: bool,
@@ -51,7 +58,9 @@ enum Act {
     Speak(Seat),
     Hurry(Seat),
     Read(Seat),
-    Return { seat: Seat, is_same: bool },
+    Return(Seat),
+    /// Nobody has a connection any more from when the way was bad.
+    Forget(Seat),
     StartServer,
     MendDisk,
     EmptyDisk,
@@ -84,8 +93,8 @@ impl Weather {
     pub(crate) fn clear_up(&mut self, world: &mut World<'_>) {
         for (_, act) in std::mem::take(&mut self.coming) {
             match act {
-                Act::Begin(_) => {}
-                Act::Return { seat, .. } if !world.stays(seat) => {}
+                Act::Begin(_) | Act::Forget(_) => {}
+                Act::Return(seat) if !world.stays(seat) => {}
                 act => self.apply(act, world),
             }
         }
@@ -107,7 +116,9 @@ impl Weather {
     }
 
     fn apply(&mut self, act: Act, world: &mut World<'_>) {
-        world.trace.say(&format!("weather: {act:?}"));
+        if !matches!(act, Act::Begin(_)) {
+            world.trace.say(&format!("weather: {act:?}"));
+        }
         let name = |world: &World<'_>, seat: Seat| world.clients[seat].name.clone();
         match act {
             Act::Begin(fault) => self.begin(fault, world),
@@ -130,26 +141,27 @@ impl Weather {
             Act::Hurry(seat) => {
                 let (least, most) = world.plan.latency_ms;
                 world.sim.set_link_latency(SERVER, name(world, seat), ms(least));
-                world.sim.set_link_max_message_latency(
-                    SERVER,
-                    name(world, seat),
-                    ms(most),
-                );
+                world.sim.set_link_max_message_latency(SERVER, name(world, seat), ms(most));
                 self.end_trouble(seat);
             }
             Act::Read(seat) => {
                 world.clients[seat].way.stall.set(false);
                 self.end_trouble(seat);
             }
-            Act::Return { seat, is_same } => {
+            Act::Forget(seat) => {
+                let is_bad = self.bad_until.get(&seat).is_some_and(|until| *until > world.now());
+                world.clients[seat].way.is_bad.store(is_bad, Ordering::Relaxed);
+            }
+            Act::Return(seat) => {
                 world.sim.repair(SERVER, name(world, seat));
-                world.return_client(seat, is_same);
+                world.return_client(seat);
                 self.end_trouble(seat);
             }
             Act::StartServer => {
                 for seat in 0..world.clients.len() {
-                    if !self.troubled.contains(&seat) {
-                        world.sim.repair(SERVER, name(world, seat));
+                    world.sim.repair(SERVER, name(world, seat));
+                    if let Some(trouble) = self.troubled.get(&seat) {
+                        trouble.block(world);
                     }
                 }
                 if world.is_server_up() {
@@ -173,31 +185,28 @@ impl Weather {
     fn begin(&mut self, fault: Fault, world: &mut World<'_>) {
         let now = world.now();
         if let Some(seat) = fault.seat() {
-            if self.troubled.contains(&seat) || self.power_cut.is_some() || !world.is_server_up() {
+            if self.troubled.contains_key(&seat)
+                || self.power_cut.is_some()
+                || !world.is_server_up()
+            {
                 return;
             }
-            self.troubled.push(seat);
+            self.troubled.insert(seat, fault.clone());
+            world.clients[seat].way.is_bad.store(true, Ordering::Relaxed);
+            let until = now + fault.duration() + BAD_MEMORY;
+            self.bad_until.insert(seat, until);
+            self.plan(until, Act::Forget(seat));
         } else if !matches!(world.machine.state(), State::Serving) || self.is_stopping {
             return;
         }
         *self.happened.entry(fault.name()).or_default() += 1;
+        world.trace.say(&format!("weather: {fault:?}"));
+        fault.block(world);
         match fault {
-            Fault::Cut(seat, long) => {
-                world.sim.partition(SERVER, world.clients[seat].name.as_str());
-                self.plan(now + long, Act::Mend(seat));
-            }
-            Fault::Hold(seat, long) => {
-                world.sim.hold(SERVER, world.clients[seat].name.as_str());
-                self.plan(now + long, Act::Release(seat));
-            }
-            Fault::Deafen(seat, long) => {
-                world.sim.partition_oneway(SERVER, world.clients[seat].name.as_str());
-                self.plan(now + long, Act::Listen(seat));
-            }
-            Fault::Mute(seat, long) => {
-                world.sim.partition_oneway(world.clients[seat].name.as_str(), SERVER);
-                self.plan(now + long, Act::Speak(seat));
-            }
+            Fault::Cut(seat, long) => self.plan(now + long, Act::Mend(seat)),
+            Fault::Hold(seat, long) => self.plan(now + long, Act::Release(seat)),
+            Fault::Deafen(seat, long) => self.plan(now + long, Act::Listen(seat)),
+            Fault::Mute(seat, long) => self.plan(now + long, Act::Speak(seat)),
             Fault::Slow(seat, latency_ms, long) => {
                 let name = world.clients[seat].name.as_str();
                 world.sim.set_link_latency(SERVER, name, Duration::from_millis(latency_ms));
@@ -207,10 +216,9 @@ impl Weather {
                 world.clients[seat].way.stall.set(true);
                 self.plan(now + long, Act::Read(seat));
             }
-            Fault::Die { seat, is_silent, away, is_same } => {
-                world.kill_client(seat, is_silent);
-                let is_same = is_same || world.stays(seat);
-                self.plan(now + away, Act::Return { seat, is_same });
+            Fault::Die { seat, away, .. } => {
+                world.kill_client(seat);
+                self.plan(now + away, Act::Return(seat));
             }
             Fault::Kill { away } => {
                 world.kill_server();
@@ -244,13 +252,14 @@ impl Weather {
                 fill(world, more_bytes);
                 self.plan(now + long, Act::EmptyDisk);
             }
-            Fault::Checkpoint => world.machine.checkpoint(),
-            Fault::SetWall(ahead_ms) => world.machine.set_wall_ahead(ahead_ms),
+            Fault::Checkpoint => world.machine.send(Errand::Checkpoint),
+            Fault::Remove(number) => world.machine.send(Errand::Remove(lite_topic(number))),
+            Fault::SetWallBack(by_ms) => world.machine.set_wall_back(by_ms),
         }
     }
 
     fn end_trouble(&mut self, seat: Seat) {
-        self.troubled.retain(|troubled| *troubled != seat);
+        self.troubled.remove(&seat);
     }
 
     /// The machine goes off once it has done enough.
@@ -311,6 +320,34 @@ impl Fault {
         }
     }
 
+    /// Stops what does not pass while it lasts.
+    fn block(&self, world: &World<'_>) {
+        let name = |seat: &Seat| world.clients[*seat].name.as_str();
+        match self {
+            Self::Cut(seat, _) | Self::Die { seat, is_silent: true, .. } => {
+                world.sim.partition(SERVER, name(seat));
+            }
+            Self::Hold(seat, _) => world.sim.hold(SERVER, name(seat)),
+            Self::Deafen(seat, _) => world.sim.partition_oneway(SERVER, name(seat)),
+            Self::Mute(seat, _) => world.sim.partition_oneway(name(seat), SERVER),
+            _ => {}
+        }
+    }
+
+    /// How long it lasts, if it is one of the network.
+    fn duration(&self) -> Duration {
+        match self {
+            Self::Cut(_, long)
+            | Self::Hold(_, long)
+            | Self::Deafen(_, long)
+            | Self::Mute(_, long)
+            | Self::Slow(_, _, long)
+            | Self::Stall(_, long)
+            | Self::Die { away: long, .. } => *long,
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Its name among the figures.
     fn name(&self) -> &'static str {
         match self {
@@ -328,7 +365,8 @@ impl Fault {
             Self::SlowDisk(..) => "slow_disks",
             Self::FillDisk(..) => "full_disks",
             Self::Checkpoint => "odd_checkpoints",
-            Self::SetWall(_) => "wall_clock_jumps",
+            Self::Remove(_) => "removals_asked",
+            Self::SetWallBack(_) => "wall_clock_jumps",
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use turmoil::{Builder, Sim};
 
 use crate::network::{SERVER, Way};
-use crate::plan::{LITE_TOPICS, OWED_MAX, Seat, WorldPlan, ms};
+use crate::plan::{FRAGILE, LITE_TOPICS, OWED_MAX, Seat, WorldPlan, ms};
 use crate::server::{Machine, State};
 use crate::trace::Trace;
 
@@ -74,9 +74,12 @@ impl<'a> World<'a> {
             .tcp_capacity(TCP_SEGMENTS)
             .build();
         trace.set_between(Some(Duration::ZERO));
-        let groups = plan.groups().into_iter().map(|group| group.name).collect();
+        // Nothing is owed to a group that may take messages for dead.
+        let sure = plan.groups().into_iter().filter(|group| group.name != FRAGILE);
+        let groups = sure.map(|group| group.name).collect();
         let recorder = Arc::new(Recorder::before(Arc::clone(&trace) as _, groups));
-        let machine = Arc::new(Machine::new(plan.server.clone(), Arc::clone(&trace)));
+        let machine =
+            Arc::new(Machine::new(plan.server.clone(), Arc::clone(&trace), Arc::clone(&recorder)));
         let process = Arc::clone(&machine);
         sim.host(SERVER, move || {
             let process = Arc::clone(&process);
@@ -152,6 +155,7 @@ impl<'a> World<'a> {
             way,
             lite_topics: LITE_TOPICS,
             owed_max: OWED_MAX,
+            pause: self.plan.pause,
             stop,
         };
         (load, others)
@@ -203,21 +207,19 @@ impl<'a> World<'a> {
         self.sim.bounce(SERVER);
     }
 
-    /// A client's host dies; a silent death is not told to its peers.
-    pub(crate) fn kill_client(&mut self, seat: Seat, is_silent: bool) {
+    /// A client's host dies.
+    pub(crate) fn kill_client(&mut self, seat: Seat) {
         let client = &mut self.clients[seat];
-        if is_silent {
-            self.sim.partition(SERVER, client.name.as_str());
-        }
         client.is_alive = false;
         client.way.stall.set(false);
         self.sim.crash(client.name.as_str());
     }
 
-    /// It comes back, as the same client or as somebody else.
-    pub(crate) fn return_client(&mut self, seat: Seat, is_same: bool) {
+    /// It comes back: one that stays as itself, another as somebody else.
+    pub(crate) fn return_client(&mut self, seat: Seat) {
+        let stays = self.stays(seat);
         let client = &mut self.clients[seat];
-        if !is_same {
+        if !stays {
             client.others.fetch_add(1, Ordering::Relaxed);
         }
         client.is_alive = true;
@@ -242,8 +244,17 @@ impl<'a> World<'a> {
 
     /// Whether every client that lives has come to its end.
     pub(crate) fn are_clients_done(&mut self) -> bool {
-        let (sim, clients) = (&mut self.sim, &self.clients);
-        clients.iter().all(|client| !client.is_alive || !sim.is_host_running(client.name.as_str()))
+        (0..self.clients.len()).all(|seat| self.is_done(seat))
+    }
+
+    /// The same of those that do not stay.
+    pub(crate) fn is_load_done(&mut self) -> bool {
+        (0..self.clients.len()).all(|seat| self.stays(seat) || self.is_done(seat))
+    }
+
+    fn is_done(&mut self, seat: Seat) -> bool {
+        let client = &self.clients[seat];
+        !client.is_alive || !self.sim.is_host_running(client.name.as_str())
     }
 }
 
@@ -252,7 +263,7 @@ impl WorldPlan {
         Letters { seed: self.seed, body_bytes_max: self.body_bytes_max }
     }
 
-    /// The groups that everything is owed to.
+    /// The groups that are to get everything.
     pub(crate) fn groups(&self) -> Vec<Group> {
         let group = |name: &str, ordered| Group { name: name.to_owned(), ordered };
         self.server.groups.iter().map(|plan| group(plan.name, plan.ordered)).collect()

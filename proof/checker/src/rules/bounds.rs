@@ -79,20 +79,16 @@ pub fn everything_comes(ledger: &Ledger<'_>) -> Vec<Violation> {
         _ => None,
     });
     let Some((calm, end)) = calm else { return Vec::new() };
-    let mut came: BTreeMap<Spot<'_>, Moment> = BTreeMap::new();
-    for delivered in ledger.delivered.iter().filter(|delivered| delivered.at >= calm) {
-        if let Some(spot) = ledger.spot_of_delivered(delivered) {
-            came.entry(spot).or_insert(delivered.at);
-        }
-    }
+    let arrivals = ledger.arrivals();
     let mut violations = Vec::new();
     for (sent, life, offset) in ledger.kept() {
         for group in ledger.groups {
             let spot = Spot { group: &group.name, lite: &sent.lite, life, offset };
-            let is_in_time = |at: &Moment| *at <= end;
-            if ledger.settled_at(spot).as_ref().is_some_and(is_in_time)
-                || came.get(&spot).is_some_and(is_in_time)
-            {
+            let of_group = arrivals.get(&(&*group.name, &*sent.id)).into_iter().flatten();
+            let came = of_group
+                .into_iter()
+                .any(|found| (calm..=end).contains(&found.at) && ledger.may_be_from(found, spot));
+            if came || ledger.may_be_settled_at(spot).is_some_and(|at| at <= end) {
                 continue;
             }
             let what = format!(

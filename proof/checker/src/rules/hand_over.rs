@@ -145,8 +145,9 @@ fn earliest_end(
             Settle::Ack => continue,
         };
         match settled.result {
-            SettleResult::Done => end = settled.asked_at + span,
-            SettleResult::Unknown => end = end.min(settled.asked_at + span),
+            // At the same moment it may be of the second already.
+            SettleResult::Done if settled.asked_at < second.at => end = settled.asked_at + span,
+            SettleResult::Done | SettleResult::Unknown => end = end.min(settled.asked_at + span),
             SettleResult::Refused(_) => {}
         }
     }

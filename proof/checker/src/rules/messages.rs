@@ -1,27 +1,24 @@
 //! What becomes of messages: I1 to I4, and I10.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Rule, Violation};
 use crate::history::{Delivered, SendResult, Sent, SettleResult};
 use crate::ledger::{Ledger, Life, Spot};
 
 /// I1: what was answered OK is delivered to each group, and comes again until it is settled, unless
-/// it was removed or is gone by retention.
+/// it was removed or is gone by retention. An ack without an answer may have settled it.
 pub fn nothing_lost(ledger: &Ledger<'_>) -> Vec<Violation> {
-    let arrived: BTreeSet<(Spot<'_>, &str)> = ledger
-        .delivered
-        .iter()
-        .filter_map(|delivered| Some((ledger.spot_of_delivered(delivered)?, &*delivered.id)))
-        .collect();
+    let arrivals = ledger.arrivals();
     let mut violations = Vec::new();
     for (sent, life, offset) in ledger.kept() {
         let Sent { id, lite, .. } = sent;
         for group in ledger.groups {
             let spot = Spot { group: &group.name, lite, life, offset };
-            let what = if !arrived.contains(&(spot, id)) {
+            let of_group = arrivals.get(&(&*group.name, &**id)).into_iter().flatten();
+            let what = if !of_group.into_iter().any(|found| ledger.may_be_from(found, spot)) {
                 format!("{} never got {id} of {lite}@{offset}", group.name)
-            } else if ledger.settled_at(spot).is_none() {
+            } else if ledger.may_be_settled_at(spot).is_none() {
                 format!("{} could never settle {lite}@{offset} ({id})", group.name)
             } else {
                 continue;
@@ -54,7 +51,8 @@ pub fn nothing_invented(ledger: &Ledger<'_>) -> Vec<Violation> {
             violations.push(ledger.violation(Rule::NothingInvented, what, lite, &[*offset]));
         }
         let first = *offsets.entry(id).or_insert(*offset);
-        if first != *offset {
+        // A send that was repeated after a removal is stored in the next life.
+        if first != *offset && ledger.removals(lite).is_empty() {
             let what = format!("{}, which was stored at {first} before", tell(delivered));
             violations.push(ledger.violation(Rule::NothingInvented, what, lite, &[first, *offset]));
         }

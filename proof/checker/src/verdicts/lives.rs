@@ -46,6 +46,28 @@ fn a_message_on_its_way_during_the_removal_is_fine() {
 }
 
 #[test]
+fn an_ack_that_a_removal_overtakes_is_of_the_life_of_its_hand_out() {
+    let together = |delivered: &mut Delivered| delivered.asked_at = at(3);
+    let mut tale = two_sent().got(2, "a", 0, 1).acked(3, 0, 1);
+    if let Some(Event::Settled(settled)) = tale.0.last_mut() {
+        (settled.answered_at, settled.result) = (at(9), SettleResult::Unknown);
+    }
+    tale.got_with(4, "b", 1, 1, together).acked(4, 1, 1).removed(5, done()).breaks_nothing();
+}
+
+#[test]
+fn a_message_sent_during_a_removal_is_of_the_life_it_is_handed_out_in() {
+    let both = |id: &'static str| {
+        move |delivered: &mut Delivered| {
+            (delivered.receive, delivered.id) = (77, id.to_owned());
+        }
+    };
+    let tale = one_done().removed(5, done()).sent_as(5, "n0", 0).sent_as(8, "n1", 1);
+    let tale = tale.got_with(10, "b", 0, 1, both("n0")).got_with(10, "b", 1, 1, both("n1"));
+    tale.acked(11, 0, 1).acked(11, 1, 1).breaks_nothing();
+}
+
+#[test]
 fn an_ack_in_one_life_settles_nothing_in_the_next() {
     let tale = one_done().removed(5, done()).sent_as(8, "n0", 0);
     tale.got_with(10, "b", 0, 1, named("n0")).breaks(Rule::NothingLost);
@@ -79,6 +101,20 @@ fn a_suspended_attempt_comes_again_as_it_was_and_in_its_time() {
     soon.got(8, "b", 1, 1).acked(9, 1, 1).breaks(Rule::OneOwner);
     let counted = one_done().got(5, "a", 1, 1).settled(6, 1, 1, Settle::Nack(at(3)));
     counted.got(10, "b", 1, 1).acked(11, 1, 1).breaks(Rule::OneOwner);
+}
+
+#[test]
+fn a_suspension_at_the_moment_of_the_next_hand_out_may_be_of_that_one() {
+    let tale = one_done().got(5, "a", 1, 1).settled(6, 1, 1, Settle::Suspend(at(1)));
+    let tale = tale.got(8, "a", 1, 1).settled(8, 1, 1, Settle::Suspend(at(3)));
+    tale.got(12, "a", 1, 1).acked(13, 1, 1).breaks_nothing();
+}
+
+#[test]
+fn a_send_that_is_repeated_after_a_removal_is_stored_in_the_next_life() {
+    let tale = Tale::new().sent(0, stored(0)).sent(1, SendResult::Unknown);
+    let tale = tale.got(2, "a", 0, 1).acked(3, 0, 1).removed(5, done()).sent_as(8, "m1", 0);
+    tale.got_with(10, "b", 0, 1, named("m1")).acked(11, 0, 1).breaks_nothing();
 }
 
 #[test]

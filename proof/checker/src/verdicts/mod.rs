@@ -186,6 +186,16 @@ fn a_message_that_is_delivered_once_and_never_again_is_lost() {
 }
 
 #[test]
+fn a_message_whose_ack_was_not_answered_may_be_settled_or_come_again() {
+    let mut tale = one_done().got(5, "a", 1, 1).acked(6, 1, 1);
+    if let Some(Event::Settled(settled)) = tale.0.last_mut() {
+        settled.result = SettleResult::Unknown;
+    }
+    tale.breaks_nothing();
+    tale.got(30, "b", 1, 2).breaks_nothing();
+}
+
+#[test]
 fn a_message_that_nobody_sent_or_that_was_refused_is_invented() {
     let phantom = |delivered: &mut Delivered| delivered.id = "m9".to_owned();
     let tale = Tale::new().got_with(2, "a", 0, 1, phantom).acked(3, 0, 1);
