@@ -22,6 +22,8 @@ use crate::broker::{GROUPS, TOPIC, World, check_status, empty, request, resource
 pub const TARGET: Target = Target { name: "calls", heap_mib_max: 128, check };
 
 const CALLS_MAX: usize = 48;
+/// A client that is not heard of for so long may be taken for gone.
+const SILENCE: Duration = Duration::from_secs(90);
 /// Time that passes within one input: longer than a session lives.
 const WAIT_MAX: Duration = Duration::from_secs(150);
 const NAMES: [&str; 4] = ["a", "b", "c", "not/legal"];
@@ -61,6 +63,8 @@ struct Standing {
 #[derive(Debug)]
 struct Model {
     wait_left: Duration,
+    /// When each client was last heard of.
+    seen: [Instant; CLIENTS.len()],
     /// Message ids of each lite topic, by offset.
     sent: BTreeMap<String, Vec<String>>,
     standing: BTreeMap<(usize, String, u64), Standing>,
@@ -91,10 +95,16 @@ fn check(bytes: &[u8]) {
 impl Model {
     fn new() -> Self {
         let (sent, standing, held) = Default::default();
-        Self { wait_left: WAIT_MAX, sent, standing, held }
+        Self { wait_left: WAIT_MAX, seen: [Instant::now(); CLIENTS.len()], sent, standing, held }
     }
 
     async fn step(&mut self, world: &World<impl MessagingService>, call: &Call) {
+        // Whoever holds a message, the first client settles it.
+        self.seen[0] = self.seen[0].max(match call {
+            Call::Ack { .. } | Call::AckForged { .. } => Instant::now(),
+            Call::ChangeInvisible { .. } | Call::DeadLetter { .. } => Instant::now(),
+            _ => self.seen[0],
+        });
         match *call {
             Call::Send { name, id, count } => self.send(world, name, id, count).await,
             Call::Sync { client, group, action, names } => {
@@ -130,6 +140,7 @@ impl Model {
                 let wait = Duration::from_secs(seconds.into()).min(self.wait_left);
                 self.wait_left -= wait;
                 tokio::time::sleep(wait).await;
+                self.forget_silent();
             }
         }
     }
@@ -168,6 +179,7 @@ impl Model {
         names: u8,
     ) {
         let (client, group) = (usize::from(client) % CLIENTS.len(), usize::from(group) % 2);
+        self.seen[client] = Instant::now();
         let chosen = NAMES.iter().enumerate().filter(|(at, _)| names >> at & 1 == 1);
         let asked = v2::SyncLiteSubscriptionRequest {
             action: i32::from(action % 5),
@@ -179,7 +191,7 @@ impl Model {
         let asked = request(asked, CLIENTS[client], "GO");
         let answer = world.door.sync_lite_subscription(asked).await.unwrap();
         check_status(answer.get_ref().status.as_ref());
-        if action % 5 != 0 {
+        if !action.is_multiple_of(5) {
             // Leaving lets go of what is held.
             self.release(client, Some(group));
         }
@@ -193,6 +205,7 @@ impl Model {
         asked: v2::ReceiveMessageRequest,
     ) {
         let (client, group) = (usize::from(client) % CLIENTS.len(), usize::from(group) % 2);
+        self.seen[client] = Instant::now();
         let invisible = asked.invisible_duration.as_ref().map_or(0, |span| span.seconds);
         let until = match asked.auto_renew {
             // Renewed, or not, by rules of its own.
@@ -304,6 +317,13 @@ impl Model {
     fn settle(&mut self, held: &Held) {
         let key = (held.group, held.name.clone(), held.offset);
         self.standing.entry(key).or_default().is_settled = true;
+    }
+
+    /// A client that was silent for too long is gone, and what it held is free.
+    fn forget_silent(&mut self) {
+        let silent: Vec<usize> =
+            (0..CLIENTS.len()).filter(|at| self.seen[*at].elapsed() >= SILENCE).collect();
+        silent.into_iter().for_each(|client| self.release(client, None));
     }
 
     fn release(&mut self, client: usize, group: Option<usize>) {

@@ -51,10 +51,20 @@ fn check(bytes: &[u8]) {
         }
     }
     assert!(recovery.newest_send_at() >= Timestamp(0));
+    if let Err(malformed) = recovery.check(&groups()) {
+        return told(Some(malformed));
+    }
     let mut shard = recovery.finish(NOW, topics(), groups());
+    audit(&shard, NOW);
     check_snapshot(&shard);
     serve(&mut shard);
     check_snapshot(&shard);
+}
+
+/// Nothing is wrong with the shard.
+fn audit(shard: &Shard, now: Timestamp) {
+    let violations = shard.audit(now);
+    assert!(violations.is_empty(), "{violations:#?}");
 }
 
 fn told(refused: Option<litemq_domain::persisted::Malformed>) {
@@ -108,6 +118,7 @@ fn recovered(pieces: &[(Key, Vec<u8>)]) -> Shard {
     for (key, value) in pieces {
         recovery.put(&key.encode(), value).expect("a shard reads what it wrote");
     }
+    recovery.check(&groups()).expect("what a shard wrote fits together");
     recovery.finish(NOW, topics(), groups())
 }
 
@@ -134,7 +145,7 @@ fn serve(shard: &mut Shard) {
         while shard.has_work() {
             shard.step(now, &mut fx);
         }
-        assert!(shard.counts(now).subscriptions < 1_000_000);
+        audit(shard, now);
         now = now + DurationMs::from_secs(61);
     }
     shard.doubt_client(CLIENT, &mut fx);

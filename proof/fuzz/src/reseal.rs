@@ -3,6 +3,8 @@
 //!
 //! Knows where the files of a data folder keep their checksums, and nothing else about them.
 
+use std::ops::Range;
+
 const BLOCK_BYTES: usize = 4096;
 const CRC_BYTES: usize = 4;
 
@@ -28,7 +30,7 @@ pub fn reseal(kind: Kind, bytes: &mut [u8]) {
         Kind::Checkpoint => chunks(bytes),
     }
     // Last: the header of an index holds a checksum that was changed just now.
-    seal(bytes, BLOCK_BYTES - CRC_BYTES, &[0..BLOCK_BYTES - CRC_BYTES], &[]);
+    seal(bytes, BLOCK_BYTES - CRC_BYTES, 0..BLOCK_BYTES - CRC_BYTES, &[]);
 }
 
 /// Segment header: identity of this life at 32. Frame: `magic 4 | header checksum 4 | body length 4 |
@@ -41,9 +43,9 @@ fn frames(bytes: &mut [u8]) {
         let body = at + 32..(at + 32).saturating_add(body_bytes);
         if body.end <= bytes.len() {
             records(&mut bytes[body.clone()]);
-            seal(bytes, at + 12, std::slice::from_ref(&body), &[]);
+            seal(bytes, at + 12, body.clone(), &[]);
         }
-        seal(bytes, at + 4, &[at + 8..at + 32], &uuid);
+        seal(bytes, at + 4, at + 8..at + 32, &uuid);
         at = body.end.next_multiple_of(8);
     }
 }
@@ -62,7 +64,7 @@ fn records(body: &mut [u8]) {
             _ => None,
         };
         let Some(end) = length.map(|length| at.saturating_add(length)) else { return };
-        seal(body, at, &[at + 4..end], &[]);
+        seal(body, at, at + 4..end, &[]);
         at = end;
     }
 }
@@ -77,10 +79,10 @@ fn blocks(bytes: &mut [u8]) {
         let start = block * BLOCK_BYTES;
         let salt = [uuid.as_slice(), &(block as u32).to_le_bytes()].concat();
         let end = start + BLOCK_BYTES - CRC_BYTES;
-        seal(bytes, end, &[start..end], &salt);
+        seal(bytes, end, start..end, &salt);
     }
     let table = (1 + blocks) * BLOCK_BYTES;
-    seal(bytes, 56, &[table..table.saturating_add(directory.saturating_mul(10))], &[]);
+    seal(bytes, 56, table..table.saturating_add(directory.saturating_mul(10)), &[]);
 }
 
 /// Checkpoint header: identity of the folder at 12, number at 28. Chunk: `kind 4 | length 4 |
@@ -90,7 +92,9 @@ fn chunks(bytes: &mut [u8]) {
     let mut at = BLOCK_BYTES;
     while let Some(length) = number(bytes, at + 4) {
         let end = (at + 16).saturating_add(length);
-        seal(bytes, at + 12, &[at..at + 12, at + 16..end], &salt);
+        let header = bytes.get(at..at + 12).unwrap_or_default();
+        let salt = [salt.as_slice(), header].concat();
+        seal(bytes, at + 12, at + 16..end, &salt);
         at = end;
     }
 }
@@ -100,16 +104,12 @@ fn number(bytes: &[u8], at: usize) -> Option<usize> {
     Some(u32::from_le_bytes(found.try_into().ok()?) as usize)
 }
 
-/// Writes the checksum of `salt` and these ranges to `at`, if all of it is there.
-fn seal(bytes: &mut [u8], at: usize, covered: &[std::ops::Range<usize>], salt: &[u8]) {
+/// Writes the checksum of `salt` and a range to `at`, if all of it is there.
+fn seal(bytes: &mut [u8], at: usize, covered: Range<usize>, salt: &[u8]) {
+    let Some(covered) = bytes.get(covered) else { return };
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(salt);
-    for range in covered {
-        match bytes.get(range.clone()) {
-            Some(piece) => hasher.update(piece),
-            None => return,
-        }
-    }
+    hasher.update(covered);
     if let Some(place) = bytes.get_mut(at..at + CRC_BYTES) {
         place.copy_from_slice(&hasher.finalize().to_le_bytes());
     }

@@ -1,5 +1,6 @@
 //! A shard from its records.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::background::Work;
@@ -107,6 +108,26 @@ impl ShardRecovery {
         }
     }
 
+    /// Whether the records fit together, once all were given, for the groups that exist.
+    ///
+    /// # Errors
+    /// What does not fit: such a shard would hand out what is not there.
+    pub fn check(&self, groups: &[Arc<Group>]) -> Result<(), Malformed> {
+        let groups: BTreeSet<GroupId> = groups.iter().map(|group| group.id).collect();
+        let shard = &self.shard;
+        for slot in (0..shard.lites.slots_len()).filter_map(|slot| shard.lites.get(slot)) {
+            for (index, cursor) in shard.cursors.chain(slot.first_cursor) {
+                let is_present =
+                    cursor.generation == slot.generation && groups.contains(&cursor.group);
+                let run = shard.cursors.run(index);
+                if is_present && !(shard.is_in_place(cursor, run) && is_of(cursor, run)) {
+                    return Err(OUT_OF_PLACE);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The shard, with the topics and groups that exist. Leases go on: those that are renewed get
     /// at least [`RESTART_GRACE`] for their clients to come back.
     pub fn finish(
@@ -202,6 +223,13 @@ impl ShardRecovery {
     }
 }
 
+/// Whether every hand-out of a run is one of its position.
+fn is_of(cursor: &Cursor, run: Option<&Run>) -> bool {
+    let is_made = |epoch: u32| cursor.epoch.wrapping_sub(epoch) < u32::MAX / 2;
+    run.is_none_or(|run| run.entries.iter().all(|entry| is_made(entry.epoch)))
+}
+
+const OUT_OF_PLACE: Malformed = Malformed("a position does not fit what is stored");
 const GAP: Malformed = Malformed("a lite topic's number leaves a gap");
 const TOO_MANY: Malformed = Malformed("more lite topics than a shard can hold");
 

@@ -251,6 +251,11 @@ impl Recovery {
                 recovery
             })
             .collect();
+        for (number, recovery) in recoveries.iter().enumerate() {
+            recovery
+                .check(&groups)
+                .map_err(|error| StoreError::Unreadable(format!("shard {number}: {error}")))?;
+        }
         // Each shard builds its tables by itself.
         let jobs = recoveries.into_iter().map(|recovery| {
             let (topics, groups) = (topics.clone(), groups.clone());

@@ -8,9 +8,10 @@ use litemq_domain::{
     Claim, ClientId, ClientKey, DurationMs, Effects, GroupId, Handle, LiteTopicName, Record, Send,
     Shard, TopicId,
 };
+use litemq_fuzz::broker;
 use litemq_fuzz::persisted::{CONFIG, NOW, groups, topics};
 use litemq_fuzz::records::{Entry, Owner, encode};
-use litemq_fuzz::{broker, reseal};
+use litemq_fuzz::reseal::{Kind, reseal};
 use litemq_server::broker::StoredMessage;
 use prost::Message as _;
 
@@ -32,12 +33,16 @@ pub(crate) fn make() {
     keep("recovery", "identity", &encode(&identity()));
     handles();
     names();
-    // Not a seed: the checksums that other seeds rely on stand where they are looked for.
-    for path in litemq_fuzz::folder::files("log") {
-        let before = litemq_fuzz::folder::disk().contents(&path).unwrap();
-        let mut after = before.clone();
-        reseal::reseal(reseal::Kind::Segment, &mut after);
-        assert!(after == before, "{}", path.display());
+    // Not seeds: the checksums stand where those who make them right again look for them.
+    for (kind, extension) in
+        [(Kind::Meta, ""), (Kind::Segment, "log"), (Kind::Index, "idx"), (Kind::Checkpoint, "ckpt")]
+    {
+        for path in litemq_fuzz::folder::files(extension) {
+            let before = litemq_fuzz::folder::disk().contents(&path).unwrap();
+            let mut after = before.clone();
+            reseal(kind, &mut after);
+            assert!(after == before, "{}", path.display());
+        }
     }
 }
 
