@@ -17,7 +17,7 @@ pub(crate) const WIDE: &str = "wide";
 /// The lite topic of large messages that [`greedy`] groups are subscribed to.
 pub(crate) const BIG: &str = "big";
 /// Groups that each get every large message.
-pub(crate) const GREEDY_GROUPS: usize = 24;
+pub(crate) const GREEDY_GROUPS: usize = 36;
 
 pub(crate) fn greedy(n: usize) -> String {
     format!("greedy-{n}")
