@@ -18,9 +18,6 @@ use crate::trace::{ToTrace, Trace};
 use crate::weather::Weather;
 use crate::world::World;
 
-/// Within this time of calm all that is owed is delivered and acked: a session that is gone takes
-/// 90 s to end, a dead connection 50 s, a lease 60 s.
-const CALM_MAX: Duration = secs(150);
 /// Within this time whoever is told to end has ended, and a server that starts serves.
 const END_MAX: Duration = secs(30);
 
@@ -91,15 +88,17 @@ fn live(world: &mut World<'_>, weather: &mut Weather) -> Result<Duration, String
     }
     weather.clear_up(world);
     let calm_since = world.now();
-    world.recorder.record(Event::Calm { at: calm_since, within: CALM_MAX });
+    world.recorder.record(Event::Calm { at: calm_since, within: world.plan.calm_max });
     world.stop_load();
     until(world, weather, END_MAX, |world| world.is_load_done())
         .map_err(|error| format!("the load does not end: {error}"))?;
     for group in world.plan.server.groups.clone() {
         // The broker's own word tells when to look; the rules tell whether it was true.
         let look = Errand::LookAt(group.name);
-        until(world, weather, CALM_MAX, |world| ask(world, &look) == Some(Answer::Left(0)))
-            .map_err(|error| format!("{} is not done: {error}: {}", group.name, owed(world)))?;
+        until(world, weather, world.plan.calm_max, |world| {
+            ask(world, &look) == Some(Answer::Left(0))
+        })
+        .map_err(|error| format!("{} is not done: {error}: {}", group.name, owed(world)))?;
     }
     if world.plan.server.groups.iter().any(|group| group.name == FRAGILE) {
         do_errand(world, weather, &Errand::TellDeadLetters(FRAGILE))?;

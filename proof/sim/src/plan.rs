@@ -34,6 +34,8 @@ pub(crate) struct WorldPlan {
     pub(crate) latency_ms: (usize, usize),
     /// How long there is load and faults.
     pub(crate) load_for: Duration,
+    /// Within this time of calm all that is owed is delivered and settled.
+    pub(crate) calm_max: Duration,
     /// What happens, by its time.
     pub(crate) faults: Vec<(Duration, Fault)>,
 }
@@ -58,10 +60,10 @@ pub(crate) enum Fault {
     Stall(Seat, Duration),
     /// The client dies and comes back: one that stays as itself, another as somebody else.
     Die { seat: Seat, is_silent: bool, away: Duration },
-    /// The server's process is killed; the disk keeps what was written.
+    /// The server's process is killed now; the disk keeps what was written.
     Kill { away: Duration },
-    /// The machine goes off at its so manyth disk operation from now.
-    PowerCut { acts: u64, survival: Survival, away: Duration },
+    /// At its so manyth disk operation from now the process is killed, or the machine goes off.
+    Crash { acts: u64, survival: Option<Survival>, away: Duration },
     /// The server is stopped and started.
     Restart { away: Duration },
     /// The so manyth sync from now fails, and the server with it.
@@ -97,7 +99,15 @@ pub(crate) struct Scenario {
     pub(crate) producer_pause_ms: (usize, usize),
     /// Whether there is a group with few attempts.
     pub(crate) is_fragile: bool,
+    /// Load without new faults at its end.
+    pub(crate) quiet: Duration,
+    /// See [`WorldPlan::calm_max`].
+    pub(crate) calm_max: Duration,
 }
+
+/// A lease of a push consumer that is gone without a word, or whose answer was lost, ends after 60 s;
+/// its connection is found dead after 50 s.
+const CALM_MAX: Duration = secs(70);
 
 /// A scenario without faults, for others to differ from.
 pub(crate) const FAIR: Scenario = Scenario {
@@ -108,6 +118,8 @@ pub(crate) const FAIR: Scenario = Scenario {
     long_ms: (50, 8_000),
     producer_pause_ms: (0, 100),
     is_fragile: false,
+    quiet: Duration::ZERO,
+    calm_max: CALM_MAX,
 };
 
 /// A kind of fault; the dice choose the rest.
@@ -119,8 +131,12 @@ pub(crate) enum Kind {
     Mute,
     Slow,
     Stall,
+    /// Of a client whose host says goodbye to the server's.
     Die,
+    /// Of one whose host does not.
+    Vanish,
     Kill,
+    KillAtAct,
     PowerCut,
     Restart,
     FailSync,
@@ -148,6 +164,7 @@ impl WorldPlan {
             pause: between(scenario.producer_pause_ms, &mut dice),
             latency_ms: *dice.one_of(&[(5, 5), (5, 20), (5, 60)]),
             load_for,
+            calm_max: scenario.calm_max,
             faults: Vec::new(),
         };
         if scenario.faults.is_empty() {
@@ -156,7 +173,7 @@ impl WorldPlan {
         let mut at = secs(1);
         loop {
             at += between(scenario.pause_ms, &mut dice);
-            if at >= load_for {
+            if at + scenario.quiet >= load_for {
                 return plan;
             }
             let kind = choose(scenario.faults, &mut dice);
@@ -252,8 +269,10 @@ fn fault(kind: Kind, long: Duration, seats: usize, dice: &mut Dice) -> Fault {
         Kind::Mute => Fault::Mute(seat, long),
         Kind::Slow => Fault::Slow(seat, dice.within(50..800) as u64, long),
         Kind::Stall => Fault::Stall(seat, long),
-        Kind::Die => Fault::Die { seat, is_silent: dice.percent(30), away: long },
+        Kind::Die => Fault::Die { seat, is_silent: false, away: long },
+        Kind::Vanish => Fault::Die { seat, is_silent: true, away: long },
         Kind::Kill => Fault::Kill { away },
+        Kind::KillAtAct => Fault::Crash { acts: dice.within(1..30) as u64, survival: None, away },
         Kind::PowerCut => {
             let survivals = [
                 Survival::Nothing,
@@ -264,8 +283,8 @@ fn fault(kind: Kind, long: Duration, seats: usize, dice: &mut Dice) -> Fault {
                 Survival::Zeros,
                 Survival::Stale(dice.draw()),
             ];
-            let acts = dice.within(1..12) as u64;
-            Fault::PowerCut { acts, survival: *dice.one_of(&survivals), away }
+            let acts = dice.within(1..30) as u64;
+            Fault::Crash { acts, survival: Some(*dice.one_of(&survivals)), away }
         }
         Kind::Restart => Fault::Restart { away },
         Kind::FailSync => Fault::FailSync(dice.within(1..20) as u64),

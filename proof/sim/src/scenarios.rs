@@ -1,13 +1,23 @@
 //! Kinds of worlds.
 
-use crate::plan::{FAIR, Kind, Scenario};
+use crate::plan::{FAIR, Kind, Scenario, secs};
 
 /// Every scenario by its name.
 pub(crate) const ALL: &[Scenario] = &[
-    Scenario { name: "smoke", load_secs: (5, 10), faults: &[(1, Kind::Kill)], ..FAIR },
+    Scenario {
+        name: "smoke",
+        load_secs: (5, 10),
+        faults: &[(1, Kind::Kill), (1, Kind::KillAtAct)],
+        ..FAIR
+    },
     Scenario {
         name: "power_cuts",
-        faults: &[(8, Kind::PowerCut), (2, Kind::Kill), (2, Kind::Checkpoint), (1, Kind::Restart)],
+        faults: &[
+            (8, Kind::PowerCut),
+            (3, Kind::KillAtAct),
+            (2, Kind::Checkpoint),
+            (1, Kind::Restart),
+        ],
         ..FAIR
     },
     Scenario {
@@ -29,8 +39,26 @@ pub(crate) const ALL: &[Scenario] = &[
         name: "client_churn",
         load_secs: (15, 30),
         pause_ms: (100, 1_500),
-        faults: &[(6, Kind::Die), (2, Kind::Cut), (1, Kind::Kill), (1, Kind::Stall)],
+        faults: &[
+            (4, Kind::Die),
+            (2, Kind::Vanish),
+            (2, Kind::Cut),
+            (1, Kind::Kill),
+            (1, Kind::Stall),
+        ],
         is_fragile: true,
+        ..FAIR
+    },
+    Scenario {
+        // What a client held that is gone, and whose connections say so, goes to others at once.
+        name: "hand_over",
+        load_secs: (20, 40),
+        pause_ms: (500, 4_000),
+        faults: &[(1, Kind::Die)],
+        long_ms: (2_000, 8_000),
+        quiet: secs(10),
+        // The longest lease that a client chooses for itself is 20 s.
+        calm_max: secs(25),
         ..FAIR
     },
     Scenario {
@@ -74,7 +102,8 @@ pub(crate) const ALL: &[Scenario] = &[
         load_secs: (120, 200),
         pause_ms: (2_000, 15_000),
         faults: &[
-            (3, Kind::Die),
+            (2, Kind::Die),
+            (1, Kind::Vanish),
             (2, Kind::Cut),
             (2, Kind::Deafen),
             (2, Kind::Mute),
@@ -96,8 +125,10 @@ pub(crate) const ALL: &[Scenario] = &[
             (1, Kind::Mute),
             (1, Kind::Slow),
             (1, Kind::Stall),
-            (3, Kind::Die),
-            (2, Kind::Kill),
+            (2, Kind::Die),
+            (1, Kind::Vanish),
+            (1, Kind::Kill),
+            (2, Kind::KillAtAct),
             (3, Kind::PowerCut),
             (1, Kind::Restart),
             (1, Kind::FailSync),

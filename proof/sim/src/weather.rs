@@ -19,8 +19,8 @@ const RESTART_PAUSE: Duration = ms(500);
 const BAD_MEMORY: Duration = ms(12_000);
 /// A server whose store has failed ends within this time.
 const GIVE_UP_MAX: Duration = ms(1_000);
-/// A power cut that waits for a disk operation comes after this in any case.
-const POWER_CUT_MAX: Duration = ms(300);
+/// A crash that waits for a disk operation comes after this in any case.
+const CRASH_MAX: Duration = ms(300);
 
 /// What is wrong at the moment, and what is to come.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub(crate) struct Weather {
     troubled: BTreeMap<Seat, Fault>,
     /// How long they may be taken for gone.
     bad_until: BTreeMap<Seat, Duration>,
-    power_cut: Option<PowerCut>,
+    crash: Option<Crash>,
     /// Whether the server may end by itself.
     is_disk_bad: bool,
     is_disk_full: bool,
@@ -41,10 +41,10 @@ pub(crate) struct Weather {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct PowerCut {
+struct Crash {
     acts: u64,
     latest: Duration,
-    survival: Survival,
+    survival: Option<Survival>,
     away: Duration,
 }
 
@@ -85,7 +85,7 @@ impl Weather {
             let act = next.remove();
             self.apply(act, world);
         }
-        self.watch_power(world);
+        self.watch_crash(world);
         self.watch_server(world)
     }
 
@@ -98,8 +98,8 @@ impl Weather {
                 act => self.apply(act, world),
             }
         }
-        if let Some(cut) = self.power_cut.take() {
-            world.power_off(cut.survival);
+        if let Some(crash) = self.crash.take() {
+            world.crash_server(crash.survival);
         } else if self.is_disk_bad && world.is_server_up() {
             // A fault may be on its way still.
             world.kill_server();
@@ -185,10 +185,7 @@ impl Weather {
     fn begin(&mut self, fault: Fault, world: &mut World<'_>) {
         let now = world.now();
         if let Some(seat) = fault.seat() {
-            if self.troubled.contains_key(&seat)
-                || self.power_cut.is_some()
-                || !world.is_server_up()
-            {
+            if self.troubled.contains_key(&seat) || self.crash.is_some() || !world.is_server_up() {
                 return;
             }
             self.troubled.insert(seat, fault.clone());
@@ -224,11 +221,10 @@ impl Weather {
                 world.kill_server();
                 self.plan(now + away, Act::StartServer);
             }
-            Fault::PowerCut { acts, survival, away } => {
+            Fault::Crash { acts, survival, away } => {
                 let acts = world.machine.disk().acts() + acts;
                 world.machine.disk().crash_at(acts);
-                self.power_cut =
-                    Some(PowerCut { acts, latest: now + POWER_CUT_MAX, survival, away });
+                self.crash = Some(Crash { acts, latest: now + CRASH_MAX, survival, away });
             }
             Fault::Restart { away } => {
                 self.is_stopping = true;
@@ -262,16 +258,16 @@ impl Weather {
         self.troubled.remove(&seat);
     }
 
-    /// The machine goes off once it has done enough.
-    fn watch_power(&mut self, world: &mut World<'_>) {
-        let Some(cut) = self.power_cut else { return };
-        if world.machine.disk().acts() < cut.acts && world.now() < cut.latest {
+    /// It comes once the disk has done enough.
+    fn watch_crash(&mut self, world: &mut World<'_>) {
+        let Some(crash) = self.crash else { return };
+        if world.machine.disk().acts() < crash.acts && world.now() < crash.latest {
             return;
         }
-        self.power_cut = None;
-        world.trace.say(&format!("weather: the power is cut, {:?}", cut.survival));
-        world.power_off(cut.survival);
-        self.plan(world.now() + cut.away, Act::StartServer);
+        self.crash = None;
+        world.trace.say(&format!("weather: the crash, {:?}", crash.survival));
+        world.crash_server(crash.survival);
+        self.plan(world.now() + crash.away, Act::StartServer);
     }
 
     /// A server that has ended is taken away, and started again if it had a reason.
@@ -358,7 +354,8 @@ impl Fault {
             Self::Stall(..) => "stalled_readers",
             Self::Die { .. } => "client_deaths",
             Self::Kill { .. } => "kills",
-            Self::PowerCut { .. } => "power_cuts",
+            Self::Crash { survival: None, .. } => "kills_at_acts",
+            Self::Crash { survival: Some(_), .. } => "power_cuts",
             Self::Restart { .. } => "restarts",
             Self::FailSync(_) => "failed_syncs",
             Self::FailWrite(_) => "failed_writes",

@@ -188,8 +188,9 @@ impl<'a> World<'a> {
         self.take_server_away();
     }
 
-    /// The machine goes off, and its peers are not told.
-    pub(crate) fn power_off(&mut self, survival: Survival) {
+    /// The machine goes off, and its peers are not told; without a survival only the process ends.
+    pub(crate) fn crash_server(&mut self, survival: Option<Survival>) {
+        let Some(survival) = survival else { return self.kill_server() };
         self.machine.set_disk(self.machine.disk().crash(survival));
         for client in &self.clients {
             self.sim.partition(SERVER, client.name.as_str());
