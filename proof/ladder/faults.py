@@ -8,11 +8,11 @@ import shutil
 import subprocess
 import time
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .levels import LEVELS, PROFILE, REPOSITORY, Site
-from .run import Outcome, build, run_level, say
+from .run import Outcome, build, run_built, say
 
 COPY = REPOSITORY / "target/proof/faulty"
 # A fault does the same wrong thing in each run of a seed.
@@ -67,9 +67,12 @@ def prove(only):
     if site is None:
         missed.append("the copy does not build")
     else:
+        runs = {(fault.level, fault.run): fault for fault in faults}
+        missed += [f"{' '.join(fault.run)} fails by itself" for fault in runs.values() if not passes_without(fault, site)]
         missed += [fault.name for fault in faults if not is_caught(fault, site)]
     figures = {"faults": str(len(faults)), "caught": str(len(faults) - len(missed))}
-    replays = ["./prove faults" + "".join(f" --fault {name}" for name in missed)] if missed else []
+    names = [fault.name for fault in faults if fault.name in missed]
+    replays = ["./prove faults" + "".join(f" --fault {name}" for name in names)] if missed else []
     return Outcome("faults", not missed and bool(faults), time.monotonic() - started, None, figures, replays)
 
 
@@ -128,15 +131,25 @@ def prepare(levels):
 
 
 def is_caught(fault, site):
-    """Whether the level fails with the fault, and passes the same run without it."""
-    cycles, rest = cycles_of(fault.run)
-    level = LEVELS[fault.level]
-    site.environment["LITEMQ_FAULT"] = fault.name
-    found = run_level(level, site, SEED, cycles, rest, quiet=True)
-    site.environment["LITEMQ_FAULT"] = ""
+    """Whether the level fails with the fault, having passed the same run without it."""
+    found = run_with(fault, site)
     verdict = "NOT CAUGHT" if found.passed else "caught"
     print(f"{fault.level:<8} {fault.name:<36} {verdict} in {found.seconds:.0f} s: {fault.breaks}", flush=True)
     return not found.passed
+
+
+def passes_without(fault, site):
+    """A run that fails in any case would catch everything."""
+    sound = run_with(replace(fault, name=""), site)
+    print(f"{fault.level:<8} {' '.join(fault.run):<36} {'passes' if sound.passed else 'FAILS'} without a fault in {sound.seconds:.0f} s", flush=True)
+    return sound.passed
+
+
+def run_with(fault, site):
+    cycles, rest = cycles_of(fault.run)
+    level = LEVELS[fault.level]
+    site.environment["LITEMQ_FAULT"] = fault.name
+    return run_built(level, site, SEED, level.cycles if cycles is None else cycles, rest, quiet=True)
 
 
 def cycles_of(run):

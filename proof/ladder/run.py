@@ -32,14 +32,18 @@ def say(text):
     print(f"\n== {text}", flush=True)
 
 
-def run_level(level, site, seed, cycles, rest=(), quiet=False):
+def run_level(level, site, seed, cycles, rest=()):
     """Builds and runs one level; its time does not count the builds."""
     seed = fresh_seed() if seed is None else seed
     cycles = level.cycles if cycles is None else cycles
-    if not quiet:
-        say(f"{level.name}, seed {seed}")
+    say(f"{level.name}, seed {seed}")
     if not build(level, site):
         return Outcome(level.name, False, 0, seed, replays=[replay(level, seed, cycles, rest)])
+    return run_built(level, site, seed, cycles, rest)
+
+
+def run_built(level, site, seed, cycles, rest, quiet=False):
+    """Runs a level that is built; `quiet` keeps what it prints from being shown."""
     started = time.monotonic()
     outcome = Outcome(level.name, False, 0, seed)
     code = watch(command_of(level, site, seed, cycles, rest), site, environment_of(level, site, seed, cycles), outcome, quiet)
