@@ -117,7 +117,7 @@ fn live(world: &mut World<'_>, weather: &mut Weather) -> Result<Duration, String
 /// Sends on an errand until it comes back with something else than before.
 fn ask(world: &mut World<'_>, errand: &Errand) -> Option<Answer> {
     let answer = world.machine.take_answer(errand);
-    if answer.is_some() || world.now().as_millis() % LOOK_EVERY.as_millis() == 0 {
+    if answer.is_some() || world.now().as_millis().is_multiple_of(LOOK_EVERY.as_millis()) {
         world.machine.send(errand.clone());
     }
     answer

@@ -234,7 +234,7 @@ fn consumer(name: &str, group: &str, dice: &mut Dice) -> Habits {
         name: name.to_owned(),
         group: group.to_owned(),
         receiving: Receiving {
-            language: *dice.one_of(&["JAVA", "PYTHON", "GOLANG"]),
+            language: ["JAVA", "PYTHON", "GOLANG"][dice.below(3)],
             batch: *dice.one_of(&[1, 4, 32]),
             invisible,
         },

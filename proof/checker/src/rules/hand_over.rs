@@ -17,13 +17,20 @@ pub fn one_after_another(ledger: &Ledger<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for group in ledger.groups.iter().filter(|group| group.ordered) {
         let mut lines: BTreeMap<(&str, Life), Vec<&Delivered>> = BTreeMap::new();
+        // What may be of this life or another is passed over, and may be passed.
+        let mut undecided: BTreeMap<&str, Vec<&Delivered>> = BTreeMap::new();
         for delivered in ledger.delivered.iter().filter(|found| found.group == group.name) {
-            if let Some(life) = ledger.life_of_delivered(delivered) {
-                lines.entry((&delivered.lite, life)).or_default().push(delivered);
+            match ledger.life_of_delivered(delivered) {
+                Some(life) => lines.entry((&delivered.lite, life)).or_default().push(delivered),
+                None => undecided.entry(&delivered.lite).or_default().push(delivered),
             }
         }
         for ((lite, life), line) in lines {
-            let may_be_settled = settles_of_line(ledger, &group.name, lite, life);
+            let mut may_be_settled = settles_of_line(ledger, &group.name, lite, life);
+            for delivered in undecided.get(lite).into_iter().flatten() {
+                let from = may_be_settled.entry(delivered.offset).or_insert(delivered.at);
+                *from = delivered.at.min(*from);
+            }
             passed(ledger, &line, &may_be_settled, |n| ledger.is_trimmed(lite, life, n))
                 .for_each(|violation| violations.push(violation));
         }

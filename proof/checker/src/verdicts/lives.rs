@@ -68,6 +68,14 @@ fn a_message_sent_during_a_removal_is_of_the_life_it_is_handed_out_in() {
 }
 
 #[test]
+fn a_hand_over_of_an_uncertain_life_is_nothing_that_others_pass() {
+    let mut tale = Tale::new().sent(0, SendResult::Unknown).sent(0, stored(0)).sent(1, stored(1));
+    let together = |delivered: &mut Delivered| delivered.receive = 77;
+    tale = tale.got_with(5, "a", 0, 1, together).got_with(5, "a", 1, 1, together);
+    tale.removed(5, done()).breaks_nothing();
+}
+
+#[test]
 fn an_ack_in_one_life_settles_nothing_in_the_next() {
     let tale = one_done().removed(5, done()).sent_as(8, "n0", 0);
     tale.got_with(10, "b", 0, 1, named("n0")).breaks(Rule::NothingLost);
