@@ -322,6 +322,26 @@ impl LiteTable {
         self.hash_key = hash_key;
     }
 
+    /// Whether two slots have one name.
+    pub(crate) fn has_twins(&self) -> bool {
+        let of = |index: u32| {
+            let slot = self.get(index)?;
+            Some((slot.topic, self.names.get(slot.name)))
+        };
+        let hashed = |index| {
+            let (topic, name) = of(index)?;
+            Some((hash(&self.hash_key, topic, name), index))
+        };
+        let mut names: Vec<(u64, u32)> = (0..self.slots.len()).filter_map(hashed).collect();
+        names.sort_unstable();
+        let mut alike = names.chunk_by(|(a, _), (b, _)| a == b).filter(|alike| alike.len() > 1);
+        alike.any(|alike| {
+            let mut names: Vec<_> = alike.iter().map(|(_, index)| of(*index)).collect();
+            names.sort_unstable();
+            names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+        })
+    }
+
     /// Builds the tables over what was recovered.
     pub(crate) fn finish_recovery(&mut self) {
         let mut by_topic: BTreeMap<TopicId, Vec<(u64, u32)>> = BTreeMap::new();

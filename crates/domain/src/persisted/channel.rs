@@ -46,7 +46,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Slot, &[u8]), Malformed> {
     slot.next_offset = input.var()?;
     slot.created_at = Timestamp(input.var()?);
     slot.last_send_at = Timestamp(input.var()?);
-    if slot.first_offset > slot.next_offset || slot.next_offset > OFFSET_MAX {
+    let is_counted = state == SlotState::Live || slot.next_offset == 0;
+    if !is_counted || slot.first_offset > slot.next_offset || slot.next_offset > OFFSET_MAX {
         return Err(Malformed("offsets of a lite topic that cannot be"));
     }
     let name = input.str()?;

@@ -150,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn positions_and_attempts_that_cannot_be_are_malformed() {
+        let beyond = Cursor { committed: u64::MAX, ..Cursor::default() };
+        assert!(decode(&encode(&beyond, None)).is_err());
+        let never = Run { entries: [entry(EntryState::Leased, 0)].into(), ..Run::default() };
+        assert!(decode(&encode(&Cursor::default(), Some(&never))).is_err());
+    }
+
+    #[test]
     fn a_batch_of_one_lease_costs_a_byte_a_message() {
         let cursor = Cursor::default();
         let run = |count| Run {

@@ -115,7 +115,13 @@ impl ShardRecovery {
     pub fn check(&self, groups: &[Arc<Group>]) -> Result<(), Malformed> {
         let groups: BTreeSet<GroupId> = groups.iter().map(|group| group.id).collect();
         let shard = &self.shard;
+        if shard.lites.has_twins() {
+            return Err(TWINS);
+        }
         for slot in (0..shard.lites.slots_len()).filter_map(|slot| shard.lites.get(slot)) {
+            if slot.state == SlotState::Named && slot.next_offset > 0 {
+                return Err(NO_LITE_TOPIC);
+            }
             for (index, cursor) in shard.cursors.chain(slot.first_cursor) {
                 let is_present =
                     cursor.generation == slot.generation && groups.contains(&cursor.group);
@@ -230,6 +236,8 @@ fn is_of(cursor: &Cursor, run: Option<&Run>) -> bool {
 }
 
 const OUT_OF_PLACE: Malformed = Malformed("a position does not fit what is stored");
+const NO_LITE_TOPIC: Malformed = Malformed("messages of a name that is no lite topic");
+const TWINS: Malformed = Malformed("two lite topics have one name");
 const GAP: Malformed = Malformed("a lite topic's number leaves a gap");
 const TOO_MANY: Malformed = Malformed("more lite topics than a shard can hold");
 
@@ -295,5 +303,110 @@ impl Shard {
                 found.last_receive = LastReceive { attempt_id, cursors: vec![index] };
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::run::{Entry, EntryState};
+    use crate::group::SubscriptionMode;
+    use crate::names::GroupName;
+    use crate::topic::TopicId;
+
+    const GROUP: GroupId = GroupId(1);
+
+    fn recovery() -> ShardRecovery {
+        ShardRecovery::new(ShardConfig { number: 0, hash_key: [7; 16] })
+    }
+
+    fn put_slot(recovery: &mut ShardRecovery, index: u32, name: &str, state: SlotState) {
+        let next_offset = if state == SlotState::Live { 3 } else { 0 };
+        let slot = Slot { state, next_offset, topic: TopicId(1), ..Slot::default() };
+        let value = persisted::channel::encode(&slot, name.as_bytes());
+        recovery.put(&Key::Channel { slot: index }.encode(), &value).unwrap();
+    }
+
+    fn put_position(recovery: &mut ShardRecovery, committed: u64, run: Option<&Run>) {
+        let cursor = Cursor { committed, epoch: 5, ..Cursor::default() };
+        let value = persisted::cursor::encode(&cursor, run);
+        recovery.put(&Key::Cursor { slot: 0, group: GROUP }.encode(), &value).unwrap();
+    }
+
+    fn run(state: EntryState, epoch: u32) -> Run {
+        let entry = Entry {
+            state,
+            keep_attempt: false,
+            attempt: 1,
+            epoch,
+            client: ClientKey(1),
+            visible_at: Timestamp(1),
+            renew_until: Timestamp(0),
+            is_confirmed: false,
+            attempt_id: 0,
+        };
+        Run { entries: [entry].into(), ..Run::default() }
+    }
+
+    fn check(recovery: &ShardRecovery) -> Result<(), Malformed> {
+        let group = Group {
+            id: GROUP,
+            name: GroupName::new("workers").unwrap(),
+            topic: TopicId(1),
+            dead_letter_topic: TopicId(2),
+            ordered: true,
+            mode: SubscriptionMode::Shared,
+            client_quota: None,
+            max_attempts: 3,
+            created_at: Timestamp(0),
+        };
+        recovery.check(&[Arc::new(group)])
+    }
+
+    #[test]
+    fn a_slot_far_ahead_is_refused_before_it_costs_memory() {
+        let mut recovery = recovery();
+        put_slot(&mut recovery, 0, "a", SlotState::Live);
+        let free = persisted::channel::encode(&Slot::default(), b"");
+        for slot in [2, 1 << 27] {
+            assert_eq!(recovery.put(&Key::Channel { slot }.encode(), &free), Err(GAP));
+        }
+        assert_eq!(recovery.put(&Key::Channel { slot: 1 }.encode(), &free), Ok(()));
+    }
+
+    #[test]
+    fn positions_that_do_not_fit_what_is_stored_are_refused() {
+        let leased = run(EntryState::Leased, 5);
+        for (committed, run, fits) in [
+            (0, None, true),
+            (3, None, true),
+            (2, Some(leased.clone()), true),
+            (4, None, false),
+            (3, Some(leased), false),
+            (0, Some(run(EntryState::Acked, 5)), false),
+            (0, Some(run(EntryState::Leased, 6)), false),
+        ] {
+            let mut recovery = recovery();
+            put_slot(&mut recovery, 0, "a", SlotState::Live);
+            put_position(&mut recovery, committed, run.as_ref());
+            assert_eq!(check(&recovery).is_ok(), fits, "{committed}, {run:?}");
+            assert_eq!(recovery.check(&[]), Ok(()), "the position of a deleted group goes");
+        }
+    }
+
+    #[test]
+    fn two_lite_topics_of_one_name_and_messages_of_a_mere_name_are_refused() {
+        let mut twins = recovery();
+        put_slot(&mut twins, 0, "a", SlotState::Live);
+        put_slot(&mut twins, 1, "b", SlotState::Live);
+        assert_eq!(check(&twins), Ok(()));
+        put_slot(&mut twins, 1, "a", SlotState::Named);
+        assert_eq!(check(&twins), Err(TWINS));
+
+        let mut name = recovery();
+        put_slot(&mut name, 0, "a", SlotState::Named);
+        assert_eq!(check(&name), Ok(()));
+        name.appended(0, 0, 0, Timestamp(1), 0);
+        assert_eq!(check(&name), Err(NO_LITE_TOPIC));
     }
 }
