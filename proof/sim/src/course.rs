@@ -33,6 +33,8 @@ pub(crate) struct Outcome {
     pub(crate) failure: Option<String>,
 }
 
+/// How often the shards are held against their invariants.
+const AUDIT_EVERY: Duration = ms(1_000);
 /// How often the broker is asked how far it is.
 const LOOK_EVERY: Duration = ms(500);
 /// A runtime keeps its tasks in a few lists, chosen by their numbers, and a crash drops them list by
@@ -85,6 +87,7 @@ fn live(world: &mut World<'_>, weather: &mut Weather) -> Result<Duration, String
     while world.now() < world.plan.load_for {
         world.step()?;
         weather.blow(world)?;
+        audit_now_and_then(world)?;
     }
     weather.clear_up(world);
     let calm_since = world.now();
@@ -106,12 +109,23 @@ fn live(world: &mut World<'_>, weather: &mut Weather) -> Result<Duration, String
     let calm = world.now() - calm_since;
     world.trace.say("nothing is owed");
     do_errand(world, weather, &Errand::Count)?;
+    do_errand(world, weather, &Errand::Audit)?;
     world.stop_all();
     until(world, weather, END_MAX, |world| world.are_clients_done())
         .map_err(|error| format!("the clients do not end: {error}"))?;
     do_errand(world, weather, &Errand::Sample)?;
     restart(world, weather)?;
     Ok(calm)
+}
+
+fn audit_now_and_then(world: &mut World<'_>) -> Result<(), String> {
+    if let Some(Answer::Broken(what)) = world.machine.take_answer(&Errand::Audit) {
+        return Err(format!("shards break their invariants: {what}"));
+    }
+    if world.now().as_millis().is_multiple_of(AUDIT_EVERY.as_millis()) {
+        world.machine.send(Errand::Audit);
+    }
+    Ok(())
 }
 
 /// Sends on an errand until it comes back with something else than before.
@@ -123,10 +137,19 @@ fn ask(world: &mut World<'_>, errand: &Errand) -> Option<Answer> {
     answer
 }
 
+/// Sends on an errand and waits for it; what it finds broken is the error.
 fn do_errand(world: &mut World<'_>, weather: &mut Weather, errand: &Errand) -> Result<(), String> {
+    let mut answer = None;
     world.machine.send(errand.clone());
-    until(world, weather, END_MAX, |world| world.machine.take_answer(errand).is_some())
-        .map_err(|error| format!("{errand:?} does not end: {error}"))
+    until(world, weather, END_MAX, |world| {
+        answer = world.machine.take_answer(errand);
+        answer.is_some()
+    })
+    .map_err(|error| format!("{errand:?} does not end: {error}"))?;
+    match answer {
+        Some(Answer::Broken(what)) => Err(format!("{errand:?}: {what}")),
+        _ => Ok(()),
+    }
 }
 
 /// Stops a server at rest; the next start must find the same.

@@ -26,6 +26,8 @@ pub(crate) enum Errand {
     LookAt(&'static str),
     /// Records the dead letters of a group.
     TellDeadLetters(&'static str),
+    /// Holds the shards against their invariants.
+    Audit,
     /// Records what is there, at rest.
     Count,
     /// Records how much of what is bounded is in use.
@@ -33,11 +35,13 @@ pub(crate) enum Errand {
 }
 
 /// What an errand came back with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     Done,
     /// So many messages are left to do.
     Left(u64),
+    /// This is wrong.
+    Broken(String),
 }
 
 /// Runs an errand. Its failure is one of the broker's, which the history shows.
@@ -47,6 +51,7 @@ pub(crate) async fn run(errand: Errand, broker: Arc<Broker>, recorder: Arc<Recor
         Errand::Remove(lite) => remove(lite, &broker, &recorder).await,
         Errand::LookAt(group) => return Answer::Left(left(group, &broker).await),
         Errand::TellDeadLetters(group) => tell_dead_letters(group, &broker, &recorder).await,
+        Errand::Audit => return audit(&broker).await,
         Errand::Count => count(&broker, &recorder),
         Errand::Sample => sample(&broker, &recorder),
     }
@@ -56,6 +61,14 @@ pub(crate) async fn run(errand: Errand, broker: Arc<Broker>, recorder: Arc<Recor
 /// Everything that is known of each lite topic.
 pub(crate) async fn describe(broker: &Broker) -> String {
     format!("{:#?}", broker.list_lite(TOPIC, "", None, LIST_MAX).await)
+}
+
+/// A broker that stops or has failed is not looked at.
+pub(crate) async fn audit(broker: &Broker) -> Answer {
+    match broker.audit().await {
+        Ok(found) if !found.is_empty() => Answer::Broken(format!("{found:#?}")),
+        _ => Answer::Done,
+    }
 }
 
 async fn remove(lite: String, broker: &Broker, recorder: &Recorder) {

@@ -193,6 +193,9 @@ impl Machine {
         let broker = broker.map_err(|error| error.to_string())?;
         self.declare(&broker).await.map_err(|error| error.to_string())?;
         self.compare(&broker).await?;
+        if let Answer::Broken(what) = errands::audit(&broker).await {
+            return Err(format!("shards that break their invariants: {what}"));
+        }
         let port = Port::open().await.map_err(|error| error.to_string())?;
         let mut running = Running::start(Arc::clone(&broker), GRACE);
         let door = Arc::clone(&broker);

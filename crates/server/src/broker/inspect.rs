@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use litemq_domain::limits::LIST_NAMES_MAX;
-use litemq_domain::{Error, ErrorCode, LiteTopicName, LiteView, Result, Timestamp, Topic};
+use litemq_domain::{
+    Error, ErrorCode, LiteTopicName, LiteView, Result, Timestamp, Topic, Violation,
+};
 use litemq_storage::{ChannelRef, ReadLimit, ShardId, StoreUsage};
 use prost::Message as _;
 
@@ -130,6 +132,19 @@ impl Broker {
     /// Space and backlog of the store.
     pub fn store_usage(&self) -> StoreUsage {
         self.context.store.usage()
+    }
+
+    /// What is wrong with the shards; nothing is, unless the broker has a fault of its own. Looks at
+    /// everything there is and holds each shard up for as long: for tests, simulations and tools.
+    ///
+    /// # Errors
+    /// When the broker is stopping.
+    pub async fn audit(&self) -> Result<Vec<Violation>> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            found.extend(shard.ask(Command::Audit).await?);
+        }
+        Ok(found)
     }
 
     /// What is in flight and who is subscribed, for each group by name.

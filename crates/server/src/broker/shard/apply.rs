@@ -64,6 +64,7 @@ impl ShardActor {
                 Answer::Views(reply, shard.list(now, topic, &prefix, after.as_deref(), max))
             }
             Command::Counts(reply) => Answer::Counts(reply, shard.counts(now)),
+            Command::Audit(reply) => Answer::Audit(reply, shard.audit(now)),
             Command::Snapshot(from, reply) => Answer::Snapshot(reply, snapshot(shard, from)),
             told => {
                 self.apply_told(told, fx);

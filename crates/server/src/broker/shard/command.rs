@@ -5,7 +5,7 @@ use std::sync::Arc;
 use litemq_domain::{
     Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Error, Group, GroupId, Handle,
     LiteTopicName, LiteView, Place, Result, Send, SendOutcome, ShardCounts, SyncOutcome, Topic,
-    TopicId,
+    TopicId, Violation,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -102,6 +102,8 @@ pub(crate) enum Command {
     },
     /// How much is there.
     Counts(Reply<ShardCounts>),
+    /// What is wrong with the shard.
+    Audit(Reply<Vec<Violation>>),
     /// A piece of the shard's state, from this slot on.
     Snapshot(u32, Reply<SnapshotPiece>),
 }
@@ -134,6 +136,7 @@ impl Command {
             Self::Describe(_, _, reply) => refuse(reply, error),
             Self::List { reply, .. } => refuse(reply, error),
             Self::Counts(reply) => refuse(reply, error),
+            Self::Audit(reply) => refuse(reply, error),
             Self::Snapshot(_, reply) => refuse(reply, error),
             told @ (Self::BurialFailed(_)
             | Self::GiveBack(..)

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use litemq_domain::{
     Burial, ClaimOutcome, Error, GroupId, Handle, LiteView, Place, Result, SendOutcome,
-    ShardCounts, SyncOutcome,
+    ShardCounts, SyncOutcome, Violation,
 };
 use litemq_storage::Lsn;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -24,6 +24,7 @@ pub(super) enum Answer {
     View(Reply<Option<LiteView>>, Option<LiteView>),
     Views(Reply<Vec<LiteView>>, Vec<LiteView>),
     Counts(Reply<ShardCounts>, ShardCounts),
+    Audit(Reply<Vec<Violation>>, Vec<Violation>),
     Snapshot(Reply<SnapshotPiece>, SnapshotPiece),
 }
 
@@ -51,6 +52,7 @@ impl Answer {
             Self::View(reply, answer) => give(reply, Ok(answer)),
             Self::Views(reply, answer) => give(reply, Ok(answer)),
             Self::Counts(reply, answer) => give(reply, Ok(answer)),
+            Self::Audit(reply, answer) => give(reply, Ok(answer)),
             Self::Snapshot(reply, answer) => give(reply, Ok(answer)),
         }
         None
@@ -69,6 +71,7 @@ impl Answer {
             Self::View(reply, _) => give(reply, Err(error)),
             Self::Views(reply, _) => give(reply, Err(error)),
             Self::Counts(reply, _) => give(reply, Err(error)),
+            Self::Audit(reply, _) => give(reply, Err(error)),
             Self::Snapshot(reply, _) => give(reply, Err(error)),
         }
     }
