@@ -21,6 +21,17 @@ use crate::world::World;
 /// Within this time whoever is told to end has ended, and a server that starts serves.
 const END_MAX: Duration = secs(30);
 
+/// Within this time nothing is left of clients that are gone, also of those that went without a
+/// word: their connections are found dead after 50 s.
+const TRACELESS_MAX: Duration = secs(60);
+/// How often the shards are held against their invariants.
+const AUDIT_EVERY: Duration = ms(1_000);
+/// How often the broker is asked how far it is.
+const LOOK_EVERY: Duration = ms(500);
+/// A runtime keeps its tasks in a few lists, chosen by their numbers, and a crash drops them list by
+/// list. Numbers go on from one world to the next; each begins with a multiple of this.
+const TASK_LISTS_MAX: u64 = 64;
+
 /// What became of a world.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -32,14 +43,6 @@ pub(crate) struct Outcome {
     pub(crate) simulated: Duration,
     pub(crate) failure: Option<String>,
 }
-
-/// How often the shards are held against their invariants.
-const AUDIT_EVERY: Duration = ms(1_000);
-/// How often the broker is asked how far it is.
-const LOOK_EVERY: Duration = ms(500);
-/// A runtime keeps its tasks in a few lists, chosen by their numbers, and a crash drops them list by
-/// list. Numbers go on from one world to the next; each begins with a multiple of this.
-const TASK_LISTS_MAX: u64 = 64;
 
 /// Runs a world to its end.
 pub(crate) fn run(plan: &WorldPlan) -> Outcome {
@@ -113,7 +116,10 @@ fn live(world: &mut World<'_>, weather: &mut Weather) -> Result<Duration, String
     world.stop_all();
     until(world, weather, END_MAX, |world| world.are_clients_done())
         .map_err(|error| format!("the clients do not end: {error}"))?;
-    do_errand(world, weather, &Errand::Sample)?;
+    until(world, weather, TRACELESS_MAX, |world| {
+        ask(world, &Errand::LookAtResources) == Some(Answer::Left(0))
+    })
+    .map_err(|error| format!("something is left of clients that are gone: {error}"))?;
     restart(world, weather)?;
     Ok(calm)
 }
@@ -128,7 +134,7 @@ fn audit_now_and_then(world: &mut World<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Sends on an errand until it comes back with something else than before.
+/// Sends on an errand again and again; its answer, when there is a new one.
 fn ask(world: &mut World<'_>, errand: &Errand) -> Option<Answer> {
     let answer = world.machine.take_answer(errand);
     if answer.is_some() || world.now().as_millis().is_multiple_of(LOOK_EVERY.as_millis()) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use litemq_checker::history::{
-    Count, Counted, Delivered, Event, Removed, Sampled, Settle, SettleResult, Settled,
+    Count, Counted, Delivered, Event, Removed, Settle, SettleResult, Settled,
 };
 use litemq_clients::client::TOPIC;
 use litemq_clients::recorder::Recorder;
@@ -30,15 +30,15 @@ pub(crate) enum Errand {
     Audit,
     /// Records what is there, at rest.
     Count,
-    /// Records how much of what is bounded is in use.
-    Sample,
+    /// Looks at connections, waiting receives and bytes on their way to the disk.
+    LookAtResources,
 }
 
 /// What an errand came back with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     Done,
-    /// So many messages are left to do.
+    /// So much is left.
     Left(u64),
     /// This is wrong.
     Broken(String),
@@ -53,7 +53,7 @@ pub(crate) async fn run(errand: Errand, broker: Arc<Broker>, recorder: Arc<Recor
         Errand::TellDeadLetters(group) => tell_dead_letters(group, &broker, &recorder).await,
         Errand::Audit => return audit(&broker).await,
         Errand::Count => count(&broker, &recorder),
-        Errand::Sample => sample(&broker, &recorder),
+        Errand::LookAtResources => return Answer::Left(resources(&broker)),
     }
     Answer::Done
 }
@@ -135,15 +135,8 @@ fn count(broker: &Broker, recorder: &Recorder) {
     recorder.record(Event::Counted(Counted { what, told, limit: None, at: recorder.now() }));
 }
 
-fn sample(broker: &Broker, recorder: &Recorder) {
-    let streams = turmoil::established_tcp_stream_count();
-    let amounts = [
-        ("parked receives", broker.parked_receives()),
-        ("open connections", streams as u64),
-        ("unsynced bytes", broker.store_usage().unsynced_bytes),
-    ];
-    for (resource, amount) in amounts {
-        let (resource, at) = (resource.to_owned(), recorder.now());
-        recorder.record(Event::Sampled(Sampled { resource, amount, slack: 0, at }));
-    }
+/// What clients hold of the server, while there are any.
+fn resources(broker: &Broker) -> u64 {
+    let connections = turmoil::established_tcp_stream_count() as u64;
+    connections + broker.parked_receives() + broker.store_usage().unsynced_bytes
 }
