@@ -47,9 +47,9 @@ def cargo_test(name, package, tests, cycles, filters=()):
     return Level(name, (build,), run, cycles)
 
 
-def program(name, package, arguments, cycles, needs_binary):
-    build = ("build", "--locked", *PROFILE, "-p", package)
-    run = ("cargo", "run", "--quiet", "--locked", *PROFILE, "-p", package, "--", *arguments)
+def program(name, package, arguments, cycles, needs_binary, config=()):
+    build = (*config, "build", "--locked", *PROFILE, "-p", package)
+    run = ("cargo", *config, "run", "--quiet", "--locked", *PROFILE, "-p", package, "--", *arguments)
     return Level(name, (build,), run, cycles, needs_binary)
 
 
@@ -58,7 +58,7 @@ LEVELS = {
     for level in [
         cargo_test("model", "litemq-domain", ["behaviour"], 20_000, ["model"]),
         cargo_test("disk", "litemq-storage", ["crash", "damage"], 4),
-        program("sim", "litemq-sim", ["run"], 300, needs_binary=False),
+        program("sim", "litemq-sim", ["run"], 300, needs_binary=False, config=("--config", "proof/sim/cargo.toml")),
         program("torture", "litemq-torture", ["all"], 30, needs_binary=True),
         Level("fuzz", (), ("proof/fuzz/run",), 100_000),
         program("hostile", "litemq-hostile", [], 1, needs_binary=True),
