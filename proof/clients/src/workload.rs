@@ -172,13 +172,12 @@ impl<'a, C: Connect> Consumer<'a, C> {
             if *self.load.stop.borrow() {
                 break;
             }
+            let received = self.receive().await;
             if self.load.recorder.now() > heard_at + SILENCE_MAX {
                 self.subscribe(&lites).await;
-                heard_at = self.load.recorder.now();
             }
-            match self.receive().await {
+            match received {
                 Ok(held) => {
-                    // Before it is settled: that may take until the network is good again.
                     heard_at = self.load.recorder.now();
                     self.settle(held).await;
                 }
