@@ -106,6 +106,8 @@ fn use_folder(disk: &FaultDisk, is_resealed: bool) {
 struct Sink {
     model: Model,
     channels: BTreeSet<(u16, u32, u32)>,
+    /// Channel, offset, time and tag of each record.
+    appended: BTreeSet<(ChannelRef, u64, u64, u64)>,
 }
 
 impl StateSink for Sink {
@@ -117,7 +119,8 @@ impl StateSink for Sink {
         self.model.delete(shard, key)
     }
 
-    fn appended(&mut self, channel: ChannelRef, _offset: u64, _at_ms: u64, _tag: u64) {
+    fn appended(&mut self, channel: ChannelRef, offset: u64, at_ms: u64, tag: u64) {
+        self.appended.insert((channel, offset, at_ms, tag));
         self.channels.insert((channel.shard.0, channel.slot, channel.generation));
     }
 
@@ -180,6 +183,9 @@ fn sound(sink: &Sink, recovered: Recovered, found: &[Found]) {
     assert!(recovered.durable.0 <= folder::BATCHES, "{recovered:?}");
     let model = folder::model(recovered.durable.0);
     assert_eq!(sink.model.state, model.state, "the state of {} batches", recovered.durable.0);
+    let stored = folder::appended(recovered.durable.0);
+    let unknown = sink.appended.difference(&stored).next();
+    assert_eq!(unknown, None, "a record that was never stored");
     for (at, record) in found.iter().flatten().flatten() {
         let stored = model.records.get(&(at.shard, at.slot, at.generation));
         let stored = stored.and_then(|records| records.get(record.offset as usize));

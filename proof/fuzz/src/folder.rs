@@ -3,6 +3,7 @@
 //! Its files are kept beside this code, because their identities are drawn when they are made and an
 //! input must mean the same in each run. `examples/seeds.rs` makes them again.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
@@ -82,6 +83,16 @@ pub fn model(batches: u64) -> Model {
     let mut model = Model::default();
     self::batches().iter().take(batches as usize).for_each(|batch| model.apply(batch));
     model
+}
+
+/// Channel, offset, time and tag of each record of the first batches.
+pub fn appended(batches: u64) -> BTreeSet<(ChannelRef, u64, u64, u64)> {
+    let batches = self::batches().into_iter().take(batches as usize);
+    let append = |op: Op| match op {
+        Op::Append { channel, offset, at_ms, tag, .. } => Some((channel, offset, at_ms, tag)),
+        _ => None,
+    };
+    batches.flat_map(|batch| batch.ops).filter_map(append).collect()
 }
 
 /// Makes the folder anew on an empty disk.

@@ -126,7 +126,10 @@ impl ShardRecovery {
                 let is_present =
                     cursor.generation == slot.generation && groups.contains(&cursor.group);
                 let run = shard.cursors.run(index);
-                if is_present && !(shard.is_in_place(cursor, run) && is_of(cursor, run)) {
+                let fits = slot.state == SlotState::Live
+                    && shard.is_in_place(cursor, run)
+                    && is_of(cursor, run);
+                if is_present && !fits {
                     return Err(OUT_OF_PLACE);
                 }
             }
@@ -406,6 +409,8 @@ mod tests {
         let mut name = recovery();
         put_slot(&mut name, 0, "a", SlotState::Named);
         assert_eq!(check(&name), Ok(()));
+        put_position(&mut name, 0, None);
+        assert_eq!(check(&name), Err(OUT_OF_PLACE));
         name.appended(0, 0, 0, Timestamp(1), 0);
         assert_eq!(check(&name), Err(NO_LITE_TOPIC));
     }

@@ -5,7 +5,7 @@
 //! `payload length 4 | previous segment 4 | offset 8 | accepted at 8 | tag 8 | payload`, with the
 //! slot and generation as a and b; a put with key and value, their lengths as a and b.
 
-use crate::{ChannelRef, Op, SLOTS_MAX, ShardId};
+use crate::{ChannelRef, Op, PAYLOAD_BYTES_MAX, SLOTS_MAX, ShardId};
 
 use super::codec::{Cut, patch};
 
@@ -148,7 +148,8 @@ pub(super) fn append_bytes(header: &[u8]) -> Option<usize> {
     let is_append = cut.u8()? == KIND_APPEND;
     cut.bytes(11)?;
     let payload_bytes = cut.u32()? as usize;
-    is_append.then_some(APPEND_HEADER_BYTES + payload_bytes)
+    (is_append && payload_bytes <= PAYLOAD_BYTES_MAX)
+        .then_some(APPEND_HEADER_BYTES + payload_bytes)
 }
 
 /// Walks the records of a frame's body.

@@ -176,7 +176,11 @@ pub(super) fn open_index(
     segment: &SegmentHeader,
 ) -> Result<SealedIndex, ReadFault> {
     let file = engine.files.get(FileKey::Index(segment.number))?;
-    SealedIndex::open(file.as_ref(), segment.number, &segment.uuid)
+    let sealed = SealedIndex::open(file.as_ref(), segment.number, &segment.uuid)?;
+    if !(FRAMES_START..=segment.segment_bytes).contains(&sealed.end) {
+        return Err(ReadFault::Damaged("its segment does not reach that far"));
+    }
+    Ok(sealed)
 }
 
 /// The header of the first frame of a segment, if it has one.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use litemq_fuzz::broker::{GROUPS, TOPIC, resource};
+use litemq_fuzz::content::{Field, Piece, encode};
 use litemq_fuzz::requests::{CALLS, Call};
 use litemq_protocol::v2;
 use prost::Message;
@@ -16,14 +17,41 @@ pub(crate) fn make() {
     requests();
     telemetry();
     configurations();
+    contents();
     for (name, length) in [("short", 40), ("middle", 300), ("long", 1200)] {
-        for (step, target) in [(5_u8, "calls"), (11, "content"), (3, "http")] {
+        for (step, target) in [(5_u8, "calls"), (3, "http")] {
             let bytes: Vec<u8> = (0..length).map(|at| (at as u8).wrapping_mul(step)).collect();
             keep(target, name, &bytes);
         }
     }
     let paths = b"\x01\x06\x01a\x00\x00{\"body\":\"hello\"}\x01limit=10";
     keep("http", "message", paths);
+}
+
+/// Messages at and beyond each limit.
+fn contents() {
+    let text = "x".repeat(250);
+    let messages: [(&str, &[Piece<'_>]); 16] = [
+        ("usual", &[(Field::Tag, "t", 1), (Field::Key, "k", 1), (Field::Property, "a=b", 1)]),
+        ("lite-topic-64", &[(Field::LiteTopic, "abcd", 16)]),
+        ("lite-topic-65", &[(Field::LiteTopic, "abcde", 13)]),
+        ("lite-topic-slash", &[(Field::LiteTopic, "a/b", 1)]),
+        ("body-empty", &[(Field::Body, "", 0)]),
+        ("body-most", &[(Field::LargeBody, "", 128)]),
+        ("body-beyond", &[(Field::LargeBody, "", 129)]),
+        ("properties-128", &[(Field::Properties, "", 128)]),
+        ("properties-129", &[(Field::Properties, "", 129)]),
+        ("property-16k", &[(Field::Property, &format!("a={}", "y".repeat(128)), 127)]),
+        ("property-beyond", &[(Field::Property, &format!("a={text}"), 66)]),
+        ("property-reserved", &[(Field::Property, "KEYS=1", 1)]),
+        ("tag-bar", &[(Field::Tag, "a|b", 1)]),
+        ("id-256", &[(Field::MessageId, "abcd", 64)]),
+        ("trace-beyond", &[(Field::TraceContext, &text, 17)]),
+        ("gzip", &[(Field::Gzip, "", 0), (Field::BornHost, "host", 64)]),
+    ];
+    for (name, pieces) in messages {
+        keep("content", name, &encode(pieces));
+    }
 }
 
 fn request(call: Call, name: &str, message: &impl Message) {

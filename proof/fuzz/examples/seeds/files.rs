@@ -31,6 +31,23 @@ pub(crate) fn make() {
     }
 }
 
+/// One byte of the offset of the first record, and of the value at the end, of some frames.
+fn values(target: &str) {
+    for (which, path) in folder::files("log").iter().enumerate() {
+        let contents = folder::disk().contents(path).unwrap();
+        let starts = contents.chunks_exact(8).enumerate().skip(512);
+        let starts = starts.filter(|(_, piece)| piece.starts_with(b"LQfr")).map(|(at, _)| at * 8);
+        for start in starts.step_by(4) {
+            let length = u32::from_le_bytes(contents[start + 8..start + 12].try_into().unwrap());
+            for place in [start + 32 + 24, start + 32 + length as usize - 1] {
+                let [low, high] = u16::try_from(place).unwrap().to_le_bytes();
+                let bytes = [0, which as u8, low, high, 1, 0x35];
+                keep(target, &format!("value-{which}-{place}"), &bytes);
+            }
+        }
+    }
+}
+
 /// Beginnings of the real files, their checksums as they are and made right again.
 fn wholes(target: &str, extension: &str) {
     for (which, path) in folder::files(extension).iter().enumerate() {
@@ -44,6 +61,9 @@ fn wholes(target: &str, extension: &str) {
         let [low, high] = place.to_le_bytes();
         let which = (place / 397 % 4) as u8;
         keep(target, &format!("byte-{place}"), &[0, which, low, high, 1, 0xa5]);
+    }
+    if extension == "log" {
+        values(target);
     }
     keep(target, "cut", &[WHOLE | CUT, 0, 1, 2, 3]);
     keep(target, "flip", &[0, 0, 10, 0, 1, 0xff]);
