@@ -148,8 +148,7 @@ pub(super) fn append_bytes(header: &[u8]) -> Option<usize> {
     let is_append = cut.u8()? == KIND_APPEND;
     cut.bytes(11)?;
     let payload_bytes = cut.u32()? as usize;
-    (is_append && payload_bytes <= PAYLOAD_BYTES_MAX)
-        .then_some(APPEND_HEADER_BYTES + payload_bytes)
+    (is_append && payload_bytes <= PAYLOAD_BYTES_MAX).then_some(APPEND_HEADER_BYTES + payload_bytes)
 }
 
 /// Walks the records of a frame's body.
