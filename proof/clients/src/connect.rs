@@ -30,15 +30,17 @@ impl Connect for Address {
     async fn connect(&self) -> Channel {
         let mut known = self.clone();
         loop {
-            let address = known.wait_for(Option::is_some).await;
-            let address = address.expect("the broker outlives its clients").unwrap();
+            let address = known.wait_for(Option::is_some).await.map(|address| *address);
+            // The run is over when nobody says any more where the broker is.
+            let Ok(Some(address)) = address else { return std::future::pending().await };
             let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
             if let Ok(channel) = endpoint.connect().await {
                 return channel;
             }
             // Killed in between: the next address is another one.
-            let moved = known.wait_for(|now| *now != Some(address)).await;
-            drop(moved.expect("the broker outlives its clients"));
+            if known.wait_for(|now| *now != Some(address)).await.is_err() {
+                return std::future::pending().await;
+            }
         }
     }
 }

@@ -10,12 +10,18 @@ use litemq_checker::history::{
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+/// The code for too much at once, as a refusal shows it.
+pub const PUT_OFF: &str = "code: TooManyRequests";
+
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     pub sends_stored: u64,
     pub sends_unknown: u64,
+    /// Refused for good, or until something changes: not for too much at once.
     pub sends_refused: u64,
+    /// Refused because there was too much at once.
+    pub sends_put_off: u64,
     pub deliveries: u64,
     pub redeliveries: u64,
     pub acks: u64,
@@ -141,7 +147,11 @@ impl Recorder {
     fn count(&self, event: &Event, state: &mut State, progress: &mut Progress) {
         match event {
             Event::Sent(Sent { result: SendResult::Unknown, .. }) => progress.sends_unknown += 1,
-            Event::Sent(Sent { result: SendResult::Refused(_), .. }) => progress.sends_refused += 1,
+            Event::Sent(Sent { result: SendResult::Refused(text), .. }) => {
+                let is_put_off = text.contains(PUT_OFF);
+                progress.sends_put_off += u64::from(is_put_off);
+                progress.sends_refused += u64::from(!is_put_off);
+            }
             Event::Sent(Sent { result: SendResult::Stored(offset), lite, asked_at, .. }) => {
                 progress.sends_stored += 1;
                 if state.is_of_an_old_life(lite, *asked_at) {

@@ -14,6 +14,8 @@ pub(crate) const ALL: &[Scenario] = &[
         name: "power_cuts",
         faults: &[
             (8, Kind::PowerCut),
+            // A slow sync leaves time for an answer that should have waited for it.
+            (6, Kind::SlowDisk),
             (3, Kind::KillAtAct),
             (2, Kind::Checkpoint),
             (1, Kind::Restart),

@@ -59,5 +59,6 @@ async fn torture(trial: &mut Trial, ceiling: &Ceiling) -> Result<(), String> {
         trial.tally.add("kills_for_memory", u64::from(ended));
     }
     trial.tally.add("sends_refused", trial.progress().sends_refused);
+    trial.tally.add("sends_put_off", trial.progress().sends_put_off);
     Ok(())
 }

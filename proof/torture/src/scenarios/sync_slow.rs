@@ -1,5 +1,7 @@
 //! A disk that takes its time: everything goes on, only slower.
 
+use litemq_clients::recorder::Progress;
+
 use crate::broker::Life;
 use crate::strace::{self, Injection};
 use crate::tally::Tally;
@@ -27,9 +29,10 @@ async fn torture(trial: &mut Trial) -> Result<(), String> {
             let life = Life { writes_checkpoints: true, wrapper, ..Life::default() };
             trial.broker.start(&life).await?;
             trial.load();
-            let before = trial.progress();
+            let refused = |now: Progress| now.sends_refused + now.sends_put_off;
+            let before = refused(trial.progress());
             trial.sends(4000 / delay_ms).await?;
-            if trial.progress().sends_refused > before.sends_refused {
+            if refused(trial.progress()) > before {
                 return Err(format!("sends were refused with syncs of {delay_ms} ms"));
             }
             trial.broker.kill()?;
