@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use litemq_domain::persisted::{
     CatalogRecord, Key, counters_key, counters_value, group_key, group_value, identity_key,
-    identity_value, topic_key, topic_value,
+    identity_value, time_key, time_value, topic_key, topic_value,
 };
 use litemq_domain::{
     Claim, ClientId, ClientKey, DurationMs, Effects, Group, GroupId, GroupName, Handle,
@@ -87,6 +87,7 @@ fn check_catalog(key: &[u8], value: &[u8]) {
         CatalogRecord::Group(group) => (group_key(group.id), group_value(group)),
         CatalogRecord::Counters(counters) => (counters_key(), counters_value(*counters)),
         CatalogRecord::Identity(identity) => (identity_key(), identity_value(*identity)),
+        CatalogRecord::Time(at) => (time_key(), time_value(*at)),
     };
     assert_eq!(CatalogRecord::decode(&key, &value), Ok(record));
 }

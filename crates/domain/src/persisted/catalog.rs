@@ -16,6 +16,8 @@ const GROUP: u8 = 17;
 const COUNTERS: u8 = 18;
 /// The key of what was drawn or fixed at the first start.
 const IDENTITY: u8 = 19;
+/// The key of the time.
+const TIME: u8 = 20;
 
 /// Numbers handed out so far; they are never handed out again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +48,8 @@ pub enum CatalogRecord {
     Counters(Counters),
     /// What was fixed at the first start.
     Identity(Identity),
+    /// The time when it was noted last.
+    Time(Timestamp),
 }
 
 impl CatalogRecord {
@@ -64,6 +68,7 @@ impl CatalogRecord {
                 next_group: input.var32()?,
             })),
             IDENTITY => read_identity(&mut input).map(Self::Identity),
+            TIME => Ok(Self::Time(Timestamp(input.var()?))),
             _ => Err(Malformed("a catalog record of an unknown kind")),
         }
     }
@@ -136,6 +141,18 @@ pub fn identity_value(identity: Identity) -> Vec<u8> {
     out.finish()
 }
 
+/// The key of the time.
+pub fn time_key() -> Vec<u8> {
+    key(TIME, 0)
+}
+
+/// The value of the time.
+pub fn time_value(at: Timestamp) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.u8(VERSION).var(at.0);
+    out.finish()
+}
+
 fn read_identity(input: &mut Reader<'_>) -> Result<Identity, Malformed> {
     let hash_key = input.text()?.try_into().map_err(|_| Malformed("a hash key of another size"))?;
     let shards = u16::try_from(input.var()?).map_err(|_| Malformed("too many shards"))?;
@@ -188,6 +205,15 @@ fn read_group(id: GroupId, input: &mut Reader<'_>) -> Result<Group, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_round_trips() {
+        let at = Timestamp(1_800_000_000_000);
+        assert_eq!(
+            CatalogRecord::decode(&time_key(), &time_value(at)),
+            Ok(CatalogRecord::Time(at))
+        );
+    }
 
     #[test]
     fn topics_and_groups_round_trip() {

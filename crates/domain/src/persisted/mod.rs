@@ -22,7 +22,7 @@ pub(crate) mod subscription;
 
 pub use catalog::{
     CatalogRecord, Counters, Identity, counters_key, counters_value, group_key, group_value,
-    identity_key, identity_value, topic_key, topic_value,
+    identity_key, identity_value, time_key, time_value, topic_key, topic_value,
 };
 pub use codec::Malformed;
 

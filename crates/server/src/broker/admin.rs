@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use litemq_domain::persisted::{
-    Counters, counters_key, counters_value, group_key, group_value, topic_key, topic_value,
+    Counters, counters_key, counters_value, group_key, group_value, time_key, time_value,
+    topic_key, topic_value,
 };
 use litemq_domain::{
-    DurationMs, Error, ErrorCode, Group, GroupId, Result, SubscriptionMode, Topic, TopicId,
-    TopicName, TopicType, check_max_attempts, check_ttl,
+    DurationMs, Error, ErrorCode, Group, GroupId, Result, SubscriptionMode, Timestamp, Topic,
+    TopicId, TopicName, TopicType, check_max_attempts, check_ttl,
 };
 use litemq_storage::{Batch, Op, ShardId};
 
@@ -255,6 +256,10 @@ pub(super) fn put_group(group: &Group) -> Op {
 
 pub(super) fn put_counters(counters: Counters) -> Op {
     put(counters_key(), counters_value(counters))
+}
+
+pub(super) fn put_time(at: Timestamp) -> Op {
+    put(time_key(), time_value(at))
 }
 
 pub(super) fn put(key: Vec<u8>, value: Vec<u8>) -> Op {

@@ -111,7 +111,7 @@ impl Broker {
     ) -> Result<Arc<Self>, StoreError> {
         let keys = Keys::new(identity.hash_key, identity.shards);
         // Time does not go back over a restart.
-        let clock = Clock::starting_at(options.edge.wall_time().max(recovery.newest_send_at()));
+        let clock = Clock::starting_at(options.edge.wall_time().max(recovery.newest_time()));
         let catalog = Arc::new(Catalog::new(Arc::clone(&metrics)));
         recovery.topics.iter().for_each(|topic| catalog.put_topic(Arc::clone(topic)));
         recovery.groups.iter().for_each(|group| catalog.put_group(Arc::clone(group)));
@@ -189,13 +189,15 @@ struct Recovery {
     groups: Vec<Arc<Group>>,
     shards: Vec<ShardRecovery>,
     last_append_at: Timestamp,
+    noted_at: Timestamp,
 }
 
 impl Recovery {
-    /// The newest message's time, whether the log or a checkpoint tells it.
-    fn newest_send_at(&self) -> Timestamp {
+    /// The newest time that is known: of a message, whether the log or a checkpoint tells it, or of
+    /// the clock itself.
+    fn newest_time(&self) -> Timestamp {
         let newest = self.shards.iter().map(ShardRecovery::newest_send_at).max();
-        newest.unwrap_or_default().max(self.last_append_at)
+        newest.unwrap_or_default().max(self.last_append_at).max(self.noted_at)
     }
 
     fn read(store: &dyn ShardStore) -> Result<Self, StoreError> {
@@ -211,6 +213,7 @@ impl Recovery {
                 CatalogRecord::Group(group) => recovery.groups.push(Arc::new(group)),
                 CatalogRecord::Counters(counters) => recovery.counters = counters,
                 CatalogRecord::Identity(identity) => recovery.identity = Some(identity),
+                CatalogRecord::Time(noted_at) => recovery.noted_at = noted_at,
             }
         }
         if recovered.durable > Lsn(0) {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use litemq_domain::Result;
-use litemq_storage::{CheckpointWriter, ShardId};
+use litemq_storage::{Batch, CheckpointWriter, Lsn, ShardId};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Broker;
-use super::admin::{put, put_counters, put_group, put_topic};
+use super::admin::{put, put_counters, put_group, put_time, put_topic};
 use super::durability::error_of;
 use super::limits::{SESSION_SWEEP_INTERVAL, UPKEEP_INTERVAL};
 use super::shard::command::Command;
@@ -46,12 +46,13 @@ impl Broker {
         Ok(())
     }
 
-    /// Writes checkpoints and applies retention, until the broker stops.
+    /// Writes checkpoints, notes the time and applies retention, until the broker stops.
     pub async fn keep_up(self: Arc<Self>) {
         let mut ticks = interval(UPKEEP_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut life = self.context.life.subscribe();
         let mut last = Instant::now();
+        let mut noted = self.durable();
         loop {
             tokio::select! {
                 biased;
@@ -66,8 +67,25 @@ impl Broker {
                     tracing::warn!(%error, "a checkpoint failed; the log is kept and it is tried again");
                 }
             }
+            self.note_time(&mut noted);
             self.apply_retention().await;
         }
+    }
+
+    /// Leases are written with the time of their end, so a clock that starts earlier than they were
+    /// given would make them longer. While nothing is written the time is not either.
+    fn note_time(&self, noted: &mut Lsn) {
+        if self.durable() <= *noted {
+            return;
+        }
+        // A store that takes nothing now, or nothing any more, tells others so.
+        if let Ok(lsn) = self.context.store.submit(Batch { ops: vec![put_time(self.now())] }) {
+            *noted = lsn;
+        }
+    }
+
+    fn durable(&self) -> Lsn {
+        self.context.store.durable().borrow().durable
     }
 
     async fn apply_retention(&self) {
@@ -108,6 +126,7 @@ impl Broker {
         let writer = self.context.store.begin_checkpoint().map_err(|error| error_of(&error))?;
         let mut ops = vec![
             put_counters(*counters),
+            put_time(self.now()),
             put(
                 litemq_domain::persisted::identity_key(),
                 litemq_domain::persisted::identity_value(self.identity()),

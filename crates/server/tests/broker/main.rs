@@ -10,6 +10,7 @@
 mod cancelled;
 mod catalog;
 mod checkpoints;
+mod clock;
 mod dead_letters;
 mod durability;
 mod folder;

@@ -48,7 +48,11 @@ impl World {
     }
 
     pub(crate) async fn open_with(store: Arc<dyn ShardStore>, group: NewGroup) -> Self {
-        let broker = broker(store, BrokerOptions::default()).await;
+        Self::of(broker(store, BrokerOptions::default()).await, group).await
+    }
+
+    /// A broker that runs, with a group of it.
+    pub(crate) async fn of(broker: Arc<Broker>, group: NewGroup) -> Self {
         let new = NewTopic { name: group.bind.clone(), ttl: None };
         let topic = broker.create_topic(new).await.unwrap();
         let group = broker.create_group(group).await.unwrap();
