@@ -19,9 +19,13 @@ def main():
     unknown = [level for level in levels if level not in ORDER]
     if unknown:
         sys.exit(f"no level {unknown[0]}; there are {', '.join(ORDER)}, all, or several with commas")
-    if rest and len(levels) != 1:
+    if rest and (len(levels) != 1 or levels == [FAULTS]):
         sys.exit(f"{' '.join(rest)}: arguments of a level need that one level named")
-    outcomes = prove_for_hours(levels, arguments) if arguments.hours else prove_once(levels, arguments, rest)
+    if arguments.hours and levels == [FAULTS]:
+        sys.exit("deliberate faults are always the same; hours show nothing more")
+    if unknown := faults.unknown(arguments.fault or []):
+        sys.exit(f"no deliberate fault {unknown[0]}; proof/faults has them")
+    outcomes = prove_for_hours(levels, arguments, rest) if arguments.hours else prove_once(levels, arguments, rest)
     tell(outcomes)
     if arguments.record:
         record.write(outcomes)
@@ -36,18 +40,24 @@ def parse_arguments():
     )
     parser.add_argument("levels", nargs="?", default="all", metavar="LEVEL", help=f"{', '.join(ORDER)}, several with commas, or all")
     parser.add_argument("--seed", type=int, help="repeats the decisions of a run")
-    parser.add_argument("--cycles", type=int, help="how much of it; the default is the size for CI")
+    parser.add_argument("--cycles", type=at_least_one, help="how much of it; the default is the size for CI")
     parser.add_argument("--hours", type=float, help="goes round the levels with fresh seeds for so long; stops at a failure")
     parser.add_argument("--record", action="store_true", help="writes the figures into docs/reliability.md")
-    parser.add_argument("--fault", action="append", help="only these deliberate faults (level faults)")
+    parser.add_argument("--fault", action="append", help="only these deliberate faults, or those of a level (level faults)")
     return parser.parse_known_args()
+
+
+def at_least_one(text):
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return int(text)
 
 
 def prove_once(levels, arguments, rest):
     return [prove(level, arguments.seed, arguments.cycles, rest, arguments.fault) for level in levels]
 
 
-def prove_for_hours(levels, arguments):
+def prove_for_hours(levels, arguments, rest):
     """Rounds of all levels but the deliberate faults, each with a new seed."""
     until = time.monotonic() + arguments.hours * 3600
     outcomes = []
@@ -55,7 +65,7 @@ def prove_for_hours(levels, arguments):
         seed = random.SystemRandom().randrange(1, 2**53)
         for level in levels:
             if level != FAULTS:
-                outcomes.append(prove(level, seed, arguments.cycles, [], None))
+                outcomes.append(prove(level, seed, arguments.cycles, rest, None))
     return outcomes
 
 

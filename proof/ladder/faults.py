@@ -56,24 +56,28 @@ def load(only):
     return [fault for fault in found if not only or fault.name in only or fault.level in only]
 
 
+def unknown(names):
+    """Those of these names that are neither a fault's nor a level's."""
+    known = {name for fault in load(None) for name in (fault.name, fault.level)}
+    return [name for name in names if name not in known]
+
+
 def prove(only):
     """Builds the copy and runs each level with each of its faults, and once with none."""
     started = time.monotonic()
     faults = load(only)
     say(f"{len(faults)} deliberate faults")
     copy_tree(faulty_texts(load(None)))
-    missed = []
+    missed = faults
     site = prepare({fault.level for fault in faults})
-    if site is None:
-        missed.append("the copy does not build")
-    else:
+    if site is not None:
         runs = {(fault.level, fault.run): fault for fault in faults}
-        missed += [f"{' '.join(fault.run)} fails by itself" for fault in runs.values() if not passes_without(fault, site)]
-        missed += [fault.name for fault in faults if not is_caught(fault, site)]
+        # A run that fails in any case would catch everything.
+        sound = {run for run, fault in runs.items() if passes_without(fault, site)}
+        missed = [fault for fault in faults if not is_caught(fault, site) or (fault.level, fault.run) not in sound]
     figures = {"faults": str(len(faults)), "caught": str(len(faults) - len(missed))}
-    names = [fault.name for fault in faults if fault.name in missed]
-    replays = ["./prove faults" + "".join(f" --fault {name}" for name in names)] if missed else []
-    return Outcome("faults", not missed and bool(faults), time.monotonic() - started, None, figures, replays)
+    replays = ["./prove faults" + "".join(f" --fault {fault.name}" for fault in missed)] if missed else []
+    return Outcome("faults", not missed, time.monotonic() - started, None, figures, replays)
 
 
 def copy_tree(faulty):
@@ -131,15 +135,15 @@ def prepare(levels):
 
 
 def is_caught(fault, site):
-    """Whether the level fails with the fault, having passed the same run without it."""
+    """Whether the level judges the fault a failure. One that just ends with an error has broken down itself."""
     found = run_with(fault, site)
-    verdict = "NOT CAUGHT" if found.passed else "caught"
+    verdict = "NOT CAUGHT" if found.passed else "caught" if found.is_judged else "BROKE THE LEVEL"
     print(f"{fault.level:<8} {fault.name:<36} {verdict} in {found.seconds:.0f} s: {fault.breaks}", flush=True)
-    return not found.passed
+    return not found.passed and found.is_judged
 
 
 def passes_without(fault, site):
-    """A run that fails in any case would catch everything."""
+    """Whether the run passes when nothing is wrong."""
     sound = run_with(replace(fault, name=""), site)
     print(f"{fault.level:<8} {' '.join(fault.run):<36} {'passes' if sound.passed else 'FAILS'} without a fault in {sound.seconds:.0f} s", flush=True)
     return sound.passed
