@@ -52,7 +52,8 @@ pub(crate) fn variables() -> Vec<(&'static str, String)> {
 const BASE: u64 = 64 * MIB;
 const PER_CONNECTION: u64 = 64 * KIB;
 const PER_HTTP_CONNECTION: u64 = 64 * KIB;
-const PER_CALL: u64 = 16 * KIB;
+/// Its headers, which may have 16 KiB, and the buffers for what it says and hears.
+const PER_CALL: u64 = 40 * KIB;
 const PER_SESSION: u64 = KIB;
 
 /// The published bound on resident memory, for whatever clients do, without what is stored: lite

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use litemq_domain::{ClientId, Result};
+use litemq_domain::{ClientId, Error, ErrorCode, Result};
 use litemq_protocol::v2;
 use tonic::Request;
 use tonic::metadata::MetadataMap;
 
+use super::limits::NAMESPACE_BYTES_MAX;
 use crate::front::listen::Connection;
 
 const CLIENT_ID: &str = "x-mq-client-id";
@@ -37,7 +38,7 @@ impl Call {
             client: client_id(request)?,
             language: header(request.metadata(), LANGUAGE)
                 .map_or(Language::Unknown, Language::of_header),
-            namespace: header(request.metadata(), NAMESPACE).unwrap_or_default().to_owned(),
+            namespace: namespace(request)?,
             time_left: header(request.metadata(), GRPC_TIMEOUT).and_then(parse_timeout),
             connection: connection(request),
         })
@@ -47,6 +48,18 @@ impl Call {
 /// The client id alone.
 pub(super) fn client_id<T>(request: &Request<T>) -> Result<ClientId> {
     ClientId::new(header(request.metadata(), CLIENT_ID).unwrap_or_default())
+}
+
+/// Kept as long as the call, so no longer than any that could be part of a name.
+fn namespace<T>(request: &Request<T>) -> Result<String> {
+    let namespace = header(request.metadata(), NAMESPACE).unwrap_or_default();
+    if namespace.len() > NAMESPACE_BYTES_MAX {
+        return Err(Error::new(
+            ErrorCode::BadRequest,
+            format!("a namespace has at most {NAMESPACE_BYTES_MAX} bytes"),
+        ));
+    }
+    Ok(namespace.to_owned())
 }
 
 /// The connection that a request came on; none when there is no listener, as in some tests.
@@ -124,8 +137,6 @@ fn parse_timeout(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use litemq_domain::ErrorCode;
-
     use super::*;
 
     fn request(headers: &[(&'static str, &str)]) -> Request<()> {
@@ -151,6 +162,14 @@ mod tests {
         assert_eq!(call.language, Language::Unknown);
         assert_eq!(call.namespace, "");
         assert_eq!(call.time_left, None);
+    }
+
+    #[test]
+    fn a_namespace_that_no_name_could_have_is_refused() {
+        for (bytes, is_fine) in [(NAMESPACE_BYTES_MAX, true), (NAMESPACE_BYTES_MAX + 1, false)] {
+            let found = Call::read(&request(&[(CLIENT_ID, "c"), (NAMESPACE, &"n".repeat(bytes))]));
+            assert_eq!(found.is_ok(), is_fine, "{bytes} bytes");
+        }
     }
 
     #[test]
