@@ -25,8 +25,10 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::attacks::ATTACKS;
 use crate::run::{Failure, Figures};
 
 /// Attacks the broker beside an honest client.
@@ -42,7 +44,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     cycles: u64,
     /// Only this attack; may be given several times.
-    #[arg(long)]
+    #[arg(long, value_parser = PossibleValuesParser::new(ATTACKS.iter().map(|attack| attack.name)))]
     attack: Vec<String>,
 }
 
