@@ -16,6 +16,7 @@ pub mod limits;
 mod lite;
 mod names;
 pub mod persisted;
+mod rate;
 mod resend;
 mod shard;
 mod subscription;
@@ -30,9 +31,10 @@ pub use filter::TagFilter;
 pub use group::{Group, GroupId, SubscriptionMode, check_max_attempts};
 pub use handle::Handle;
 pub use names::{ClientId, DEAD_LETTER_PREFIX, GroupName, LiteTopicName, TopicName};
+pub use rate::RateMeter;
 pub use shard::{
     Claim, ClaimOutcome, Claimed, GroupView, Invariant, LiteView, Milestones, Send, SendOutcome,
     Shard, ShardConfig, ShardCounts, ShardRecovery, SyncOutcome, Violation,
 };
 pub use time::{DurationMs, Timestamp};
-pub use topic::{Topic, TopicId, TopicType, check_ttl};
+pub use topic::{Topic, TopicId, TopicOptions, TopicType, check_ttl};

@@ -54,7 +54,13 @@ pub const SYNC_NAMES_MAX: usize = 1 << 20;
 /// Longest time to live of a lite topic.
 pub const TTL_MAX: DurationMs = DurationMs::from_hours(30 * 24);
 /// Shortest time to live of a lite topic.
-pub const TTL_MIN: DurationMs = DurationMs::from_secs(60);
+pub const TTL_MIN: DurationMs = TTL_STEP;
+/// A time to live is a multiple of this.
+pub const TTL_STEP: DurationMs = DurationMs::from_secs(60);
+/// Nothing expires so soon after a start, so that clients can come back first.
+pub const EXPIRY_GRACE: DurationMs = DurationMs::from_secs(30);
+/// Lite topics and subscriptions to them that go per tick because lite topics expire.
+pub const EXPIRIES_PER_TICK: usize = 512;
 
 /// Highest offset: clients know it as a signed number.
 pub const OFFSET_MAX: u64 = i64::MAX as u64;

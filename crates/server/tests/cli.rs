@@ -88,6 +88,7 @@ fn topics_are_administered_with_tables_and_json() {
     let tool = Tool::new();
     let created = tool.run(&["topic", "create", "chat", "--type", "lite", "--ttl", "30m"]).done();
     assert!(created.starts_with("name         chat\ntype         lite\nttl          30m\n"));
+    assert!(created.contains("send rate    unlimited\n"), "{created}");
     tool.run(&["topic", "create", "a"]).done();
     let table = tool.run(&["topic", "list"]).done();
     let lines: Vec<_> = table.lines().collect();
@@ -95,7 +96,18 @@ fn topics_are_administered_with_tables_and_json() {
     assert!(lines[1].starts_with("a     lite  never  0"), "{table}");
     assert!(lines[2].starts_with("chat  lite  30m    0"), "{table}");
     assert_eq!(tool.json(&["topic", "update", "chat", "--ttl", "never"])["ttl"], "never");
-    assert_eq!(tool.json(&["topic", "describe", "chat"])["ttl"], "never");
+    let described = tool.json(&["topic", "describe", "chat"]);
+    assert_eq!((&described["ttl"], &described["send_rate"]), (&json!("never"), &json!(-1)));
+    let change = ["--keep-undelivered", "true", "--lite-topic-quota", "5", "--send-rate", "7"];
+    let changed = tool.json(&[&["topic", "update", "chat"][..], &change].concat());
+    let told = ["ttl", "keep_undelivered", "counts_reads", "lite_topic_quota", "send_rate"];
+    let told = told.map(|key| changed[key].clone());
+    assert_eq!(told, [json!("never"), json!(true), json!(false), json!(5), json!(7)]);
+    let text = tool.run(&["topic", "describe", "chat"]).done();
+    assert!(text.contains("kept while   undelivered\n"), "{text}");
+    assert!(text.contains("send rate    7/s\n"), "{text}");
+    let nothing = tool.run(&["topic", "update", "chat"]).failed(2);
+    assert!(nothing.contains("nothing to change"), "{nothing}");
     assert_eq!(tool.run(&["topic", "delete", "a"]).done(), "topic a deleted\n");
     assert_eq!(tool.json(&["topic", "delete", "chat"]), json!({"deleted": "chat"}));
     assert_eq!(tool.json(&["topic", "list"]), json!({"topics": []}));

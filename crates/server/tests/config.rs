@@ -167,6 +167,11 @@ name = "jobs"
 ttl = "never"
 [[topics]]
 name = "plain"
+counts_reads = true
+keep_undelivered = false
+keep_subscribed = true
+lite_topic_quota = "unlimited"
+send_rate = 200
 [[groups]]
 name = "bots"
 bind = "chat"
@@ -183,9 +188,9 @@ client_quota = -1
     assert_eq!(config.shards, 16);
     assert_eq!(config.http_hosts, ["litemq.internal", "admin"]);
     assert_eq!(config.advertise.as_ref().unwrap().to_string(), "[2001:db8::1]:8081");
-    assert_eq!(config.topics[0].ttl, Some(Some(DurationMs::from_secs(1800))));
-    assert_eq!(config.topics[1].ttl, Some(None));
-    assert_eq!(config.topics[2].ttl, None);
+    assert_eq!(config.topics[0].options.ttl, Some(Some(DurationMs::from_secs(1800))));
+    assert_eq!(config.topics[1].options.ttl, Some(None));
+    assert_eq!(config.topics[2].options.ttl, None);
     assert_eq!(config.groups[1].client_quota, Some(None));
 
     let printed = first.to_toml().unwrap();

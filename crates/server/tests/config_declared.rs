@@ -40,7 +40,7 @@ async fn what_is_missing_is_created_and_a_second_start_changes_nothing() {
     let broker = broker().await;
     for _ in 0..2 {
         create_declared(&broker, &config(DECLARED)).await.unwrap();
-        assert_eq!(broker.topic("chat").unwrap().ttl, Some(DurationMs::from_secs(1800)));
+        assert_eq!(broker.topic("chat").unwrap().options.ttl, Some(DurationMs::from_secs(1800)));
         let group = broker.group("bots").unwrap();
         assert_eq!(group.max_attempts, 3);
         assert_eq!(group.client_quota, Some(2000));
@@ -63,7 +63,7 @@ bind = "chat"
 client_quota = "unlimited"
 "#;
     create_declared(&broker, &config(later)).await.unwrap();
-    assert_eq!(broker.topic("chat").unwrap().ttl, None);
+    assert_eq!(broker.topic("chat").unwrap().options.ttl, None);
     let group = broker.group("bots").unwrap();
     assert_eq!(group.client_quota, None);
     assert_eq!(group.max_attempts, 3);

@@ -172,7 +172,8 @@ async fn an_assignment_is_one_queue_for_any_group() {
 async fn a_namespace_is_part_of_the_name_inside_and_not_outside() {
     let door = Door::open().await;
     let name = litemq_domain::TopicName::new("tenant%chats").unwrap();
-    let topic = litemq_server::broker::NewTopic { name, ttl: None };
+    let topic =
+        litemq_server::broker::NewTopic { name, options: litemq_domain::TopicOptions::default() };
     door.broker.create_topic(topic).await.unwrap();
     let client = door.client("c1", "HTTP").await;
     let mut request =

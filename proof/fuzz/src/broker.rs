@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use litemq_domain::persisted::{Counters, Identity};
 use litemq_domain::persisted::{counters_key, counters_value, identity_key, identity_value};
-use litemq_domain::{GroupName, SubscriptionMode, TopicName};
+use litemq_domain::{GroupName, SubscriptionMode, TopicName, TopicOptions};
 use litemq_protocol::v2;
 use litemq_protocol::v2::messaging_service_server::MessagingService;
 use litemq_server::broker::{Broker, BrokerOptions, NewGroup, NewTopic};
@@ -115,7 +115,7 @@ async fn make_empty() -> MemoryStore {
     let store = Arc::new(store.reopen());
     let world = open(Arc::clone(&store)).await.unwrap();
     let name = TopicName::new(TOPIC).unwrap();
-    let topic = NewTopic { name: name.clone(), ttl: None };
+    let topic = NewTopic { name: name.clone(), options: TopicOptions::default() };
     world.broker.create_topic(topic).await.unwrap();
     for (group, ordered) in GROUPS.into_iter().zip([true, false]) {
         let new = NewGroup {

@@ -11,7 +11,7 @@ use litemq_domain::limits::{
 };
 use litemq_domain::{
     ClientId, DurationMs, Effects, Error, GroupName, LiteTopicName, Send, Shard, ShardConfig,
-    TagFilter, Timestamp, Topic, TopicId, TopicName, TopicType,
+    TagFilter, Timestamp, Topic, TopicId, TopicName, TopicOptions, TopicType,
 };
 
 use crate::Target;
@@ -108,7 +108,7 @@ fn topic(id: u32) -> Arc<Topic> {
         id: TopicId(id),
         name: TopicName::new(&format!("parent-{id}")).unwrap(),
         topic_type: TopicType::Lite,
-        ttl: Some(DurationMs::from_hours(1)),
+        options: TopicOptions { ttl: Some(DurationMs::from_hours(1)), ..TopicOptions::default() },
         created_at: NOW,
     })
 }

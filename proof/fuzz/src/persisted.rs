@@ -12,7 +12,7 @@ use litemq_domain::persisted::{
 use litemq_domain::{
     Claim, ClientId, ClientKey, DurationMs, Effects, Group, GroupId, GroupName, Handle,
     LiteTopicName, Send, Shard, ShardConfig, ShardRecovery, SubscriptionMode, Timestamp, Topic,
-    TopicId, TopicName, TopicType,
+    TopicId, TopicName, TopicOptions, TopicType,
 };
 
 use crate::Target;
@@ -210,7 +210,7 @@ pub fn topics() -> Vec<Arc<Topic>> {
             id: TopicId(id),
             name: TopicName::any(name).unwrap(),
             topic_type,
-            ttl: None,
+            options: TopicOptions::default(),
             created_at: NOW,
         })
     };

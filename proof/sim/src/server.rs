@@ -8,7 +8,7 @@ use std::time::Duration;
 use litemq_checker::Dice;
 use litemq_clients::client::TOPIC;
 use litemq_clients::recorder::Recorder;
-use litemq_domain::{ErrorCode, GroupName, SubscriptionMode, Timestamp, TopicName};
+use litemq_domain::{ErrorCode, GroupName, SubscriptionMode, Timestamp, TopicName, TopicOptions};
 use litemq_server::broker::{Broker, BrokerOptions, Edge, NewGroup, NewTopic};
 use litemq_server::front::grpc::{self, GrpcOptions};
 use litemq_server::observe::Metrics;
@@ -243,7 +243,11 @@ impl Machine {
 
     async fn declare(&self, broker: &Broker) -> litemq_domain::Result<()> {
         let topic = TopicName::new(TOPIC)?;
-        allow_present(broker.create_topic(NewTopic { name: topic.clone(), ttl: None }).await)?;
+        allow_present(
+            broker
+                .create_topic(NewTopic { name: topic.clone(), options: TopicOptions::default() })
+                .await,
+        )?;
         for group in &self.plan.groups {
             let new = NewGroup {
                 name: GroupName::new(group.name)?,

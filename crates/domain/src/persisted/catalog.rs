@@ -1,11 +1,16 @@
 //! Topics and groups.
 
+use std::num::NonZeroU32;
+
 use super::codec::{Malformed, Reader, Writer};
 use super::{VERSION, check_version};
 use crate::group::{Group, GroupId, SubscriptionMode};
 use crate::names::{GroupName, TopicName};
 use crate::time::{DurationMs, Timestamp};
-use crate::topic::{Topic, TopicId, TopicType};
+use crate::topic::{Topic, TopicId, TopicOptions, TopicType};
+
+/// Version of a topic's layout; 1 had a time to live and no other option.
+const TOPIC_VERSION: u8 = 2;
 
 /// First byte of a topic's key.
 const TOPIC: u8 = 16;
@@ -18,6 +23,11 @@ const COUNTERS: u8 = 18;
 const IDENTITY: u8 = 19;
 /// The key of the time.
 const TIME: u8 = 20;
+
+// Options of a topic that are on or off.
+const COUNTS_READS: u8 = 1;
+const KEEP_UNDELIVERED: u8 = 2;
+const KEEP_SUBSCRIBED: u8 = 4;
 
 /// Numbers handed out so far; they are never handed out again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,7 +69,7 @@ impl CatalogRecord {
         let kind = key.u8()?;
         let id = key.be32()?;
         let mut input = Reader::new(value);
-        check_version(&mut input, VERSION)?;
+        check_version(&mut input, if kind == TOPIC { TOPIC_VERSION } else { VERSION })?;
         match kind {
             TOPIC => read_topic(TopicId(id), &mut input).map(Self::Topic),
             GROUP => read_group(GroupId(id), &mut input).map(Self::Group),
@@ -87,14 +97,14 @@ pub fn group_key(id: GroupId) -> Vec<u8> {
 /// The value of a topic.
 pub fn topic_value(topic: &Topic) -> Vec<u8> {
     let mut out = Writer::default();
-    out.u8(VERSION)
+    out.u8(TOPIC_VERSION)
         .text(topic.name.as_str().as_bytes())
         .u8(match topic.topic_type {
             TopicType::Lite => 0,
             TopicType::DeadLetter => 1,
         })
-        .var(topic.ttl.map_or(0, |ttl| ttl.0))
         .var(topic.created_at.0);
+    write_options(&mut out, &topic.options);
     out.finish()
 }
 
@@ -174,8 +184,36 @@ fn read_topic(id: TopicId, input: &mut Reader<'_>) -> Result<Topic, Malformed> {
             1 => TopicType::DeadLetter,
             _ => return Err(Malformed("an unknown type of topic")),
         },
-        ttl: Some(input.var()?).filter(|ttl| *ttl > 0).map(DurationMs),
         created_at: Timestamp(input.var()?),
+        options: read_options(input)?,
+    })
+}
+
+fn write_options(out: &mut Writer, options: &TopicOptions) {
+    let flags = [
+        (COUNTS_READS, options.counts_reads),
+        (KEEP_UNDELIVERED, options.keep_undelivered),
+        (KEEP_SUBSCRIBED, options.keep_subscribed),
+    ];
+    let flags = flags.iter().filter(|(_, is_set)| *is_set).fold(0, |all, (flag, _)| all | flag);
+    out.u8(flags)
+        .var(options.ttl.map_or(0, |ttl| ttl.0))
+        .var(options.lite_topic_quota.map_or(0, |quota| quota.saturating_add(1)))
+        .var(options.send_rate.map_or(0, |rate| u64::from(rate.get())));
+}
+
+fn read_options(input: &mut Reader<'_>) -> Result<TopicOptions, Malformed> {
+    let flags = input.u8()?;
+    if flags & !(COUNTS_READS | KEEP_UNDELIVERED | KEEP_SUBSCRIBED) != 0 {
+        return Err(Malformed("an unknown option of a topic"));
+    }
+    Ok(TopicOptions {
+        ttl: Some(input.var()?).filter(|ttl| *ttl > 0).map(DurationMs),
+        counts_reads: flags & COUNTS_READS != 0,
+        keep_undelivered: flags & KEEP_UNDELIVERED != 0,
+        keep_subscribed: flags & KEEP_SUBSCRIBED != 0,
+        lite_topic_quota: input.var()?.checked_sub(1),
+        send_rate: NonZeroU32::new(input.var32()?),
     })
 }
 
@@ -206,6 +244,35 @@ fn read_group(id: GroupId, input: &mut Reader<'_>) -> Result<Group, Malformed> {
 mod tests {
     use super::*;
 
+    /// Each option on its own.
+    fn options() -> [TopicOptions; 7] {
+        let none = TopicOptions::default();
+        [
+            none,
+            TopicOptions { ttl: Some(DurationMs::from_secs(1800)), ..none },
+            TopicOptions { counts_reads: true, ..none },
+            TopicOptions { keep_undelivered: true, ..none },
+            TopicOptions { keep_subscribed: true, ..none },
+            TopicOptions { lite_topic_quota: Some(0), ..none },
+            TopicOptions { send_rate: NonZeroU32::new(u32::MAX), ..none },
+        ]
+    }
+
+    #[test]
+    fn an_unknown_option_of_a_topic_is_malformed() {
+        let topic = Topic {
+            id: TopicId(3),
+            name: TopicName::any("t").unwrap(),
+            topic_type: TopicType::Lite,
+            options: TopicOptions::default(),
+            created_at: Timestamp(5),
+        };
+        let mut value = topic_value(&topic);
+        let flags = value.len() - 4;
+        value[flags] = 8;
+        assert!(CatalogRecord::decode(&topic_key(topic.id), &value).is_err());
+    }
+
     #[test]
     fn the_time_round_trips() {
         let at = Timestamp(1_800_000_000_000);
@@ -217,16 +284,21 @@ mod tests {
 
     #[test]
     fn topics_and_groups_round_trip() {
-        for ttl in [None, Some(DurationMs::from_secs(1800))] {
+        for options in options() {
             let topic = Topic {
                 id: TopicId(3),
                 name: TopicName::any("%DLQ%g").unwrap(),
                 topic_type: TopicType::DeadLetter,
-                ttl,
+                options,
                 created_at: Timestamp(5),
             };
-            let back = CatalogRecord::decode(&topic_key(topic.id), &topic_value(&topic));
+            let value = topic_value(&topic);
+            let back = CatalogRecord::decode(&topic_key(topic.id), &value);
             assert_eq!(back, Ok(CatalogRecord::Topic(topic)));
+            for cut in 0..value.len() {
+                let back = CatalogRecord::decode(&topic_key(TopicId(3)), &value[..cut]);
+                assert!(back.is_err(), "cut at {cut}");
+            }
         }
         for client_quota in [None, Some(0), Some(u32::MAX - 1)] {
             let group = Group {

@@ -6,7 +6,7 @@
 //! | 2 cursor | slot, group | generation, position, epoch, in-flight run | until its lite topic or group is gone |
 //! | 3 subscription | slot, group, client key | client id | until unsubscribed or the client is gone |
 //! | 4 resends | place in the window | identities of sends, newest first, with their offsets | of a checkpoint only |
-//! | 16 topic | topic id | name, type, ttl, time | until deleted |
+//! | 16 topic | topic id | name, type, time, options | until deleted |
 //! | 17 group | group id | name, topics, rules, time | until deleted |
 //! | 18 counters | 0 | next topic and group number | for ever |
 //! | 19 identity | 0 | hash key, number of shards | for ever |

@@ -8,7 +8,7 @@ use crate::handle::Handle;
 use crate::lite::SlotState;
 use crate::names::{ClientId, GroupName, TopicName};
 use crate::time::DurationMs;
-use crate::topic::TopicType;
+use crate::topic::{TopicOptions, TopicType};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 const GROUP: GroupId = GroupId(1);
@@ -20,7 +20,7 @@ fn shard(ordered: bool) -> Shard {
         id: TOPIC,
         name: TopicName::new("t").unwrap(),
         topic_type: TopicType::Lite,
-        ttl: None,
+        options: TopicOptions::default(),
         created_at: NOW,
     }));
     shard.set_group(Arc::new(Group {

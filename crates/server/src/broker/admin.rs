@@ -9,14 +9,14 @@ use litemq_domain::persisted::{
     topic_key, topic_value,
 };
 use litemq_domain::{
-    DurationMs, Error, ErrorCode, Group, GroupId, Result, SubscriptionMode, Timestamp, Topic,
-    TopicId, TopicName, TopicType, check_max_attempts, check_ttl,
+    Error, ErrorCode, Group, GroupId, Result, SubscriptionMode, Timestamp, Topic, TopicId,
+    TopicName, TopicOptions, TopicType, check_max_attempts, check_ttl,
 };
 use litemq_storage::{Batch, Op, ShardId};
 
 use super::Broker;
 use super::durability::{error_of, wait_for};
-use super::request::{GroupChange, NewGroup, NewTopic};
+use super::request::{GroupChange, NewGroup, NewTopic, TopicChange};
 use super::shard::command::Command;
 
 /// The shard number under which the catalog is stored.
@@ -31,13 +31,13 @@ impl Broker {
         self.to_the_end(|broker| async move { broker.make_topic(new).await }).await
     }
 
-    /// Changes a topic's time to live.
+    /// Changes a topic.
     ///
     /// # Errors
-    /// [`ErrorCode::TopicNotFound`], or a time to live out of bounds.
-    pub async fn update_topic(&self, name: &str, ttl: Option<DurationMs>) -> Result<Arc<Topic>> {
+    /// [`ErrorCode::TopicNotFound`], or a value out of bounds.
+    pub async fn update_topic(&self, name: &str, change: TopicChange) -> Result<Arc<Topic>> {
         let name = name.to_owned();
-        self.to_the_end(|broker| async move { broker.change_topic(&name, ttl).await }).await
+        self.to_the_end(|broker| async move { broker.change_topic(&name, change).await }).await
     }
 
     /// Deletes a topic with its lite topics.
@@ -77,10 +77,10 @@ impl Broker {
     }
 
     async fn make_topic(&self, new: NewTopic) -> Result<Arc<Topic>> {
-        check_ttl(new.ttl)?;
+        check_ttl(new.options.ttl)?;
         let mut counters = self.counters.lock().await;
         if let Ok(existing) = self.context.catalog.topic(new.name.as_str()) {
-            if existing.ttl == new.ttl && existing.topic_type == TopicType::Lite {
+            if existing.options == new.options && existing.topic_type == TopicType::Lite {
                 return Ok(existing);
             }
             return Err(Error::new(
@@ -93,7 +93,7 @@ impl Broker {
             id,
             name: new.name,
             topic_type: TopicType::Lite,
-            ttl: new.ttl,
+            options: new.options,
             created_at: self.now(),
         });
         self.persist(vec![put_topic(&topic), put_counters(next)]).await?;
@@ -102,10 +102,13 @@ impl Broker {
         Ok(topic)
     }
 
-    async fn change_topic(&self, name: &str, ttl: Option<DurationMs>) -> Result<Arc<Topic>> {
-        check_ttl(ttl)?;
+    async fn change_topic(&self, name: &str, change: TopicChange) -> Result<Arc<Topic>> {
         let _counters = self.counters.lock().await;
-        let topic = Arc::new(Topic { ttl, ..(*self.context.catalog.topic(name)?).clone() });
+        let topic = self.context.catalog.topic(name)?;
+        let options = change.of(topic.options);
+        check_ttl(options.ttl)?;
+        check_unlimited(&topic, &options)?;
+        let topic = Arc::new(Topic { options, ..(*topic).clone() });
         self.persist(vec![put_topic(&topic)]).await?;
         self.publish_topic(&topic).await?;
         Ok(topic)
@@ -165,7 +168,7 @@ impl Broker {
             id: dead_letter_topic,
             name: TopicName::dead_letter(&new.name),
             topic_type: TopicType::DeadLetter,
-            ttl: None,
+            options: TopicOptions::default(),
             created_at: self.now(),
         });
         let group = Arc::new(Group {
@@ -282,6 +285,18 @@ fn take_group_id(counters: Counters) -> Result<(GroupId, Counters)> {
 
 fn used_up() -> Error {
     Error::new(ErrorCode::Internal, "all numbers of topics or groups are used up")
+}
+
+/// A dead letter is never refused.
+fn check_unlimited(topic: &Topic, options: &TopicOptions) -> Result<()> {
+    let is_limited = options.lite_topic_quota.is_some() || options.send_rate.is_some();
+    if topic.topic_type != TopicType::DeadLetter || !is_limited {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::BadRequest,
+        format!("topic '{}' keeps dead letters; it has no quota and no send rate", topic.name),
+    ))
 }
 
 fn check_mode(mode: SubscriptionMode) -> Result<()> {

@@ -196,7 +196,7 @@ impl Broker {
             next_offset: view.next_offset,
             created_at: view.created_at,
             last_send_at: view.last_send_at,
-            expires_at: topic.ttl.map(|ttl| view.last_send_at + ttl),
+            expires_at: topic.options.ttl.map(|ttl| view.last_send_at + ttl),
             groups,
         }
     }

@@ -44,7 +44,7 @@ pub use open::BrokerOptions;
 pub use pool::{ClientShares, Pool, Shares, Taken};
 pub use request::{
     GroupChange, LiteGroupInfo, LiteTopicInfo, NewGroup, NewTopic, Receipt, ReceiveRequest,
-    SyncAction,
+    SyncAction, TopicChange,
 };
 pub use sessions::{ConnectionId, OpenGuard, Sessions};
 

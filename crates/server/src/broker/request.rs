@@ -1,11 +1,12 @@
 //! What the doors ask of the broker, and what they get.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use litemq_domain::{
     ClientId, DurationMs, Group, GroupName, LiteTopicName, SubscriptionMode, TagFilter, Timestamp,
-    TopicName,
+    TopicName, TopicOptions,
 };
 
 /// A topic to create.
@@ -13,8 +14,39 @@ use litemq_domain::{
 pub struct NewTopic {
     /// Its name.
     pub name: TopicName,
-    /// How long lite topics live after their last send; `None` is for ever.
-    pub ttl: Option<DurationMs>,
+    /// What can be changed later.
+    pub options: TopicOptions,
+}
+
+/// What to change of a topic; `None` leaves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TopicChange {
+    /// See [`TopicOptions::ttl`].
+    pub ttl: Option<Option<DurationMs>>,
+    /// See [`TopicOptions::counts_reads`].
+    pub counts_reads: Option<bool>,
+    /// See [`TopicOptions::keep_undelivered`].
+    pub keep_undelivered: Option<bool>,
+    /// See [`TopicOptions::keep_subscribed`].
+    pub keep_subscribed: Option<bool>,
+    /// See [`TopicOptions::lite_topic_quota`].
+    pub lite_topic_quota: Option<Option<u64>>,
+    /// See [`TopicOptions::send_rate`].
+    pub send_rate: Option<Option<NonZeroU32>>,
+}
+
+impl TopicChange {
+    /// The options after the change.
+    pub fn of(self, options: TopicOptions) -> TopicOptions {
+        TopicOptions {
+            ttl: self.ttl.unwrap_or(options.ttl),
+            counts_reads: self.counts_reads.unwrap_or(options.counts_reads),
+            keep_undelivered: self.keep_undelivered.unwrap_or(options.keep_undelivered),
+            keep_subscribed: self.keep_subscribed.unwrap_or(options.keep_subscribed),
+            lite_topic_quota: self.lite_topic_quota.unwrap_or(options.lite_topic_quota),
+            send_rate: self.send_rate.unwrap_or(options.send_rate),
+        }
+    }
 }
 
 /// A group to create.

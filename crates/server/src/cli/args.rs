@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::units::{parse_quota, quota_number};
+use crate::config::units::{parse_limit, parse_quota, quota_number};
 
 const CLIENT_OPTIONS: &str = "Options of every command but serve";
 
@@ -86,17 +86,15 @@ pub(super) enum TopicCommand {
         /// What it takes
         #[arg(long = "type", value_enum, default_value_t = TopicTypeArg::Lite)]
         topic_type: TopicTypeArg,
-        /// How long a lite topic lives after its last send, such as 30m, or never
-        #[arg(long, default_value = "never")]
-        ttl: String,
+        #[command(flatten)]
+        settings: TopicSettings,
     },
     /// Change a topic
     Update {
         /// Its name
         name: String,
-        /// How long a lite topic lives after its last send, such as 30m, or never
-        #[arg(long)]
-        ttl: String,
+        #[command(flatten)]
+        settings: TopicSettings,
     },
     /// List all topics
     List,
@@ -110,6 +108,28 @@ pub(super) enum TopicCommand {
         /// Its name
         name: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TopicSettings {
+    /// How long a lite topic lives after its last send, such as 30m, or never
+    #[arg(long)]
+    pub(super) ttl: Option<String>,
+    /// Whether reads and acks keep a lite topic alive too
+    #[arg(long, value_name = "true|false")]
+    pub(super) counts_reads: Option<bool>,
+    /// Whether a lite topic lives until each group of the topic has settled all of it
+    #[arg(long, value_name = "true|false")]
+    pub(super) keep_undelivered: Option<bool>,
+    /// Whether a lite topic lives while a client is subscribed to it
+    #[arg(long, value_name = "true|false")]
+    pub(super) keep_subscribed: Option<bool>,
+    /// Lite topics that may be alive; -1 or unlimited is no limit
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_limit)]
+    pub(super) lite_topic_quota: Option<i64>,
+    /// Messages a second that may be sent; -1 or unlimited is no limit
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_limit)]
+    pub(super) send_rate: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

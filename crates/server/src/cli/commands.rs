@@ -67,15 +67,35 @@ impl Output<'_> {
 
 fn topic(command: TopicCommand, client: &Client, output: &mut Output<'_>) -> Result<(), CliError> {
     match command {
-        TopicCommand::Create { name, topic_type, ttl } => {
+        TopicCommand::Create { name, topic_type, settings } => {
             let TopicTypeArg::Lite = topic_type;
-            let form = NewTopicForm { name, kind: TopicKind::Lite, ttl: Some(ttl) };
+            let form = NewTopicForm {
+                name,
+                kind: TopicKind::Lite,
+                ttl: settings.ttl,
+                counts_reads: settings.counts_reads,
+                keep_undelivered: settings.keep_undelivered,
+                keep_subscribed: settings.keep_subscribed,
+                lite_topic_quota: settings.lite_topic_quota,
+                send_rate: settings.send_rate,
+            };
             let view: TopicView = client.post("topics", &form)?;
             output.print(&view, describe_topic)
         }
-        TopicCommand::Update { name, ttl } => {
+        TopicCommand::Update { name, settings } => {
+            let form = TopicChangeForm {
+                ttl: settings.ttl,
+                counts_reads: settings.counts_reads,
+                keep_undelivered: settings.keep_undelivered,
+                keep_subscribed: settings.keep_subscribed,
+                lite_topic_quota: settings.lite_topic_quota,
+                send_rate: settings.send_rate,
+            };
+            if form == TopicChangeForm::default() {
+                return Err(CliError::Usage("nothing to change; see --help".to_owned()));
+            }
             let path = format!("topics/{}", segment(&name));
-            let view: TopicView = client.patch(&path, &TopicChangeForm { ttl })?;
+            let view: TopicView = client.patch(&path, &form)?;
             output.print(&view, describe_topic)
         }
         TopicCommand::List => {
@@ -262,7 +282,10 @@ fn describe_topic(out: &mut dyn Write, view: &TopicView) -> io::Result<()> {
             ("name", view.name.clone()),
             ("type", kind_name(view.kind)),
             ("ttl", view.ttl.clone()),
+            ("kept while", kept_while(view)),
             ("lite topics", view.lite_topics.to_string()),
+            ("quota", quota_text(view.lite_topic_quota)),
+            ("send rate", rate_text(view.send_rate)),
             ("groups", view.groups.join(", ")),
             ("created", view.created_at.clone()),
         ],
@@ -338,6 +361,21 @@ fn kind_name(kind: TopicKind) -> String {
         TopicKind::Lite => "lite".to_owned(),
         TopicKind::DeadLetter => "dead letter".to_owned(),
     }
+}
+
+/// What keeps a lite topic from expiring, besides sends.
+fn kept_while(view: &TopicView) -> String {
+    let reasons = [
+        (view.counts_reads, "read"),
+        (view.keep_undelivered, "undelivered"),
+        (view.keep_subscribed, "subscribed"),
+    ];
+    let reasons: Vec<_> = reasons.into_iter().filter(|(on, _)| *on).map(|(_, why)| why).collect();
+    reasons.join(", ")
+}
+
+fn rate_text(rate: i64) -> String {
+    if rate == UNLIMITED_NUMBER { UNLIMITED.to_owned() } else { format!("{rate}/s") }
 }
 
 fn quota_text(quota: i64) -> String {

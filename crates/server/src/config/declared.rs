@@ -7,15 +7,17 @@
 
 use litemq_domain::limits::{CLIENT_QUOTA_DEFAULT, MAX_ATTEMPTS_DEFAULT};
 use litemq_domain::{
-    DurationMs, Error, ErrorCode, GroupName, Result, SubscriptionMode, TopicName,
+    DurationMs, Error, ErrorCode, GroupName, Result, SubscriptionMode, TopicName, TopicOptions,
     check_max_attempts, check_ttl,
 };
 use toml::de::DeValue;
 
 use super::Config;
 use super::file::{Entry, TableReader, boolean, integer, string};
-use super::units::{format_ttl, parse_quota, parse_ttl, quota_from_number};
-use crate::broker::{Broker, GroupChange, NewGroup, NewTopic};
+use super::units::{
+    limit_from_number, parse_limit, parse_quota, parse_ttl, quota_from_number, rate_from_number,
+};
+use crate::broker::{Broker, GroupChange, NewGroup, NewTopic, TopicChange};
 
 /// Whether lite topics are consumed in order when nobody says.
 pub const ORDERED_DEFAULT: bool = true;
@@ -25,8 +27,8 @@ pub const ORDERED_DEFAULT: bool = true;
 pub struct TopicDeclaration {
     /// Its name.
     pub name: TopicName,
-    /// Its time to live; the outer `None` is not named, the inner one is for ever.
-    pub ttl: Option<Option<DurationMs>>,
+    /// What of its options is named.
+    pub options: TopicChange,
     /// The line of the file, from 1.
     pub line: usize,
 }
@@ -66,15 +68,16 @@ impl TopicDeclaration {
     async fn make_true(&self, broker: &Broker) -> Result<()> {
         let name = self.name.as_str();
         let Some(present) = found(broker.topic(name))? else {
-            let new = NewTopic { name: self.name.clone(), ttl: self.ttl.flatten() };
+            let options = self.options.of(TopicOptions::default());
+            let new = NewTopic { name: self.name.clone(), options };
             broker.create_topic(new).await?;
             tracing::info!(topic = name, "declared topic created");
             return Ok(());
         };
-        if let Some(ttl) = self.ttl.filter(|ttl| *ttl != present.ttl) {
-            broker.update_topic(name, ttl).await?;
-            let (from, to) = (format_ttl(present.ttl), format_ttl(ttl));
-            tracing::info!(topic = name, from, to, "time to live changed to the declared one");
+        let (from, to) = (present.options, self.options.of(present.options));
+        if from != to {
+            broker.update_topic(name, self.options).await?;
+            tracing::info!(topic = name, ?from, ?to, "options changed to the declared ones");
         }
         Ok(())
     }
@@ -134,8 +137,16 @@ impl Entry for TopicDeclaration {
             "lite" => Ok(()),
             other => Err(format!("'{}' is no topic type; give lite", other.escape_debug())),
         });
-        let ttl = reader.get("ttl", ttl);
-        Some(Self { name: name?, ttl, line })
+        let options = TopicChange {
+            ttl: reader.get("ttl", ttl),
+            counts_reads: reader.get("counts_reads", boolean),
+            keep_undelivered: reader.get("keep_undelivered", boolean),
+            keep_subscribed: reader.get("keep_subscribed", boolean),
+            lite_topic_quota: reader
+                .get("lite_topic_quota", |value| limit(value).and_then(limit_from_number)),
+            send_rate: reader.get("send_rate", |value| limit(value).and_then(rate_from_number)),
+        };
+        Some(Self { name: name?, options, line })
     }
 }
 
@@ -159,6 +170,13 @@ fn ttl(value: &DeValue<'_>) -> std::result::Result<Option<DurationMs>, String> {
     let ttl = parse_ttl(string(value)?)?;
     text_error(check_ttl(ttl))?;
     Ok(ttl)
+}
+
+fn limit(value: &DeValue<'_>) -> std::result::Result<i64, String> {
+    match value {
+        DeValue::String(text) => parse_limit(text),
+        _ => integer(value),
+    }
 }
 
 fn client_quota(value: &DeValue<'_>) -> std::result::Result<Option<u32>, String> {

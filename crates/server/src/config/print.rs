@@ -7,7 +7,7 @@ use toml::Value;
 use super::declared::{GroupDeclaration, TopicDeclaration};
 use super::load::Loaded;
 use super::settings::{Kind, SETTINGS, Setting};
-use super::units::{format_quota, format_ttl};
+use super::units::{format_quota, format_ttl, limit_number, rate_number};
 
 impl Loaded {
     /// The configuration as TOML, each value with where it is from.
@@ -52,10 +52,24 @@ fn value(setting: &Setting, text: String) -> Value {
 
 fn write_topic(out: &mut String, topic: &TopicDeclaration) -> fmt::Result {
     write!(out, "\n[[topics]]\nname = {}\n", quoted(topic.name.as_str()))?;
-    match topic.ttl {
-        Some(ttl) => writeln!(out, "ttl = {}", quoted(&format_ttl(ttl))),
-        None => Ok(()),
+    let options = topic.options;
+    if let Some(ttl) = options.ttl {
+        writeln!(out, "ttl = {}", quoted(&format_ttl(ttl)))?;
     }
+    for (name, value) in [
+        ("counts_reads", options.counts_reads),
+        ("keep_undelivered", options.keep_undelivered),
+        ("keep_subscribed", options.keep_subscribed),
+    ] {
+        value.map_or(Ok(()), |value| writeln!(out, "{name} = {value}"))?;
+    }
+    for (name, value) in [
+        ("lite_topic_quota", options.lite_topic_quota.map(limit_number)),
+        ("send_rate", options.send_rate.map(rate_number)),
+    ] {
+        value.map_or(Ok(()), |value| writeln!(out, "{name} = {value}"))?;
+    }
+    Ok(())
 }
 
 fn write_group(out: &mut String, group: &GroupDeclaration) -> fmt::Result {

@@ -2,6 +2,7 @@
 //!
 //! The configuration file, the command line and the HTTP door read and write the same forms.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use litemq_domain::{DurationMs, Timestamp};
@@ -99,6 +100,43 @@ pub fn format_quota(quota: Option<u32>) -> String {
     quota.map_or_else(|| UNLIMITED.to_owned(), |quota| quota.to_string())
 }
 
+/// The limit that a number means: -1 is none.
+pub fn limit_from_number(number: i64) -> Result<Option<u64>, String> {
+    match u64::try_from(number) {
+        Ok(limit) if limit > 0 => Ok(Some(limit)),
+        _ if number == UNLIMITED_NUMBER => Ok(None),
+        _ => Err(limit_problem(&number.to_string(), i64::MAX)),
+    }
+}
+
+/// Reads a limit: 1 or more, or `unlimited`, or -1; the number that stands for it.
+pub fn parse_limit(text: &str) -> Result<i64, String> {
+    if text.trim() == UNLIMITED {
+        return Ok(UNLIMITED_NUMBER);
+    }
+    let number = text.trim().parse().map_err(|_| limit_problem(&escape(text), i64::MAX))?;
+    limit_from_number(number).map(|_| number)
+}
+
+/// The number that stands for a limit: -1 is none.
+pub fn limit_number(limit: Option<u64>) -> i64 {
+    limit.map_or(UNLIMITED_NUMBER, |limit| i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+/// The rate a second that a number means: -1 is no limit.
+pub fn rate_from_number(number: i64) -> Result<Option<NonZeroU32>, String> {
+    match u32::try_from(number).ok().and_then(NonZeroU32::new) {
+        Some(rate) => Ok(Some(rate)),
+        None if number == UNLIMITED_NUMBER => Ok(None),
+        None => Err(limit_problem(&number.to_string(), i64::from(u32::MAX))),
+    }
+}
+
+/// The number that stands for a rate: -1 is no limit.
+pub fn rate_number(rate: Option<NonZeroU32>) -> i64 {
+    rate.map_or(UNLIMITED_NUMBER, |rate| i64::from(rate.get()))
+}
+
 /// Writes a moment as RFC 3339 in UTC with milliseconds.
 pub fn format_time(time: Timestamp) -> String {
     /// The last second of the year 9999, the last that RFC 3339 can write.
@@ -109,6 +147,10 @@ pub fn format_time(time: Timestamp) -> String {
 
 fn quota_problem(given: &str) -> String {
     format!("'{given}' is no quota; give 1 to {}, or {UNLIMITED} (-1)", u32::MAX)
+}
+
+fn limit_problem(given: &str, most: i64) -> String {
+    format!("'{given}' is no limit; give 1 to {most}, or {UNLIMITED} (-1)")
 }
 
 fn escape(text: &str) -> String {
@@ -172,6 +214,21 @@ mod tests {
         for text in ["0", "-2", "many", "4294967296"] {
             assert!(parse_quota(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_unlimited() {
+        for (text, number) in [("1", 1), ("unlimited", -1), ("-1", -1), (" 300000 ", 300_000)] {
+            assert_eq!(parse_limit(text), Ok(number));
+        }
+        assert_eq!(limit_from_number(7), Ok(Some(7)));
+        assert_eq!((limit_number(None), limit_number(Some(u64::MAX))), (-1, i64::MAX));
+        assert_eq!(rate_from_number(200).map(rate_number), Ok(200));
+        assert_eq!(rate_from_number(-1), Ok(None));
+        for text in ["0", "-2", "many", "1.5", ""] {
+            assert!(parse_limit(text).is_err(), "{text}");
+        }
+        assert!(rate_from_number(0).is_err() && rate_from_number(1 << 32).is_err());
     }
 
     #[test]

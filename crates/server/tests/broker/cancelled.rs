@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use litemq_domain::{ErrorCode, TopicName};
+use litemq_domain::{ErrorCode, TopicName, TopicOptions};
 use litemq_server::broker::{NewTopic, SyncAction};
 
 use crate::support::{NOW, World, bodies, client, code, group, quiet, receipt};
@@ -61,7 +61,10 @@ async fn what_is_not_taken_out_of_an_answer_goes_back() {
 #[tokio::test(start_paused = true)]
 async fn a_topic_whose_creator_went_away_is_there_whole_and_its_number_is_its_own() {
     let (store, world) = World::memory().await;
-    let new = |name: &str| NewTopic { name: TopicName::new(name).unwrap(), ttl: None };
+    let new = |name: &str| NewTopic {
+        name: TopicName::new(name).unwrap(),
+        options: TopicOptions::default(),
+    };
     store.hold_syncs();
     let gone = world.broker.create_topic(new("first"));
     assert!(tokio::time::timeout(LONG, gone).await.is_err());
@@ -79,7 +82,11 @@ async fn a_topic_whose_creator_went_away_is_there_whole_and_its_number_is_its_ow
 async fn a_topic_whose_deletion_was_begun_takes_no_messages_that_would_be_lost() {
     let (store, world) = World::memory().await;
     let name = TopicName::new("short-lived").unwrap();
-    let topic = world.broker.create_topic(NewTopic { name, ttl: None }).await.unwrap();
+    let topic = world
+        .broker
+        .create_topic(NewTopic { name, options: TopicOptions::default() })
+        .await
+        .unwrap();
     let short = World { topic, ..world.clone() };
     store.hold_syncs();
     let gone = world.broker.delete_topic("short-lived");

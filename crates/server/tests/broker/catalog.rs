@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use litemq_domain::{DurationMs, ErrorCode, TopicId, TopicName};
-use litemq_server::broker::{GroupChange, NewTopic};
+use litemq_domain::{DurationMs, ErrorCode, TopicId, TopicName, TopicOptions};
+use litemq_server::broker::{GroupChange, NewTopic, TopicChange};
 
 use crate::support::{GROUP, NOW, TOPIC, World, code, group, message, quiet};
 
 fn topic(name: &str) -> NewTopic {
-    NewTopic { name: TopicName::new(name).unwrap(), ttl: None }
+    NewTopic { name: TopicName::new(name).unwrap(), options: TopicOptions::default() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -17,7 +17,8 @@ async fn creating_the_same_again_is_fine_and_something_else_is_refused() {
     let (store, world) = World::memory().await;
     let again = world.broker.create_topic(topic(TOPIC)).await.unwrap();
     assert_eq!(again.id, world.topic.id);
-    let other = NewTopic { ttl: Some(DurationMs::from_hours(1)), ..topic(TOPIC) };
+    let options = TopicOptions { ttl: Some(DurationMs::from_hours(1)), ..TopicOptions::default() };
+    let other = NewTopic { options, ..topic(TOPIC) };
     assert_eq!(code(world.broker.create_topic(other.clone()).await), ErrorCode::AlreadyExists);
     let mut changed = group(GROUP);
     assert_eq!(world.broker.create_group(changed.clone()).await.unwrap().id, world.group.id);
@@ -143,7 +144,8 @@ async fn the_count_of_lite_topics_outlives_changes_of_their_topic() {
         world.send(name, "1").await;
     }
     let day = DurationMs::from_hours(24);
-    let changed = world.broker.update_topic(TOPIC, Some(day)).await.unwrap();
+    let change = TopicChange { ttl: Some(Some(day)), ..TopicChange::default() };
+    let changed = world.broker.update_topic(TOPIC, change).await.unwrap();
     world.broker.delete_lite(TOPIC, "a").await.unwrap();
     assert_eq!(world.broker.lite_count(&changed), 2);
     let info = world.broker.describe_lite(TOPIC, "b").await.unwrap();
@@ -154,7 +156,7 @@ async fn the_count_of_lite_topics_outlives_changes_of_their_topic() {
     );
     let after = after.await;
     let topic = after.topic(TOPIC).unwrap();
-    assert_eq!((topic.ttl, after.lite_count(&topic)), (Some(day), 2));
+    assert_eq!((topic.options.ttl, after.lite_count(&topic)), (Some(day), 2));
 }
 
 #[tokio::test(start_paused = true)]

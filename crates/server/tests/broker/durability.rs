@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use litemq_domain::{DurationMs, ErrorCode, TopicName};
+use litemq_domain::{DurationMs, ErrorCode, TopicName, TopicOptions};
 use litemq_server::broker::{NewTopic, SyncAction};
 use litemq_storage::{Lsn, ShardStore};
 
@@ -42,7 +42,10 @@ async fn no_request_is_answered_before_its_sync_and_all_are_after_it() {
                 5 => broker.delete_lite("orders", "e").await,
                 6 => {
                     let name = TopicName::new("another").unwrap();
-                    broker.create_topic(NewTopic { name, ttl: None }).await.map(drop)
+                    broker
+                        .create_topic(NewTopic { name, options: TopicOptions::default() })
+                        .await
+                        .map(drop)
                 }
                 7 => broker.describe_lite("orders", "a").await.map(drop),
                 _ => broker.delete_lite("%DLQ%workers", "d").await,
@@ -135,7 +138,7 @@ async fn after_a_failed_sync_everybody_is_told_at_once_and_from_then_on() {
     let acked = tokio::spawn(async move { acker.ack(&first).await });
     let made = tokio::spawn(async move {
         let name = TopicName::new("another").unwrap();
-        maker.broker.create_topic(NewTopic { name, ttl: None }).await
+        maker.broker.create_topic(NewTopic { name, options: TopicOptions::default() }).await
     });
     quiet().await;
     let before = tokio::time::Instant::now();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use litemq_domain::{
     ClientId, DurationMs, Error, ErrorCode, Group, GroupName, LiteTopicName, Result,
-    SubscriptionMode, TagFilter, Topic, TopicName,
+    SubscriptionMode, TagFilter, Topic, TopicName, TopicOptions,
 };
 use litemq_server::broker::{
     Broker, BrokerOptions, Delivery, NewGroup, NewMessage, NewTopic, Peeked, Receipt,
@@ -53,7 +53,7 @@ impl World {
 
     /// A broker that runs, with a group of it.
     pub(crate) async fn of(broker: Arc<Broker>, group: NewGroup) -> Self {
-        let new = NewTopic { name: group.bind.clone(), ttl: None };
+        let new = NewTopic { name: group.bind.clone(), options: TopicOptions::default() };
         let topic = broker.create_topic(new).await.unwrap();
         let group = broker.create_group(group).await.unwrap();
         Self { broker, topic, group }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use litemq_domain::{GroupName, SubscriptionMode, TopicName};
+use litemq_domain::{GroupName, SubscriptionMode, TopicName, TopicOptions};
 use litemq_protocol::v2;
 use litemq_server::broker::{Broker, BrokerOptions, NewGroup, NewTopic};
 use litemq_server::front::grpc::{GrpcOptions, serve};
@@ -54,7 +54,10 @@ impl Door {
         let metrics = Arc::new(Metrics::new());
         let broker = Broker::open(store.clone(), of_broker, metrics.clone()).await.unwrap();
         let bind = TopicName::new(TOPIC).unwrap();
-        broker.create_topic(NewTopic { name: bind.clone(), ttl: None }).await.unwrap();
+        broker
+            .create_topic(NewTopic { name: bind.clone(), options: TopicOptions::default() })
+            .await
+            .unwrap();
         for (name, ordered) in [(ORDERED, true), (UNORDERED, false)] {
             let group = NewGroup {
                 name: GroupName::new(name).unwrap(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use litemq_domain::{
     Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Effects, Error, ErrorCode, Group,
     GroupId, GroupName, Handle, Invariant, LiteTopicName, Milestones, Place, Record, Send, Shard,
-    ShardConfig, Timestamp, Topic, TopicId, TopicName, TopicType, Violation, Wake,
+    ShardConfig, Timestamp, Topic, TopicId, TopicName, TopicOptions, TopicType, Violation, Wake,
 };
 
 use super::replay::Replay;
@@ -77,7 +77,13 @@ impl World {
             [(TOPIC, "t", TopicType::Lite), (DEAD, "%DLQ%g", TopicType::DeadLetter)]
         {
             let name = TopicName::any(name).unwrap();
-            let topic = Topic { id, name, topic_type, ttl: None, created_at: world.now };
+            let topic = Topic {
+                id,
+                name,
+                topic_type,
+                options: TopicOptions::default(),
+                created_at: world.now,
+            };
             let topic = Arc::new(topic);
             world.topics.insert(id, Arc::clone(&topic));
             world.shard.set_topic(topic);

@@ -94,7 +94,7 @@ fn explain_missing(asked: Option<&Resource>) -> impl FnOnce(Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use litemq_domain::{Timestamp, TopicId, TopicName};
+    use litemq_domain::{Timestamp, TopicId, TopicName, TopicOptions};
 
     use super::*;
 
@@ -103,7 +103,7 @@ mod tests {
             id: TopicId(1),
             name: TopicName::any("ns%t").unwrap(),
             topic_type,
-            ttl: None,
+            options: TopicOptions::default(),
             created_at: Timestamp(0),
         };
         let asked = Resource { resource_namespace: "ns".to_owned(), name: "t".to_owned() };

@@ -27,17 +27,48 @@ pub struct NewTopicForm {
     /// `LITE`.
     #[serde(default, rename = "type")]
     pub kind: TopicKind,
-    /// How long a lite topic lives after its last send: `1m` to `720h`, or `never` (the default).
-    #[serde(default)]
+    /// How long a lite topic lives after its last send: `1m` to `720h` in whole minutes, or `never`, the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
+    /// Whether reads and acks keep a lite topic alive too; not by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts_reads: Option<bool>,
+    /// Whether a lite topic lives until each group of the topic has settled all of it; not by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_undelivered: Option<bool>,
+    /// Whether a lite topic lives while a client is subscribed to it; not by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_subscribed: Option<bool>,
+    /// Lite topics that may be alive; -1 is no limit, the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lite_topic_quota: Option<i64>,
+    /// Messages a second that may be sent; -1 is no limit, the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_rate: Option<i64>,
 }
 
-/// What to change of a topic.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+/// What to change of a topic; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TopicChangeForm {
-    /// `1m` to `720h`, or `never`.
-    pub ttl: String,
+    /// How long a lite topic lives after its last send: `1m` to `720h` in whole minutes, or `never`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+    /// Whether reads and acks keep a lite topic alive too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts_reads: Option<bool>,
+    /// Whether a lite topic lives until each group of the topic has settled all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_undelivered: Option<bool>,
+    /// Whether a lite topic lives while a client is subscribed to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_subscribed: Option<bool>,
+    /// Lite topics that may be alive; -1 is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lite_topic_quota: Option<i64>,
+    /// Messages a second that may be sent; -1 is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_rate: Option<i64>,
 }
 
 /// A topic.
@@ -53,8 +84,18 @@ pub struct TopicView {
     /// The same in milliseconds; absent is never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<u64>,
+    /// Whether reads and acks keep a lite topic alive too.
+    pub counts_reads: bool,
+    /// Whether a lite topic lives until each group of the topic has settled all of it.
+    pub keep_undelivered: bool,
+    /// Whether a lite topic lives while a client is subscribed to it.
+    pub keep_subscribed: bool,
     /// Lite topics alive.
     pub lite_topics: u64,
+    /// Lite topics that may be alive; -1 is no limit.
+    pub lite_topic_quota: i64,
+    /// Messages a second that may be sent; -1 is no limit.
+    pub send_rate: i64,
     /// Groups that are bound to it.
     pub groups: Vec<String>,
     /// When it was created.

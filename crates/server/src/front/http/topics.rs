@@ -5,13 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use litemq_domain::{DurationMs, Topic, TopicName, TopicType, check_ttl};
+use litemq_domain::{DurationMs, Topic, TopicName, TopicOptions, TopicType, check_ttl};
 
 use super::App;
 use super::model::{ErrorView, NewTopicForm, TopicChangeForm, TopicKind, TopicList, TopicView};
 use super::reply::{Form, Refusal, Reply, Segments, to_the_end};
-use crate::broker::NewTopic;
-use crate::config::units::{format_time, format_ttl, parse_ttl};
+use crate::broker::{NewTopic, TopicChange};
+use crate::config::units::{
+    format_time, format_ttl, limit_from_number, limit_number, parse_ttl, rate_from_number,
+    rate_number,
+};
 
 /// Lists all topics by name.
 #[utoipa::path(get, path = "/api/v1/topics", tag = "topics",
@@ -32,9 +35,16 @@ pub(super) async fn create(
         return Err(Refusal::bad_request("dead letter topics are made by the server; give LITE"));
     }
     let name = TopicName::new(&form.name)?;
-    let ttl = form.ttl.as_deref().map_or(Ok(None), checked_ttl)?;
+    let change = change(TopicChangeForm {
+        ttl: form.ttl,
+        counts_reads: form.counts_reads,
+        keep_undelivered: form.keep_undelivered,
+        keep_subscribed: form.keep_subscribed,
+        lite_topic_quota: form.lite_topic_quota,
+        send_rate: form.send_rate,
+    })?;
     let broker = Arc::clone(&app.broker);
-    let new = NewTopic { name, ttl };
+    let new = NewTopic { name, options: change.of(TopicOptions::default()) };
     let topic = to_the_end(async move { broker.create_topic(new).await }).await?;
     Ok((StatusCode::CREATED, Json(view(&app, &topic))))
 }
@@ -51,7 +61,7 @@ pub(super) async fn describe(
     Ok(Json(view(&app, &topic)))
 }
 
-/// Changes how long lite topics live.
+/// Changes a topic; what is absent stays.
 #[utoipa::path(patch, path = "/api/v1/topics/{topic}", tag = "topics",
     params(("topic", description = "its name")), request_body = TopicChangeForm,
     responses((status = 200, body = TopicView), (status = "default", body = ErrorView)))]
@@ -60,9 +70,9 @@ pub(super) async fn update(
     Segments(name): Segments<String>,
     Form(form): Form<TopicChangeForm>,
 ) -> Reply<Json<TopicView>> {
-    let ttl = checked_ttl(&form.ttl)?;
+    let change = change(form)?;
     let broker = Arc::clone(&app.broker);
-    let topic = to_the_end(async move { broker.update_topic(&name, ttl).await }).await?;
+    let topic = to_the_end(async move { broker.update_topic(&name, change).await }).await?;
     Ok(Json(view(&app, &topic)))
 }
 
@@ -78,6 +88,22 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+fn change(form: TopicChangeForm) -> Reply<TopicChange> {
+    let problem = |key: &'static str| {
+        move |problem: String| Refusal::bad_request(format!("{key}: {problem}"))
+    };
+    let quota = form.lite_topic_quota.map(limit_from_number).transpose();
+    let rate = form.send_rate.map(rate_from_number).transpose();
+    Ok(TopicChange {
+        ttl: form.ttl.as_deref().map(checked_ttl).transpose()?,
+        counts_reads: form.counts_reads,
+        keep_undelivered: form.keep_undelivered,
+        keep_subscribed: form.keep_subscribed,
+        lite_topic_quota: quota.map_err(problem("lite_topic_quota"))?,
+        send_rate: rate.map_err(problem("send_rate"))?,
+    })
+}
+
 fn checked_ttl(text: &str) -> Reply<Option<DurationMs>> {
     let ttl = parse_ttl(text).map_err(|problem| Refusal::bad_request(format!("ttl: {problem}")))?;
     check_ttl(ttl)?;
@@ -87,15 +113,21 @@ fn checked_ttl(text: &str) -> Reply<Option<DurationMs>> {
 fn view(app: &App, topic: &Topic) -> TopicView {
     let groups = app.broker.groups();
     let bound = groups.iter().filter(|group| group.topic == topic.id);
+    let options = topic.options;
     TopicView {
         name: topic.name.as_str().to_owned(),
         kind: match topic.topic_type {
             TopicType::Lite => TopicKind::Lite,
             TopicType::DeadLetter => TopicKind::DeadLetter,
         },
-        ttl: format_ttl(topic.ttl),
-        ttl_ms: topic.ttl.map(|ttl| ttl.0),
+        ttl: format_ttl(options.ttl),
+        ttl_ms: options.ttl.map(|ttl| ttl.0),
+        counts_reads: options.counts_reads,
+        keep_undelivered: options.keep_undelivered,
+        keep_subscribed: options.keep_subscribed,
         lite_topics: app.broker.lite_count(topic),
+        lite_topic_quota: limit_number(options.lite_topic_quota),
+        send_rate: rate_number(options.send_rate),
         groups: bound.map(|group| group.name.as_str().to_owned()).collect(),
         created_at: format_time(topic.created_at),
     }

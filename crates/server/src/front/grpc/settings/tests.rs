@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use litemq_domain::{ClientId, GroupId, SubscriptionMode, Timestamp, Topic, TopicId, TopicType};
+use litemq_domain::{
+    ClientId, GroupId, SubscriptionMode, Timestamp, Topic, TopicId, TopicOptions, TopicType,
+};
 use v2::retry_policy::Strategy;
 use v2::{Resource, SubscriptionEntry, Ua};
 
@@ -25,7 +27,7 @@ impl Catalog for Fixture {
             id: TopicId(id),
             name: TopicName::new(name)?,
             topic_type: TopicType::Lite,
-            ttl: None,
+            options: TopicOptions::default(),
             created_at: Timestamp(0),
         }))
     }
