@@ -35,10 +35,16 @@ pub enum ErrorCode {
     ConsumerGroupNotFound,
     LiteTopicNotFound,
     OffsetNotFound,
+    PolicyNotFound,
     TopicNotFound,
+    UserNotFound,
     // It is there already, or in use.
     AlreadyExists,
     InUse,
+    // Sign with a valid access key and secret.
+    Unauthenticated,
+    // Ask for the right.
+    PermissionDenied,
     // Free something, or ask for a higher quota.
     LiteSubscriptionQuotaExceeded,
     LiteTopicQuotaExceeded,
@@ -55,7 +61,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tests that prove tables total.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 41] = [
         Self::BadRequest,
         Self::BodyEmpty,
         Self::BodyTooLarge,
@@ -81,9 +87,13 @@ impl ErrorCode {
         Self::ConsumerGroupNotFound,
         Self::LiteTopicNotFound,
         Self::OffsetNotFound,
+        Self::PolicyNotFound,
         Self::TopicNotFound,
+        Self::UserNotFound,
         Self::AlreadyExists,
         Self::InUse,
+        Self::Unauthenticated,
+        Self::PermissionDenied,
         Self::LiteSubscriptionQuotaExceeded,
         Self::LiteTopicQuotaExceeded,
         Self::Overloaded,

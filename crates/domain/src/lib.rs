@@ -1,9 +1,10 @@
-//! The broker as pure state machines: names, limits, topics, groups, lite topics, subscriptions
-//! and delivery.
+//! The broker as pure state machines: names, limits, topics, groups, lite topics, subscriptions,
+//! delivery, and who may do what.
 //!
 //! Never does IO, never reads a clock, never draws a random number: `now`, ids and keys are
 //! arguments, and what must become durable is returned as records.
 
+pub mod access;
 mod arena;
 mod client;
 mod delivery;
@@ -30,7 +31,7 @@ pub use error::{Error, ErrorCode, Result};
 pub use filter::TagFilter;
 pub use group::{Group, GroupId, SubscriptionMode, check_max_attempts};
 pub use handle::Handle;
-pub use names::{ClientId, DEAD_LETTER_PREFIX, GroupName, LiteTopicName, TopicName};
+pub use names::{ClientId, DEAD_LETTER_PREFIX, GroupName, LiteTopicName, TopicName, UserName};
 pub use rate::RateMeter;
 pub use shard::{
     Claim, ClaimOutcome, Claimed, GroupView, Invariant, LiteView, Milestones, Send, SendOutcome,

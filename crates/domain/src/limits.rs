@@ -12,6 +12,17 @@ pub const GROUP_CHARS_MAX: usize = 120;
 /// Client id, bytes; the official SDKs make about 60.
 pub const CLIENT_ID_BYTES_MAX: usize = 255;
 
+/// User name, which is an access key, characters.
+pub const USER_CHARS_MAX: usize = 64;
+/// Shortest secret of a user, bytes.
+pub const SECRET_BYTES_MIN: usize = 8;
+/// Longest secret of a user, bytes: a block of SHA-1.
+pub const SECRET_BYTES_MAX: usize = 64;
+/// Users.
+pub const USERS_MAX: usize = 10_000;
+/// Policies of one user; a request may look at each of them for each of its names.
+pub const POLICIES_PER_USER_MAX: usize = 256;
+
 /// Message body, bytes.
 pub const BODY_BYTES_MAX: usize = 4 << 20;
 /// User properties of a message.

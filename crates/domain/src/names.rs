@@ -7,7 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::limits::{CLIENT_ID_BYTES_MAX, GROUP_CHARS_MAX, LITE_TOPIC_BYTES_MAX, TOPIC_CHARS_MAX};
+use crate::limits::{
+    CLIENT_ID_BYTES_MAX, GROUP_CHARS_MAX, LITE_TOPIC_BYTES_MAX, TOPIC_CHARS_MAX, USER_CHARS_MAX,
+};
 
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
@@ -51,6 +53,10 @@ name_type! {
 name_type! {
     /// A client, by the id it sends with every call: 1 to 255 visible bytes.
     ClientId
+}
+name_type! {
+    /// A user, by its access key: 1 to 64 letters, digits, `_`, `-`, `.`, `@`.
+    UserName
 }
 
 /// What the parent topic of a group's dead letters is called, before the group's name.
@@ -175,6 +181,24 @@ impl ClientId {
             ));
         }
         Ok(Self(id.into()))
+    }
+}
+
+impl UserName {
+    /// Checks a user name. It stands in headers between `=`, `/`, `,` and `:`, so it has none of them.
+    pub fn new(name: &str) -> Result<Self> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
+        if (1..=USER_CHARS_MAX).contains(&name.len()) && name.chars().all(allowed) {
+            return Ok(Self(name.into()));
+        }
+        Err(Error::new(
+            ErrorCode::BadRequest,
+            format!(
+                "user name '{}' is not 1 to {USER_CHARS_MAX} letters a-z A-Z, digits 0-9, '_', '-', \
+                 '.' and '@'",
+                name.escape_debug()
+            ),
+        ))
     }
 }
 

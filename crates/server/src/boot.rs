@@ -8,8 +8,9 @@ use litemq_storage::{LogOptions, LogStore, StoreError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access::AccessOptions;
 use crate::broker::{Broker, BrokerOptions, Edge};
-use crate::config::{Config, LimitsConfig, create_declared};
+use crate::config::{Config, LimitsConfig, create_declared, ensure_super_user};
 use crate::descriptors::connections_that_fit;
 use crate::front::grpc::{self, AddressError, GrpcOptions};
 use crate::front::http::{self, HttpOptions};
@@ -39,6 +40,12 @@ pub enum BootError {
     /// The address for clients is none.
     #[error("advertise: {0}")]
     Advertise(#[from] AddressError),
+    /// A door would be open to the network by accident.
+    #[error("{0}")]
+    Exposed(String),
+    /// The super user is missing or cannot be made.
+    #[error("access: {0}")]
+    Access(litemq_domain::Error),
     /// A declared topic or group cannot be made.
     #[error("{0}")]
     Declared(litemq_domain::Error),
@@ -92,9 +99,11 @@ impl Node {
     /// # Errors
     /// Whatever keeps the node from starting.
     pub async fn start(config: Config) -> Result<Self, BootError> {
+        config.check_exposure().map_err(BootError::Exposed)?;
         let metrics = Arc::new(Metrics::new());
         let store = open_store(&config).await?;
         let broker = Broker::open(store, broker_options(&config), Arc::clone(&metrics)).await?;
+        ensure_super_user(&broker, &config.access).await.map_err(BootError::Access)?;
         create_declared(&broker, &config).await.map_err(BootError::Declared)?;
         let tls = server_config(&certificate(&config))?;
         let grpc = listen(config.listen).await?;
@@ -205,6 +214,10 @@ fn broker_options(config: &Config) -> BrokerOptions {
         retention: config.storage.retention,
         checkpoint_interval: config.storage.checkpoint_interval,
         checkpoint_log_bytes: config.storage.checkpoint_log_bytes,
+        access: AccessOptions {
+            enabled: config.access.enabled,
+            signature_window: config.access.signature_window,
+        },
         edge: Edge::System,
     }
 }

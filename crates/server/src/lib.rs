@@ -1,5 +1,6 @@
 //! The litemq server: front doors, shard actors, client sessions, configuration and boot.
 
+pub mod access;
 pub mod boot;
 pub mod broker;
 pub mod cli;

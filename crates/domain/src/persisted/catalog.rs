@@ -2,8 +2,10 @@
 
 use std::num::NonZeroU32;
 
+use super::access::{self, ACCESS_COUNTERS, POLICY, USER};
 use super::codec::{Malformed, Reader, Writer};
 use super::{VERSION, check_version};
+use crate::access::{AccessCounters, Policy, PolicyId, User, UserId};
 use crate::group::{Group, GroupId, SubscriptionMode};
 use crate::names::{GroupName, TopicName};
 use crate::time::{DurationMs, Timestamp};
@@ -60,6 +62,12 @@ pub enum CatalogRecord {
     Identity(Identity),
     /// The time when it was noted last.
     Time(Timestamp),
+    /// A user.
+    User(User),
+    /// A policy of a user.
+    Policy(Policy),
+    /// Numbers of users and policies handed out.
+    AccessCounters(AccessCounters),
 }
 
 impl CatalogRecord {
@@ -79,6 +87,9 @@ impl CatalogRecord {
             })),
             IDENTITY => read_identity(&mut input).map(Self::Identity),
             TIME => Ok(Self::Time(Timestamp(input.var()?))),
+            USER => access::read_user(UserId(id), &mut input).map(Self::User),
+            POLICY => access::read_policy(PolicyId(id), &mut input).map(Self::Policy),
+            ACCESS_COUNTERS => access::read_counters(&mut input).map(Self::AccessCounters),
             _ => Err(Malformed("a catalog record of an unknown kind")),
         }
     }
@@ -169,7 +180,7 @@ fn read_identity(input: &mut Reader<'_>) -> Result<Identity, Malformed> {
     Ok(Identity { hash_key, shards })
 }
 
-fn key(kind: u8, id: u32) -> Vec<u8> {
+pub(super) fn key(kind: u8, id: u32) -> Vec<u8> {
     let mut out = Writer::with_capacity(5);
     out.u8(kind).be32(id);
     out.finish()

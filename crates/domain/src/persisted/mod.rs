@@ -10,9 +10,13 @@
 //! | 17 group | group id | name, topics, rules, time | until deleted |
 //! | 18 counters | 0 | next topic and group number | for ever |
 //! | 19 identity | 0 | hash key, number of shards | for ever |
+//! | 32 user | user id | name, secret, kind, time | until deleted |
+//! | 33 policy | policy id | user, effect, actions, resource, network, time | until deleted, or its user is |
+//! | 34 access counters | 0 | next user and policy number | for ever |
 //!
 //! Each value starts with the version of its layout.
 
+pub(crate) mod access;
 pub(crate) mod catalog;
 pub(crate) mod channel;
 pub(crate) mod codec;
@@ -20,6 +24,9 @@ pub(crate) mod cursor;
 pub(crate) mod resends;
 pub(crate) mod subscription;
 
+pub use access::{
+    access_counters_key, access_counters_value, policy_key, policy_value, user_key, user_value,
+};
 pub use catalog::{
     CatalogRecord, Counters, Identity, counters_key, counters_value, group_key, group_value,
     identity_key, identity_value, time_key, time_value, topic_key, topic_value,

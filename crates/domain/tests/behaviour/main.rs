@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a script that is wrong may panic
 
+mod access;
 mod dead_letters;
 mod delivery;
 mod leases;

@@ -269,7 +269,7 @@ pub(super) fn put(key: Vec<u8>, value: Vec<u8>) -> Op {
     Op::Put { shard: CATALOG, key: Bytes::from(key), value: Bytes::from(value) }
 }
 
-fn delete(key: Vec<u8>) -> Op {
+pub(super) fn delete(key: Vec<u8>) -> Op {
     Op::Delete { shard: CATALOG, key: Bytes::from(key) }
 }
 

@@ -3,6 +3,7 @@
 //! Decisions are the domain's, bytes are the store's; here they are connected: a request becomes
 //! commands to shards, and its answer waits until their effects are durable.
 
+mod access;
 mod admin;
 mod catalog;
 mod clock;
@@ -36,6 +37,7 @@ use prost::Message as _;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
+pub use access::{NewPolicy, NewUser, UserChange};
 pub use deliveries::Deliveries;
 pub use edge::Edge;
 pub use limits::ADDRESS_SHARE_PERCENT;
@@ -55,6 +57,7 @@ use shard::command::Command;
 use shard::{ActorContext, ShardHandle};
 use subscriptions::SubscriptionSets;
 
+use crate::access::Access;
 use crate::observe::Metrics;
 
 /// The broker. Cheap calls answer at once; async ones answer when their effect is durable.
@@ -65,6 +68,7 @@ pub struct Broker {
     context: Arc<ActorContext>,
     keys: Keys,
     subscriptions: SubscriptionSets,
+    access: Access,
     metrics: Arc<Metrics>,
     shards: Vec<ShardHandle>,
     /// Numbers handed out; held over every change of the catalog, so that those are one at a time.

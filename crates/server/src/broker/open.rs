@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use litemq_domain::access::{Directory, Policy};
 use litemq_domain::persisted::{
     CatalogRecord, Counters, Identity, Malformed, identity_key, identity_value,
 };
@@ -27,6 +28,7 @@ use super::ready::ReadySignals;
 use super::sessions::Sessions;
 use super::shard::{ActorContext, ShardHandle};
 use super::subscriptions::SubscriptionSets;
+use crate::access::{Access, AccessOptions};
 use crate::observe::Metrics;
 
 /// Settings of a broker.
@@ -50,6 +52,8 @@ pub struct BrokerOptions {
     pub checkpoint_interval: Duration,
     /// Most log bytes between two checkpoints.
     pub checkpoint_log_bytes: u64,
+    /// What is checked about callers.
+    pub access: AccessOptions,
     /// Where time, chance and threads come from.
     pub edge: Edge,
 }
@@ -66,6 +70,7 @@ impl Default for BrokerOptions {
             retention: Duration::from_secs(72 * 3600),
             checkpoint_interval: Duration::from_secs(60),
             checkpoint_log_bytes: 1 << 30,
+            access: AccessOptions::default(),
             edge: Edge::System,
         }
     }
@@ -126,6 +131,7 @@ impl Broker {
         });
         let subscriptions = SubscriptionSets::default();
         let counters = recovery.counters;
+        let access = Access::new(options.access.clone(), recovery.directory()?);
         let shards = recovery
             .into_shards(identity, clock.now(), options.edge)?
             .into_iter()
@@ -152,6 +158,7 @@ impl Broker {
             context,
             keys,
             subscriptions,
+            access,
             metrics,
             shards,
             counters: Mutex::new(counters),
@@ -187,6 +194,8 @@ struct Recovery {
     counters: Counters,
     topics: Vec<Arc<Topic>>,
     groups: Vec<Arc<Group>>,
+    users: Directory,
+    policies: Vec<Policy>,
     shards: Vec<ShardRecovery>,
     last_append_at: Timestamp,
     noted_at: Timestamp,
@@ -214,6 +223,9 @@ impl Recovery {
                 CatalogRecord::Counters(counters) => recovery.counters = counters,
                 CatalogRecord::Identity(identity) => recovery.identity = Some(identity),
                 CatalogRecord::Time(noted_at) => recovery.noted_at = noted_at,
+                CatalogRecord::User(user) => recovery.users.put_user(user),
+                CatalogRecord::Policy(policy) => recovery.policies.push(policy),
+                CatalogRecord::AccessCounters(counters) => recovery.users.set_counters(counters),
             }
         }
         if recovered.durable > Lsn(0) {
@@ -225,6 +237,20 @@ impl Recovery {
             );
         }
         Ok(recovery)
+    }
+
+    /// Users with their policies, which come after all users.
+    fn directory(&self) -> Result<Directory, StoreError> {
+        let mut directory = self.users.clone();
+        for policy in &self.policies {
+            if !directory.put_policy(policy.clone()) {
+                let id = policy.id.0;
+                return Err(StoreError::Invalid(format!(
+                    "policy {id} of a user that is not there"
+                )));
+            }
+        }
+        Ok(directory)
     }
 
     fn is_empty(&self) -> bool {
@@ -333,6 +359,8 @@ fn malformed(shard: ShardId, key: &[u8], error: &Malformed) -> StoreError {
         Some(3) => "a subscription",
         Some(16) => "a topic",
         Some(17) => "a consumer group",
+        Some(32) => "a user",
+        Some(33) => "a policy",
         _ => "a setting",
     };
     StoreError::Unreadable(format!("{kind} of {owner}: {error}"))

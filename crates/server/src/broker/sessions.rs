@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use litemq_domain::{ClientId, ClientKey, DurationMs, Timestamp};
+use litemq_domain::{
+    ClientId, ClientKey, DurationMs, Error, ErrorCode, Result, Timestamp, UserName,
+};
 
 use super::clock::Clock;
 use super::identity::Keys;
@@ -20,6 +22,8 @@ pub struct ConnectionId(pub u64);
 struct Session {
     /// For the log.
     client: ClientId,
+    /// The user who called first; nobody while authentication is off.
+    user: OnceLock<UserName>,
     last_seen_ms: AtomicU64,
     /// Telemetry streams and waiting receives.
     open: AtomicU32,
@@ -75,18 +79,35 @@ impl Sessions {
         }
     }
 
-    /// A call of this client arrived on this connection. Called for every call. False when the client
-    /// is new and there are too many already; nothing is kept of it then.
-    pub fn seen(&self, client: &ClientId, connection: Option<ConnectionId>) -> bool {
+    /// A call of this client, by this user, arrived on this connection. Called for every call. The
+    /// client is the user's from the first call on, for as long as its session lives.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Overloaded`] when the client is new and there are too many already;
+    /// [`ErrorCode::PermissionDenied`] when it is another user's. Nothing is kept of the call then.
+    pub fn seen(
+        &self,
+        client: &ClientId,
+        user: Option<&UserName>,
+        connection: Option<ConnectionId>,
+    ) -> Result<()> {
         let key = self.keys.client(client);
-        let Some(session) = self.find(key).or_else(|| self.add(key, client, self.max)) else {
-            return false;
-        };
+        let session =
+            self.find(key).or_else(|| self.add(key, client, self.max)).ok_or_else(too_many)?;
+        session.check_user(user)?;
         session.last_seen_ms.store(self.clock.now().0, Ordering::Relaxed);
         if let Some(connection) = connection {
             self.note_connection(key, &session, connection);
         }
-        true
+        Ok(())
+    }
+
+    /// Checks that a client is not another user's, if it is known.
+    ///
+    /// # Errors
+    /// [`ErrorCode::PermissionDenied`].
+    pub fn check_user(&self, client: &ClientId, user: Option<&UserName>) -> Result<()> {
+        self.find(self.keys.client(client)).map_or(Ok(()), |session| session.check_user(user))
     }
 
     /// The client has something here that must end with its session, which it gets in any case.
@@ -234,11 +255,26 @@ impl Session {
     fn new(client: &ClientId, now: Timestamp) -> Self {
         Self {
             client: client.clone(),
+            user: OnceLock::new(),
             last_seen_ms: AtomicU64::new(now.0),
             open: AtomicU32::new(0),
             last_connection: AtomicU64::new(0),
             connections: Mutex::default(),
         }
+    }
+
+    fn check_user(&self, user: Option<&UserName>) -> Result<()> {
+        let Some(user) = user else { return Ok(()) };
+        if self.user.get_or_init(|| user.clone()) == user {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::PermissionDenied,
+            format!(
+                "client '{}' belongs to another user; give each client an id of its own",
+                self.client.as_str().escape_debug()
+            ),
+        ))
     }
 
     fn is_alive(&self, now: Timestamp) -> bool {
@@ -269,6 +305,10 @@ impl Drop for OpenGuard {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+fn too_many() -> Error {
+    Error::new(ErrorCode::Overloaded, "the server knows too many clients already; try again later")
 }
 
 fn ms(span: std::time::Duration) -> DurationMs {

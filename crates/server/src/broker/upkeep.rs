@@ -8,6 +8,7 @@ use litemq_storage::{Batch, CheckpointWriter, Lsn, ShardId};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Broker;
+use super::access::put_directory;
 use super::admin::{put, put_counters, put_group, put_time, put_topic};
 use super::durability::error_of;
 use super::limits::{SESSION_SWEEP_INTERVAL, UPKEEP_INTERVAL};
@@ -134,6 +135,7 @@ impl Broker {
         ];
         ops.extend(self.context.catalog.topics().iter().map(|topic| put_topic(topic)));
         ops.extend(self.context.catalog.groups().iter().map(|group| put_group(group)));
+        ops.extend(put_directory(&self.access.directory()));
         let records = ops
             .into_iter()
             .filter_map(|op| match op {

@@ -72,6 +72,9 @@ pub(super) struct ServeArgs {
     /// Where SDKs are told to connect [default: where they did]
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) advertise: Option<String>,
+    /// Start although a door is open to the network and nobody has to prove who he is
+    #[arg(long)]
+    pub(super) allow_anonymous_beyond_loopback: bool,
     /// Print the configuration in effect as TOML and exit
     #[arg(long)]
     pub(super) print_config: bool,

@@ -10,8 +10,16 @@ use crate::observe::init_logging;
 
 /// Prints the configuration, or serves until told to stop.
 pub(super) fn run(args: ServeArgs, out: &mut dyn Write) -> Result<(), CliError> {
-    let ServeArgs { config, data, listen, http, advertise, print_config } = args;
-    let flags = Flags { data, listen, http, advertise };
+    let ServeArgs {
+        config,
+        data,
+        listen,
+        http,
+        advertise,
+        allow_anonymous_beyond_loopback,
+        print_config,
+    } = args;
+    let flags = Flags { data, listen, http, advertise, allow_anonymous_beyond_loopback };
     let sources = Sources::of_process(config.as_deref(), flags);
     let loaded = sources.and_then(|sources| load(&sources));
     let loaded = loaded.map_err(|problems| CliError::Usage(problems.to_string()))?;
@@ -23,6 +31,7 @@ pub(super) fn run(args: ServeArgs, out: &mut dyn Write) -> Result<(), CliError> 
 }
 
 fn serve(loaded: Loaded) -> Result<(), CliError> {
+    loaded.config.check_exposure().map_err(CliError::Usage)?;
     let failed = |error: &dyn std::fmt::Display| CliError::Failed(error.to_string());
     init_logging(&loaded.config.log).map_err(|error| failed(&error))?;
     for name in &loaded.unknown_variables {

@@ -3,21 +3,22 @@
 //! A declaration holds at every start: what is missing is created, and a setting that the file
 //! names and the broker has differently is changed to what the file says. What the file does not
 //! name is left alone, and nothing is ever deleted. A group that is bound to another topic cannot
-//! be changed, so the start fails and says so.
+//! be changed, so the start fails and says so. The super user is declared in the same way.
 
+use litemq_domain::access::{Secret, UserKind};
 use litemq_domain::limits::{CLIENT_QUOTA_DEFAULT, MAX_ATTEMPTS_DEFAULT};
 use litemq_domain::{
     DurationMs, Error, ErrorCode, GroupName, Result, SubscriptionMode, TopicName, TopicOptions,
-    check_max_attempts, check_ttl,
+    UserName, check_max_attempts, check_ttl,
 };
 use toml::de::DeValue;
 
-use super::Config;
 use super::file::{Entry, TableReader, boolean, integer, string};
 use super::units::{
     limit_from_number, parse_limit, parse_quota, parse_ttl, quota_from_number, rate_from_number,
 };
-use crate::broker::{Broker, GroupChange, NewGroup, NewTopic, TopicChange};
+use super::{AccessConfig, Config, SuperUser};
+use crate::broker::{Broker, GroupChange, NewGroup, NewTopic, NewUser, TopicChange, UserChange};
 
 /// Whether lite topics are consumed in order when nobody says.
 pub const ORDERED_DEFAULT: bool = true;
@@ -60,6 +61,43 @@ pub async fn create_declared(broker: &Broker, config: &Config) -> Result<()> {
     }
     for group in &config.groups {
         group.make_true(broker).await.map_err(|error| at("group", group.line, error))?;
+    }
+    Ok(())
+}
+
+/// Makes the super user of the configuration true: it is there, enabled, and has this secret. That is
+/// also the way back in when every secret is lost.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`] when callers must prove who they are and nobody could administer.
+pub async fn ensure_super_user(broker: &Broker, config: &AccessConfig) -> Result<()> {
+    if let Some(SuperUser { name, secret }) = &config.super_user {
+        make_super_user_true(broker, name, secret).await?;
+    }
+    if !config.enabled || broker.access().directory().has_super_user() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::BadRequest,
+        "access.enabled is true and there is no super user; set access.super_user and \
+         access.super_secret (LITEMQ_ACCESS_SUPER_SECRET)",
+    ))
+}
+
+async fn make_super_user_true(broker: &Broker, name: &UserName, secret: &Secret) -> Result<()> {
+    let present = broker.access().directory().account(name.as_str()).cloned();
+    let kind = UserKind::Super;
+    let Some(present) = present else {
+        let (name, secret) = (name.clone(), secret.clone());
+        tracing::info!(user = name.as_str(), "declared super user created");
+        broker.create_user(NewUser { name, secret, kind, enabled: true }).await?;
+        return Ok(());
+    };
+    let user = &present.user;
+    if user.secret != *secret || user.kind != kind || !user.enabled {
+        tracing::info!(user = name.as_str(), "user changed to the declared super user");
+        let (secret, kind) = (Some(secret.clone()), Some(kind));
+        broker.update_user(name.as_str(), UserChange { secret, kind, enabled: Some(true) }).await?;
     }
     Ok(())
 }

@@ -215,7 +215,8 @@ fn read_tables<T: Entry>(
 
 fn setting_text(kind: Kind, value: &DeValue<'_>) -> Result<String, String> {
     match kind {
-        Kind::Text => string(value).map(str::to_owned),
+        Kind::Text | Kind::Secret => string(value).map(str::to_owned),
+        Kind::Switch => boolean(value).map(|switch| switch.to_string()),
         Kind::Integer => integer(value).map(|number| number.to_string()),
         Kind::Texts => {
             let array = value.as_array().ok_or_else(|| wrong_type("an array of strings", value))?;

@@ -9,7 +9,8 @@ use super::problems::{Place, Problem, Problems};
 use super::settings::{SETTINGS, default_draft};
 
 /// Variables that start like settings and belong to the command line.
-const OTHER_VARIABLES: [&str; 2] = ["LITEMQ_CONFIG", "LITEMQ_SERVER"];
+const OTHER_VARIABLES: [&str; 5] =
+    ["LITEMQ_CONFIG", "LITEMQ_SERVER", "LITEMQ_USER", "LITEMQ_SECRET", "LITEMQ_SECRET_FILE"];
 
 /// The settings that `litemq serve` takes as flags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Flags {
     pub http: Option<String>,
     /// `--advertise`.
     pub advertise: Option<String>,
+    /// `--allow-anonymous-beyond-loopback`.
+    pub allow_anonymous_beyond_loopback: bool,
 }
 
 /// Everything a configuration is made from.
@@ -113,7 +116,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     }
     for (key, flag) in sources.flags.given() {
         let setting = SETTINGS.iter().find(|setting| setting.key == key);
-        let place = Place::without_line(format!("--{key}"));
+        let name = key.rsplit('.').next().unwrap_or(key).replace('_', "-");
+        let place = Place::without_line(format!("--{name}"));
         values.extend(setting.map(|setting| (setting, place, flag.to_owned())));
     }
 
@@ -124,9 +128,14 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         }
         origins.insert(setting.key, place);
     }
-    let tls_place = origins.get("tls.cert").or_else(|| origins.get("tls.key")).cloned();
     let config = draft.finish().map_err(|(key, message)| {
-        let place = tls_place.unwrap_or_else(|| Place::without_line("tls"));
+        // What is missing stands beside what is there.
+        let section = key.split_inclusive('.').next().unwrap_or(key);
+        let beside = origins.iter().find(|(known, _)| {
+            let pair = ["tls.cert", "tls.key", "access.super_user", "access.super_secret"];
+            known.starts_with(section) && pair.contains(known)
+        });
+        let place = beside.map_or_else(|| Place::without_line(key), |(_, place)| place.clone());
         problems.push(Problem { place, key: key.to_owned(), message });
     });
     match config {
@@ -147,7 +156,10 @@ impl Flags {
             ("http", &self.http),
             ("advertise", &self.advertise),
         ];
-        flags.into_iter().filter_map(|(key, flag)| Some((key, flag.as_deref()?)))
+        let anonymous = self
+            .allow_anonymous_beyond_loopback
+            .then_some(("access.allow_anonymous_beyond_loopback", "true"));
+        flags.into_iter().filter_map(|(key, flag)| Some((key, flag.as_deref()?))).chain(anonymous)
     }
 }
 

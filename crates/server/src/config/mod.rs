@@ -17,7 +17,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use declared::{GroupDeclaration, ORDERED_DEFAULT, TopicDeclaration, create_declared};
+use litemq_domain::UserName;
+use litemq_domain::access::Secret;
+
+pub use declared::{
+    GroupDeclaration, ORDERED_DEFAULT, TopicDeclaration, create_declared, ensure_super_user,
+};
 pub use load::{Flags, Loaded, Sources, load};
 pub use problems::{Place, Problem, Problems};
 
@@ -44,6 +49,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// Bounds around all clients together.
     pub limits: LimitsConfig,
+    /// Who may do what.
+    pub access: AccessConfig,
     /// The graceful stop.
     pub shutdown: ShutdownConfig,
     /// Topics that exist after every start.
@@ -122,6 +129,30 @@ pub struct LimitsConfig {
     pub stall_time: Duration,
 }
 
+/// Who may do what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessConfig {
+    /// Whether clients must prove who they are and are asked for rights.
+    pub enabled: bool,
+    /// A super user that exists after every start, with this secret.
+    pub super_user: Option<SuperUser>,
+    /// How far the date of a signature may be from the server's time; `None` is any date.
+    pub signature_window: Option<Duration>,
+    /// Whether health and metrics are told to anybody also when the HTTP door is open to the network.
+    pub open_operations: bool,
+    /// Whether doors may be open to the network while nobody has to prove who he is.
+    pub allow_anonymous_beyond_loopback: bool,
+}
+
+/// The super user of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuperUser {
+    /// Its name, which is its access key.
+    pub name: UserName,
+    /// What it signs with.
+    pub secret: Secret,
+}
+
 /// The graceful stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShutdownConfig {
@@ -161,10 +192,16 @@ impl Config {
     /// What an operator should read about this configuration in the log.
     pub fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
-        for (door, address) in [("gRPC", self.listen), ("HTTP", self.http)] {
-            if !address.ip().is_loopback() {
+        for (door, address) in self.network_doors() {
+            if !self.access.enabled {
                 notices.push(format!(
-                    "the {door} door on {address} is open to the network and asks for no password"
+                    "the {door} door on {address} is open to the network and asks nobody for \
+                     credentials"
+                ));
+            } else if door == HTTP {
+                notices.push(format!(
+                    "the {door} door on {address} takes secrets without encryption; put a proxy \
+                     with TLS in front of it"
                 ));
             }
         }
@@ -176,4 +213,30 @@ impl Config {
         }
         notices
     }
+
+    /// Checks that no door is open to the network by accident.
+    ///
+    /// # Errors
+    /// What is open, and the two ways out.
+    pub fn check_exposure(&self) -> Result<(), String> {
+        if self.access.enabled || self.access.allow_anonymous_beyond_loopback {
+            return Ok(());
+        }
+        match self.network_doors().next() {
+            None => Ok(()),
+            Some((door, address)) => Err(format!(
+                "the {door} door would be open to the network on {address} to anybody; set \
+                 access.enabled = true with access.super_user and access.super_secret, or say \
+                 --allow-anonymous-beyond-loopback if that is what you want"
+            )),
+        }
+    }
+
+    fn network_doors(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        let doors = [(GRPC, self.listen), (HTTP, self.http)];
+        doors.into_iter().filter(|(_, address)| !address.ip().to_canonical().is_loopback())
+    }
 }
+
+const GRPC: &str = "gRPC";
+const HTTP: &str = "HTTP";

@@ -30,6 +30,9 @@ impl Loaded {
                     let origin = origin.unwrap_or_else(|| "default".to_owned());
                     writeln!(out, "{name} = {} # {origin}", value(setting, text))?;
                 }
+                None if self.origins.contains_key(setting.key) => {
+                    writeln!(out, "# {name} is set and not shown")?;
+                }
                 None => writeln!(out, "# {name} is not set")?,
             }
         }
@@ -41,7 +44,8 @@ impl Loaded {
 
 fn value(setting: &Setting, text: String) -> Value {
     match setting.kind {
-        Kind::Text => Value::String(text),
+        Kind::Text | Kind::Secret => Value::String(text),
+        Kind::Switch => text.parse().map_or(Value::String(text), Value::Boolean),
         Kind::Integer => text.parse().map_or(Value::String(text), Value::Integer),
         Kind::Texts => {
             let texts = text.split(',').filter(|text| !text.is_empty());

@@ -7,8 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::units::{format_bytes, format_duration, parse_bytes, parse_duration};
+use litemq_domain::UserName;
+use litemq_domain::access::Secret;
+
 use super::{
-    Config, HostPort, LimitsConfig, LogConfig, LogFormat, ShutdownConfig, StorageConfig, TlsFiles,
+    AccessConfig, Config, HostPort, LimitsConfig, LogConfig, LogFormat, ShutdownConfig,
+    StorageConfig, SuperUser, TlsFiles,
 };
 use crate::broker::ADDRESS_SHARE_PERCENT;
 use crate::broker::limits::{ANSWER_BYTES_MAX, CALLS_MAX, SESSIONS_MAX};
@@ -24,7 +28,7 @@ pub(super) struct Setting {
     pub(super) kind: Kind,
     /// Reads it into a configuration; the error says what is allowed.
     pub(super) set: fn(&mut Draft, &str) -> Result<(), String>,
-    /// Writes it as [`Setting::set`] reads it; `None` when it is not set.
+    /// Writes it as [`Setting::set`] reads it; `None` when it is not set, or never shown.
     pub(super) get: fn(&Config) -> Option<String>,
 }
 
@@ -37,14 +41,20 @@ pub(super) enum Kind {
     Integer,
     /// An array of strings; elsewhere the texts joined by commas.
     Texts,
+    /// True or false.
+    Switch,
+    /// A string that is never printed.
+    Secret,
 }
 
 /// A configuration in the making.
 pub(super) struct Draft {
-    /// All but the certificate.
+    /// All but what is made of two settings.
     pub(super) config: Config,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    super_user: Option<UserName>,
+    super_secret: Option<Secret>,
 }
 
 const MIB: u64 = 1 << 20;
@@ -69,6 +79,9 @@ const CALLS: RangeInclusive<usize> = 100..=10_000_000;
 const SESSIONS: RangeInclusive<usize> = 100..=10_000_000;
 const ADDRESS_SHARE: RangeInclusive<u8> = 20..=100;
 const CLIENT_TIME: RangeInclusive<Duration> = Duration::from_millis(100)..=secs(3600);
+/// Most SDKs send local time as if it were UTC: a day, and what clocks are wrong by.
+const SIGNATURE_WINDOW: RangeInclusive<Duration> = secs(26 * 3600)..=secs(3650 * 86_400);
+const OFF: &str = "off";
 const SHUTDOWN_GRACE: RangeInclusive<Duration> = Duration::ZERO..=secs(3600);
 
 /// The configuration when nobody says anything.
@@ -76,7 +89,7 @@ pub(super) fn default_draft() -> Draft {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let config = Config {
         data: PathBuf::from("./litemq-data"),
-        // Loopback only: there is no password yet.
+        // Loopback only: nobody is asked for credentials.
         listen: SocketAddr::new(loopback, 8081),
         http: SocketAddr::new(loopback, 8080),
         http_hosts: Vec::new(),
@@ -109,11 +122,18 @@ pub(super) fn default_draft() -> Draft {
             request_time: secs(30),
             stall_time: STALL_MAX,
         },
+        access: AccessConfig {
+            enabled: false,
+            super_user: None,
+            signature_window: None,
+            open_operations: false,
+            allow_anonymous_beyond_loopback: false,
+        },
         shutdown: ShutdownConfig { grace: secs(10) },
         topics: Vec::new(),
         groups: Vec::new(),
     };
-    Draft { config, tls_cert: None, tls_key: None }
+    Draft { config, tls_cert: None, tls_key: None, super_user: None, super_secret: None }
 }
 
 /// Every setting, in the order in which it is printed; a section's settings stand together.
@@ -340,6 +360,67 @@ pub(super) const SETTINGS: &[Setting] = &[
         get: |config| Some(format_duration(config.limits.stall_time)),
     },
     Setting {
+        key: "access.enabled",
+        help: "whether clients must prove who they are and are asked for rights",
+        kind: Kind::Switch,
+        set: |draft, text| switch(text).map(|value| draft.config.access.enabled = value),
+        get: |config| Some(config.access.enabled.to_string()),
+    },
+    Setting {
+        key: "access.super_user",
+        help: "a user that may do everything; after every start it is there with super_secret",
+        kind: Kind::Text,
+        set: |draft, text| {
+            let name = UserName::new(text).map_err(|error| error.message)?;
+            draft.super_user = Some(name);
+            Ok(())
+        },
+        get: |config| config.access.super_user.as_ref().map(|user| user.name.to_string()),
+    },
+    Setting {
+        key: "access.super_secret",
+        help: "its secret; better in the environment, LITEMQ_ACCESS_SUPER_SECRET",
+        kind: Kind::Secret,
+        set: |draft, text| {
+            let secret = Secret::new(text).map_err(|error| error.message)?;
+            draft.super_secret = Some(secret);
+            Ok(())
+        },
+        get: |_| None,
+    },
+    Setting {
+        key: "access.signature_window",
+        help: "how far the date of a signature may be from now, 26h or more; off takes any",
+        kind: Kind::Text,
+        set: |draft, text| {
+            draft.config.access.signature_window = match text {
+                OFF => None,
+                _ => Some(span(text, &SIGNATURE_WINDOW)?),
+            };
+            Ok(())
+        },
+        get: |config| {
+            let window = config.access.signature_window;
+            Some(window.map_or_else(|| OFF.to_owned(), format_duration))
+        },
+    },
+    Setting {
+        key: "access.open_operations",
+        help: "health and metrics for anybody, also when HTTP is open to the network",
+        kind: Kind::Switch,
+        set: |draft, text| switch(text).map(|value| draft.config.access.open_operations = value),
+        get: |config| Some(config.access.open_operations.to_string()),
+    },
+    Setting {
+        key: "access.allow_anonymous_beyond_loopback",
+        help: "start although a door is open to the network and access.enabled is false",
+        kind: Kind::Switch,
+        set: |draft, text| {
+            switch(text).map(|value| draft.config.access.allow_anonymous_beyond_loopback = value)
+        },
+        get: |config| Some(config.access.allow_anonymous_beyond_loopback.to_string()),
+    },
+    Setting {
         key: "shutdown.grace",
         help: "how long running requests may take at a stop",
         kind: Kind::Text,
@@ -365,6 +446,18 @@ impl Draft {
             (None, None) => None,
             (Some(_), None) => return Err(("tls.key", "is missing beside tls.cert".to_owned())),
             (None, Some(_)) => return Err(("tls.cert", "is missing beside tls.key".to_owned())),
+        };
+        self.config.access.super_user = match (self.super_user, self.super_secret) {
+            (Some(name), Some(secret)) => Some(SuperUser { name, secret }),
+            (None, None) => None,
+            (Some(_), None) => {
+                let message = "is missing beside access.super_user".to_owned();
+                return Err(("access.super_secret", message));
+            }
+            (None, Some(_)) => {
+                let message = "is missing beside access.super_secret".to_owned();
+                return Err(("access.super_user", message));
+            }
         };
         Ok(self.config)
     }
@@ -430,6 +523,10 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
 fn log_level(text: &str) -> Result<String, String> {
     crate::observe::check_log_level(text)?;
     Ok(text.to_owned())
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    text.trim().parse().map_err(|_| format!("is '{}'; give true or false", text.escape_debug()))
 }
 
 fn number<N>(text: &str, range: &RangeInclusive<N>) -> Result<N, String>

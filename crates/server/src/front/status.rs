@@ -74,11 +74,20 @@ pub fn door_codes(code: ErrorCode) -> DoorCodes {
         ErrorCode::LiteTopicNotFound => missing(Mq::NotFound),
         ErrorCode::OffsetNotFound => missing(Mq::OffsetNotFound),
         ErrorCode::TopicNotFound => missing(Mq::TopicNotFound),
+        ErrorCode::PolicyNotFound | ErrorCode::UserNotFound => missing(Mq::NotFound),
         ErrorCode::AlreadyExists => {
             row(Mq::PreconditionFailed, Grpc::AlreadyExists, StatusCode::CONFLICT)
         }
         ErrorCode::InUse => {
             row(Mq::PreconditionFailed, Grpc::FailedPrecondition, StatusCode::CONFLICT)
+        }
+        // Upstream servers give 40100 for both. SDKs have an exception for each, and whoever lacks a
+        // right shall not look for a wrong secret.
+        ErrorCode::Unauthenticated => {
+            row(Mq::Unauthorized, Grpc::Unauthenticated, StatusCode::UNAUTHORIZED)
+        }
+        ErrorCode::PermissionDenied => {
+            row(Mq::Forbidden, Grpc::PermissionDenied, StatusCode::FORBIDDEN)
         }
         ErrorCode::LiteSubscriptionQuotaExceeded => row(
             Mq::LiteSubscriptionQuotaExceeded,

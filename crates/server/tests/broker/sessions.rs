@@ -17,7 +17,7 @@ async fn held_by_a_push_consumer() -> (World, OpenGuard) {
     let (_, world) = World::memory().await;
     tokio::spawn(Arc::clone(&world.broker).watch_sessions());
     let stream = world.broker.sessions().telemetry_opened(&client("c1"));
-    world.broker.sessions().seen(&client("c1"), Some(HOME));
+    world.broker.sessions().seen(&client("c1"), None, Some(HOME)).unwrap();
     world.subscribe("c1", &["a"]).await;
     world.subscribe("c2", &["a"]).await;
     world.send("a", "1").await;
@@ -43,7 +43,7 @@ async fn leases_of_a_connected_client_are_renewed_for_three_hours() {
 #[tokio::test(start_paused = true)]
 async fn a_second_after_the_last_connection_closed_others_get_the_message() {
     let (world, _stream) = held_by_a_push_consumer().await;
-    world.broker.sessions().seen(&client("c1"), Some(BACK));
+    world.broker.sessions().seen(&client("c1"), None, Some(BACK)).unwrap();
     for _ in 0..2 {
         assert!(world.receive("c2", MINUTE).await.is_empty());
     }
@@ -66,7 +66,7 @@ async fn a_client_that_is_back_within_a_second_keeps_its_leases() {
     }
     world.broker.sessions().connection_closed(HOME);
     tokio::time::sleep(Duration::from_millis(900)).await;
-    world.broker.sessions().seen(&client("c1"), Some(BACK));
+    world.broker.sessions().seen(&client("c1"), None, Some(BACK)).unwrap();
     for _ in 0..5 {
         assert!(world.receive("c2", MINUTE).await.is_empty());
     }
@@ -76,7 +76,7 @@ async fn a_client_that_is_back_within_a_second_keeps_its_leases() {
 async fn what_was_handed_out_just_before_a_connection_broke_is_not_renewed() {
     let (world, _stream) = held_by_a_push_consumer().await;
     let taken = Instant::now();
-    world.broker.sessions().seen(&client("c1"), Some(BACK));
+    world.broker.sessions().seen(&client("c1"), None, Some(BACK)).unwrap();
     world.broker.sessions().connection_closed(HOME);
     assert!(world.receive("c2", MINUTE / 2).await.is_empty(), "its lease runs its time");
     let received = world.receive("c2", MINUTE).await;
@@ -88,7 +88,7 @@ async fn what_was_handed_out_just_before_a_connection_broke_is_not_renewed() {
 async fn a_lease_whose_duration_the_client_chose_outlives_its_connections() {
     let (_, world) = World::memory().await;
     tokio::spawn(Arc::clone(&world.broker).watch_sessions());
-    world.broker.sessions().seen(&client("c1"), Some(HOME));
+    world.broker.sessions().seen(&client("c1"), None, Some(HOME)).unwrap();
     world.subscribe("c1", &["a"]).await;
     world.subscribe("c2", &["a"]).await;
     world.send("a", "1").await;
@@ -124,12 +124,12 @@ async fn a_silent_clients_subscriptions_end_after_90_seconds() {
     tokio::spawn(Arc::clone(&world.broker).watch_sessions());
     world.send("a", "1").await;
     for id in ["silent", "calls", "streams"] {
-        world.broker.sessions().seen(&client(id), None);
+        world.broker.sessions().seen(&client(id), None, None).unwrap();
         world.subscribe(id, &["a"]).await;
     }
     let _stream = world.broker.sessions().telemetry_opened(&client("streams"));
     tokio::time::sleep(Duration::from_secs(60)).await;
-    world.broker.sessions().seen(&client("calls"), None);
+    world.broker.sessions().seen(&client("calls"), None, None).unwrap();
     tokio::time::sleep(Duration::from_secs(29)).await;
     assert_eq!(world.subscriptions("silent").await, ["a"]);
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -153,7 +153,7 @@ async fn a_client_known_only_from_the_log_has_90_seconds_to_come_back() {
     let (_, after) = World::after_crash(&store).await;
     tokio::spawn(Arc::clone(&after.broker).watch_sessions());
     tokio::time::sleep(Duration::from_secs(80)).await;
-    after.broker.sessions().seen(&client("back"), None);
+    after.broker.sessions().seen(&client("back"), None, None).unwrap();
     tokio::time::sleep(Duration::from_secs(12)).await;
     assert_eq!(after.subscriptions("back").await, ["a"]);
     assert!(after.subscriptions("gone").await.is_empty());

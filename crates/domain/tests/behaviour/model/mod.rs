@@ -32,8 +32,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_shard_delivers_as_the_plain_model_does() {
-    let seed = from_environment("LITEMQ_PROOF_SEED").unwrap_or(SEED_DEFAULT);
-    let cycles = from_environment("LITEMQ_PROOF_CYCLES").unwrap_or(CYCLES_DEFAULT);
+    let (cycles, seed) = cycles_and_seed();
     say(&format!("model: seed {seed}, {cycles} sequences"));
     shrink::keep_panics_to_ourselves();
     let (mut goals, mut steps) = (Goals::default(), 0);
@@ -76,8 +75,14 @@ fn fail(seed: u64, sequence: Sequence) -> ! {
     panic!("seed {seed} fails");
 }
 
+/// What this run of the level shall do.
+pub(crate) fn cycles_and_seed() -> (u64, u64) {
+    let cycles = from_environment("LITEMQ_PROOF_CYCLES").unwrap_or(CYCLES_DEFAULT);
+    (cycles, from_environment("LITEMQ_PROOF_SEED").unwrap_or(SEED_DEFAULT))
+}
+
 #[allow(clippy::print_stdout, reason = "a level says what it does")]
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     println!("{text}");
 }
 

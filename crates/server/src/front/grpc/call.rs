@@ -1,26 +1,32 @@
-//! Who calls, read from the metadata of a call. Headers that upstream servers set for themselves
-//! (channel id, remote address, authenticated key) are never read.
+//! Who calls, read from the metadata of a call and proved by its signature. Headers that upstream
+//! servers set for themselves (channel id, remote address, authenticated key) are never read.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use litemq_domain::{ClientId, Error, ErrorCode, Result};
+use litemq_domain::{ClientId, Error, ErrorCode, Result, Timestamp};
 use litemq_protocol::v2;
 use tonic::Request;
 use tonic::metadata::MetadataMap;
 
 use super::limits::NAMESPACE_BYTES_MAX;
+use crate::access::{Access, Caller};
 use crate::front::listen::Connection;
 
 const CLIENT_ID: &str = "x-mq-client-id";
 const LANGUAGE: &str = "x-mq-language";
 const NAMESPACE: &str = "x-mq-namespace";
 const GRPC_TIMEOUT: &str = "grpc-timeout";
+const AUTHORIZATION: &str = "authorization";
+const DATE_TIME: &str = "x-mq-date-time";
 
 /// The caller.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     /// Its id.
     pub(super) client: ClientId,
+    /// The user.
+    pub(super) caller: Caller,
     /// What its SDK is written in.
     pub(super) language: Language,
     /// Its namespace, for resources that name none; often empty.
@@ -32,17 +38,31 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Reads who calls; a call without a client id is refused.
-    pub(super) fn read<T>(request: &Request<T>) -> Result<Self> {
+    /// Reads what a user calls; a call without a client id is refused.
+    pub(super) fn read<T>(request: &Request<T>, caller: Caller) -> Result<Self> {
         Ok(Self {
             client: client_id(request)?,
-            language: header(request.metadata(), LANGUAGE)
-                .map_or(Language::Unknown, Language::of_header),
-            namespace: namespace(request)?,
+            caller,
+            language: language(request),
+            namespace: namespace(request)?.to_owned(),
             time_left: header(request.metadata(), GRPC_TIMEOUT).and_then(parse_timeout),
             connection: connection(request),
         })
     }
+}
+
+/// The user who calls.
+pub(super) fn caller<T>(request: &Request<T>, access: &Access, now: Timestamp) -> Result<Caller> {
+    let remote = connection(request)
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |connection| connection.remote.ip());
+    let metadata = request.metadata();
+    let authorization = header(metadata, AUTHORIZATION);
+    access.signed(authorization, header(metadata, DATE_TIME), remote.to_canonical(), now)
+}
+
+/// What the caller's SDK is written in, as far as its metadata tell.
+pub(super) fn language<T>(request: &Request<T>) -> Language {
+    header(request.metadata(), LANGUAGE).map_or(Language::Unknown, Language::of_header)
 }
 
 /// The client id alone.
@@ -50,8 +70,9 @@ pub(super) fn client_id<T>(request: &Request<T>) -> Result<ClientId> {
     ClientId::new(header(request.metadata(), CLIENT_ID).unwrap_or_default())
 }
 
-/// Kept as long as the call, so no longer than any that could be part of a name.
-fn namespace<T>(request: &Request<T>) -> Result<String> {
+/// The namespace of the caller, often empty. It is kept as long as the call, so it is no longer than any
+/// that could be part of a name.
+pub(super) fn namespace<T>(request: &Request<T>) -> Result<&str> {
     let namespace = header(request.metadata(), NAMESPACE).unwrap_or_default();
     if namespace.len() > NAMESPACE_BYTES_MAX {
         return Err(Error::new(
@@ -59,7 +80,7 @@ fn namespace<T>(request: &Request<T>) -> Result<String> {
             format!("a namespace has at most {NAMESPACE_BYTES_MAX} bytes"),
         ));
     }
-    Ok(namespace.to_owned())
+    Ok(namespace)
 }
 
 /// The connection that a request came on; none when there is no listener, as in some tests.
@@ -147,17 +168,21 @@ mod tests {
         request
     }
 
+    fn read(request: &Request<()>) -> Result<Call> {
+        Call::read(request, Caller::internal())
+    }
+
     #[test]
     fn a_call_without_a_client_id_is_refused() {
         for headers in [&[][..], &[(CLIENT_ID, "  ")][..]] {
-            let error = Call::read(&request(headers)).unwrap_err();
+            let error = read(&request(headers)).unwrap_err();
             assert_eq!(error.code, ErrorCode::ClientIdMissing);
         }
     }
 
     #[test]
     fn a_client_id_is_all_that_a_call_needs() {
-        let call = Call::read(&request(&[(CLIENT_ID, "host@1@2@3")])).unwrap();
+        let call = read(&request(&[(CLIENT_ID, "host@1@2@3")])).unwrap();
         assert_eq!(call.client.as_str(), "host@1@2@3");
         assert_eq!(call.language, Language::Unknown);
         assert_eq!(call.namespace, "");
@@ -167,7 +192,7 @@ mod tests {
     #[test]
     fn a_namespace_that_no_name_could_have_is_refused() {
         for (bytes, is_fine) in [(NAMESPACE_BYTES_MAX, true), (NAMESPACE_BYTES_MAX + 1, false)] {
-            let found = Call::read(&request(&[(CLIENT_ID, "c"), (NAMESPACE, &"n".repeat(bytes))]));
+            let found = read(&request(&[(CLIENT_ID, "c"), (NAMESPACE, &"n".repeat(bytes))]));
             assert_eq!(found.is_ok(), is_fine, "{bytes} bytes");
         }
     }

@@ -18,6 +18,7 @@ mod poll;
 mod receive;
 mod reply;
 mod resource;
+mod rights;
 mod route;
 mod send;
 mod service;
@@ -35,7 +36,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use litemq_domain::{ClientId, Error, ErrorCode};
+use litemq_domain::{Error, ErrorCode};
 use litemq_protocol::v2;
 use litemq_protocol::v2::admin_server::AdminServer;
 use litemq_protocol::v2::messaging_service_server::{MessagingService, MessagingServiceServer};
@@ -119,12 +120,8 @@ struct Door {
 impl Door {
     /// The status of a failure, which is counted.
     fn failed(&self, call: &Call, error: &Error) -> v2::Status {
-        self.failed_for(&call.client, error)
-    }
-
-    fn failed_for(&self, client: &ClientId, error: &Error) -> v2::Status {
         self.metrics.error(error.code);
-        debug!(%client, code = ?error.code, %error, "refused a request");
+        debug!(client = %call.client, code = ?error.code, %error, "refused a request");
         reply::failed(error)
     }
 

@@ -35,10 +35,13 @@ pub(super) fn not_implemented(call: &str) -> v2::Status {
     failed(&Error::new(ErrorCode::NotImplemented, format!("{call} is not implemented")))
 }
 
-/// The end of a Telemetry stream: the request's fault is `INVALID_ARGUMENT`, ours `INTERNAL`.
+/// The end of a Telemetry stream: the request's fault is `INVALID_ARGUMENT`, ours `INTERNAL`; missing
+/// credentials and rights have codes of their own.
 pub(super) fn telemetry_end(error: &Error) -> tonic::Status {
-    let code = door_codes(error.code).rocketmq;
+    let codes = door_codes(error.code);
+    let code = codes.rocketmq;
     let grpc = match code as i32 {
+        40100..=40399 => codes.grpc,
         40000..=49999 => tonic::Code::InvalidArgument,
         _ => tonic::Code::Internal,
     };

@@ -35,8 +35,19 @@ impl Catalog for Broker {
 /// The full name of a resource: its own namespace counts, else the caller's. A missing resource has
 /// an empty name, which no check accepts.
 pub(super) fn full_name<'a>(call: &Call, resource: Option<&'a Resource>) -> Cow<'a, str> {
+    full_name_in(&call.namespace, resource)
+}
+
+/// The same for a caller of this namespace.
+pub(super) fn full_name_in<'a>(
+    callers_namespace: &str,
+    resource: Option<&'a Resource>,
+) -> Cow<'a, str> {
     let Some(resource) = resource else { return Cow::Borrowed("") };
-    let namespace = namespace_of(call, resource);
+    let namespace = match resource.resource_namespace.as_str() {
+        "" => callers_namespace,
+        own => own,
+    };
     match resource.name.strip_prefix(DEAD_LETTER_PREFIX) {
         _ if namespace.is_empty() || resource.name.is_empty() => Cow::Borrowed(&resource.name),
         Some(group) => Cow::Owned(format!("{DEAD_LETTER_PREFIX}{namespace}%{group}")),
@@ -108,6 +119,7 @@ mod tests {
 
     use super::super::call::Language;
     use super::*;
+    use crate::access::Caller;
 
     fn call(namespace: &str) -> Call {
         Call {
@@ -116,6 +128,7 @@ mod tests {
             namespace: namespace.to_owned(),
             time_left: None,
             connection: None,
+            caller: Caller::internal(),
         }
     }
 

@@ -111,6 +111,7 @@ mod tests {
             namespace: String::new(),
             time_left: None,
             connection: None,
+            caller: crate::access::Caller::internal(),
         }
     }
 

@@ -1,16 +1,19 @@
-//! The calls of the protocol: who calls is read here, and each call has a file of its own.
+//! The calls of the protocol: who calls and whether he may is found out here, and each call has a file of
+//! its own.
 
 use std::sync::Arc;
 
-use litemq_domain::{Error, ErrorCode, Result};
+use litemq_domain::{Error, Result};
 use litemq_protocol::v2;
 use tonic::{Request, Response, Status, Streaming};
 use v2::messaging_service_server::MessagingService;
 
-use super::call::{Call, client_id, connection};
+use super::call::{Call, caller, language, namespace};
 use super::deliver::Answer;
-use super::telemetry::Commands;
+use super::rights::{Asker, Asks};
+use super::telemetry::{self, Commands};
 use super::{Door, Peer, reply};
+use crate::access::Caller;
 use crate::broker::Pool;
 
 type Served<T> = std::result::Result<Response<T>, Status>;
@@ -51,16 +54,31 @@ impl Door {
         Arc::clone(answers)
     }
 
-    /// Reads who calls, and notes that the client lives.
-    fn admit<T>(&self, request: Request<T>) -> Result<(Call, T)> {
-        let call = Call::read(&request)?;
-        if !self.broker.sessions().seen(&call.client, call.connection.map(|c| c.id)) {
-            return Err(Error::new(
-                ErrorCode::Overloaded,
-                "the server knows too many clients already; try again later",
-            ));
-        }
+    /// Reads who calls, checks that he may, and notes that the client lives.
+    fn admit<T: Asks>(&self, request: Request<T>) -> Result<(Call, T)> {
+        let call = Call::read(&request, self.authorize(&request)?)?;
+        let connection = call.connection.map(|connection| connection.id);
+        self.broker.sessions().seen(&call.client, call.caller.user(), connection)?;
         Ok((call, request.into_inner()))
+    }
+
+    /// The user who calls, if he may.
+    pub(super) fn authorize<T: Asks>(&self, request: &Request<T>) -> Result<Caller> {
+        let caller = caller(request, self.broker.access(), self.broker.now())?;
+        let asker = Asker { caller: &caller, namespace: namespace(request)? };
+        asker.check(request.get_ref().asked(), &*self.broker)?;
+        Ok(caller)
+    }
+
+    /// The status of a call that is part of the protocol and not of this server.
+    fn not_served<T: Asks>(&self, request: &Request<T>, call: &str) -> Option<v2::Status> {
+        Some(match self.authorize(request) {
+            Ok(_) => reply::not_implemented(call),
+            Err(error) => {
+                self.metrics.error(error.code);
+                reply::failed(&error)
+            }
+        })
     }
 }
 
@@ -80,8 +98,7 @@ impl MessagingService for Door {
         &self,
         request: Request<v2::HeartbeatRequest>,
     ) -> Served<v2::HeartbeatResponse> {
-        let client = client_id(&request).ok();
-        Ok(Response::new(self.beat(client.as_ref(), connection(&request))))
+        Ok(Response::new(self.beat(&request)))
     }
 
     async fn send_message(
@@ -160,9 +177,13 @@ impl MessagingService for Door {
         &self,
         request: Request<Streaming<v2::TelemetryCommand>>,
     ) -> Served<Commands> {
+        let language = language(&request);
         match self.admit(request) {
             Ok((call, incoming)) => Ok(Response::new(self.open_telemetry(call, incoming))),
-            Err(error) => Err(reply::telemetry_end(&error)),
+            Err(error) => {
+                self.metrics.error(error.code);
+                telemetry::refused(language, &error).map(Response::new)
+            }
         }
     }
 
@@ -170,23 +191,22 @@ impl MessagingService for Door {
         &self,
         request: Request<v2::NotifyClientTerminationRequest>,
     ) -> Served<v2::NotifyClientTerminationResponse> {
-        let client = client_id(&request).ok();
-        Ok(Response::new(self.terminate(client.as_ref()).await))
+        Ok(Response::new(self.terminate(&request).await))
     }
 
     async fn end_transaction(
         &self,
-        _: Request<v2::EndTransactionRequest>,
+        request: Request<v2::EndTransactionRequest>,
     ) -> Served<v2::EndTransactionResponse> {
-        let status = Some(reply::not_implemented("EndTransaction"));
+        let status = self.not_served(&request, "EndTransaction");
         Ok(Response::new(v2::EndTransactionResponse { status }))
     }
 
     async fn recall_message(
         &self,
-        _: Request<v2::RecallMessageRequest>,
+        request: Request<v2::RecallMessageRequest>,
     ) -> Served<v2::RecallMessageResponse> {
-        let status = Some(reply::not_implemented("RecallMessage"));
+        let status = self.not_served(&request, "RecallMessage");
         Ok(Response::new(v2::RecallMessageResponse { status, ..Default::default() }))
     }
 
@@ -195,31 +215,34 @@ impl MessagingService for Door {
 
     async fn pull_message(
         &self,
-        _: Request<v2::PullMessageRequest>,
+        request: Request<v2::PullMessageRequest>,
     ) -> Served<Self::PullMessageStream> {
-        let status = reply::not_implemented("PullMessage");
-        let content = Some(v2::pull_message_response::Content::Status(status));
+        let status = self.not_served(&request, "PullMessage");
+        let content = status.map(v2::pull_message_response::Content::Status);
         Ok(Response::new(tokio_stream::once(Ok(v2::PullMessageResponse { content }))))
     }
 
     async fn update_offset(
         &self,
-        _: Request<v2::UpdateOffsetRequest>,
+        request: Request<v2::UpdateOffsetRequest>,
     ) -> Served<v2::UpdateOffsetResponse> {
-        let status = Some(reply::not_implemented("UpdateOffset"));
+        let status = self.not_served(&request, "UpdateOffset");
         Ok(Response::new(v2::UpdateOffsetResponse { status }))
     }
 
-    async fn get_offset(&self, _: Request<v2::GetOffsetRequest>) -> Served<v2::GetOffsetResponse> {
-        let status = Some(reply::not_implemented("GetOffset"));
+    async fn get_offset(
+        &self,
+        request: Request<v2::GetOffsetRequest>,
+    ) -> Served<v2::GetOffsetResponse> {
+        let status = self.not_served(&request, "GetOffset");
         Ok(Response::new(v2::GetOffsetResponse { status, ..Default::default() }))
     }
 
     async fn query_offset(
         &self,
-        _: Request<v2::QueryOffsetRequest>,
+        request: Request<v2::QueryOffsetRequest>,
     ) -> Served<v2::QueryOffsetResponse> {
-        let status = Some(reply::not_implemented("QueryOffset"));
+        let status = self.not_served(&request, "QueryOffset");
         Ok(Response::new(v2::QueryOffsetResponse { status, ..Default::default() }))
     }
 }

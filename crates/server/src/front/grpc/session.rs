@@ -1,38 +1,62 @@
 //! Heartbeat and NotifyClientTermination.
 
-use litemq_domain::ClientId;
+use litemq_domain::{ErrorCode, Result};
 use litemq_protocol::v2;
-use v2::{HeartbeatResponse, NotifyClientTerminationResponse};
+use tonic::Request;
+use v2::{
+    HeartbeatRequest, HeartbeatResponse, NotifyClientTerminationRequest,
+    NotifyClientTerminationResponse,
+};
 
+use super::call::{client_id, connection};
 use super::{Door, reply};
-use crate::front::listen::Connection;
 
 impl Door {
-    /// Always OK, whoever calls: Java keeps an endpoint out of use until its heartbeat is OK, and Go
-    /// sends one without any metadata after a lost connection.
-    pub(super) fn beat(
-        &self,
-        client: Option<&ClientId>,
-        connection: Option<Connection>,
-    ) -> HeartbeatResponse {
-        if let Some(client) = client {
-            self.broker.sessions().seen(client, connection.map(|c| c.id));
+    /// OK for everybody who may call: Java keeps an endpoint out of use until its heartbeat is OK. Go
+    /// sends one without any metadata after a lost connection; it says nothing and asks for nothing, so it
+    /// is OK even from nobody.
+    pub(super) fn beat(&self, request: &Request<HeartbeatRequest>) -> HeartbeatResponse {
+        let status = match self.note_life(request) {
+            // For the client it changes nothing that the server cannot remember it.
+            Err(error) if error.code != ErrorCode::Overloaded => {
+                self.metrics.error(error.code);
+                reply::failed(&error)
+            }
+            _ => reply::ok(),
+        };
+        HeartbeatResponse { status: Some(status) }
+    }
+
+    fn note_life(&self, request: &Request<HeartbeatRequest>) -> Result<()> {
+        let client = client_id(request).ok();
+        if client.is_none() && request.get_ref().group.is_none() {
+            return Ok(());
         }
-        HeartbeatResponse { status: Some(reply::ok()) }
+        let caller = self.authorize(request)?;
+        let Some(client) = client else { return Ok(()) };
+        let connection = connection(request).map(|connection| connection.id);
+        self.broker.sessions().seen(&client, caller.user(), connection)
     }
 
     /// A client without an id has nothing here that could end.
     pub(super) async fn terminate(
         &self,
-        client: Option<&ClientId>,
+        request: &Request<NotifyClientTerminationRequest>,
     ) -> NotifyClientTerminationResponse {
-        let status = match client {
-            Some(client) => match self.broker.terminate(client).await {
-                Ok(()) => reply::ok(),
-                Err(error) => self.failed_for(client, &error),
-            },
-            None => reply::ok(),
+        let status = match self.end_client(request).await {
+            Ok(()) => reply::ok(),
+            Err(error) => {
+                self.metrics.error(error.code);
+                reply::failed(&error)
+            }
         };
         NotifyClientTerminationResponse { status: Some(status) }
+    }
+
+    async fn end_client(&self, request: &Request<NotifyClientTerminationRequest>) -> Result<()> {
+        let caller = self.authorize(request)?;
+        let Ok(client) = client_id(request) else { return Ok(()) };
+        self.broker.sessions().check_user(&client, caller.user())?;
+        self.broker.terminate(&client).await
     }
 }

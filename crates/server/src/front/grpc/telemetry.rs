@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use litemq_domain::Error;
+use litemq_domain::{Error, ErrorCode};
 use litemq_protocol::v2;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -13,6 +13,7 @@ use v2::telemetry_command::Command;
 
 use super::call::{Call, Language};
 use super::limits::TELEMETRY_COMMANDS_MAX;
+use super::rights::{Asker, Asks as _};
 use super::{Door, reply, settings};
 use crate::broker::Broker;
 use crate::front::stop::Stopping;
@@ -75,11 +76,17 @@ async fn converse(
     }
 }
 
+/// The stream of a client that may not have one.
+pub(super) fn refused(language: Language, error: &Error) -> Result<Commands, Status> {
+    let (outbox, commands) = mpsc::channel(1);
+    let told = refusal(language, error)?;
+    drop(outbox.try_send(Ok(told)));
+    Ok(ReceiverStream::new(commands))
+}
+
 fn answer_settings(broker: &Broker, metrics: &Metrics, call: &Call, asked: v2::Settings) -> Answer {
-    // Without the connection, which may be gone before what it sent is read.
-    broker.sessions().seen(&call.client, None);
     let language = call.language.of_settings(asked.user_agent.as_ref());
-    match settings::answer(broker, call, asked) {
+    match admitted(broker, call, &asked).and_then(|()| settings::answer(broker, call, asked)) {
         Ok(settings) => Ok(TelemetryCommand {
             // Python drops an answer without a status.
             status: Some(reply::ok()),
@@ -90,6 +97,17 @@ fn answer_settings(broker: &Broker, metrics: &Metrics, call: &Call, asked: v2::S
             debug!(client = %call.client, code = ?error.code, %error, "refused the settings of a client");
             refusal(language, &error)
         }
+    }
+}
+
+/// The stream may be older than what its user may do now.
+fn admitted(broker: &Broker, call: &Call, asked: &v2::Settings) -> litemq_domain::Result<()> {
+    let caller = broker.access().renewed(&call.caller)?;
+    Asker { caller: &caller, namespace: &call.namespace }.check(asked.asked(), broker)?;
+    // Without the connection, which may be gone before what it sent is read.
+    match broker.sessions().seen(&call.client, caller.user(), None) {
+        Err(error) if error.code != ErrorCode::Overloaded => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -107,8 +125,6 @@ fn refusal(language: Language, error: &Error) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use litemq_domain::ErrorCode;
-
     use super::*;
 
     #[test]

@@ -57,6 +57,7 @@ fn call() -> Call {
         namespace: String::new(),
         time_left: None,
         connection: None,
+        caller: crate::access::Caller::internal(),
     }
 }
 

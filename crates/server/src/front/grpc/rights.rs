@@ -1,0 +1,242 @@
+//! What each call of the protocol needs, in one match: a call without a rule does not compile.
+//!
+//! Names are the full names that the call itself works with. Rights are asked for before anything is
+//! looked up, so that a refusal does not tell what exists.
+
+use litemq_domain::access::Action::{Manage, Publish, Subscribe};
+use litemq_domain::access::{Scope, Target};
+use litemq_domain::{Group, Result, SubscriptionMode};
+use litemq_protocol::v2;
+use tonic::Streaming;
+use v2::LiteSubscriptionAction;
+use v2::settings::PubSub;
+
+use super::resource::{Catalog, full_name_in};
+use crate::access::Caller;
+
+/// Every call, and the settings that come on a Telemetry stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asked<'a> {
+    QueryRoute(&'a v2::QueryRouteRequest),
+    Heartbeat(&'a v2::HeartbeatRequest),
+    SendMessage(&'a v2::SendMessageRequest),
+    QueryAssignment(&'a v2::QueryAssignmentRequest),
+    ReceiveMessage(&'a v2::ReceiveMessageRequest),
+    AckMessage(&'a v2::AckMessageRequest),
+    ForwardMessageToDeadLetterQueue(&'a v2::ForwardMessageToDeadLetterQueueRequest),
+    PullMessage(&'a v2::PullMessageRequest),
+    UpdateOffset(&'a v2::UpdateOffsetRequest),
+    GetOffset(&'a v2::GetOffsetRequest),
+    QueryOffset(&'a v2::QueryOffsetRequest),
+    EndTransaction(&'a v2::EndTransactionRequest),
+    Telemetry,
+    NotifyClientTermination(&'a v2::NotifyClientTerminationRequest),
+    ChangeInvisibleDuration(&'a v2::ChangeInvisibleDurationRequest),
+    RecallMessage(&'a v2::RecallMessageRequest),
+    SyncLiteSubscription(&'a v2::SyncLiteSubscriptionRequest),
+    Settings(&'a v2::Settings),
+}
+
+/// A request that asks for something. The door reads no request that is none of these.
+pub(super) trait Asks {
+    fn asked(&self) -> Asked<'_>;
+}
+
+macro_rules! asks {
+    ($($call:ident($request:ident))*) => {
+        $(impl Asks for v2::$request {
+            fn asked(&self) -> Asked<'_> {
+                Asked::$call(self)
+            }
+        })*
+    };
+}
+
+asks! {
+    QueryRoute(QueryRouteRequest)
+    Heartbeat(HeartbeatRequest)
+    SendMessage(SendMessageRequest)
+    QueryAssignment(QueryAssignmentRequest)
+    ReceiveMessage(ReceiveMessageRequest)
+    AckMessage(AckMessageRequest)
+    ForwardMessageToDeadLetterQueue(ForwardMessageToDeadLetterQueueRequest)
+    PullMessage(PullMessageRequest)
+    UpdateOffset(UpdateOffsetRequest)
+    GetOffset(GetOffsetRequest)
+    QueryOffset(QueryOffsetRequest)
+    EndTransaction(EndTransactionRequest)
+    NotifyClientTermination(NotifyClientTerminationRequest)
+    ChangeInvisibleDuration(ChangeInvisibleDurationRequest)
+    RecallMessage(RecallMessageRequest)
+    SyncLiteSubscription(SyncLiteSubscriptionRequest)
+    Settings(Settings)
+}
+
+impl Asks for Streaming<v2::TelemetryCommand> {
+    fn asked(&self) -> Asked<'_> {
+        Asked::Telemetry
+    }
+}
+
+/// Who asks, in which namespace.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) namespace: &'a str,
+}
+
+impl Asker<'_> {
+    /// Checks that the caller has every right that a call needs.
+    ///
+    /// # Errors
+    /// [`litemq_domain::ErrorCode::PermissionDenied`] for the first that is missing.
+    pub(super) fn check(self, asked: Asked<'_>, catalog: &impl Catalog) -> Result<()> {
+        if self.caller.is_super() {
+            return Ok(());
+        }
+        match asked {
+            Asked::QueryRoute(request) => {
+                let topic = self.name(request.topic.as_ref());
+                self.caller.may(&[Publish, Subscribe, Manage], Target::Topic(&topic, Scope::Some))
+            }
+            Asked::SendMessage(request) => request.messages.iter().try_for_each(|message| {
+                let lite =
+                    message.system_properties.as_ref().and_then(|of| of.lite_topic.as_deref());
+                self.publish(message.topic.as_ref(), lite)
+            }),
+            Asked::EndTransaction(request) => self.publish(request.topic.as_ref(), None),
+            Asked::RecallMessage(request) => self.publish(request.topic.as_ref(), None),
+            Asked::ReceiveMessage(request) => {
+                let queue = request.message_queue.as_ref();
+                let topic = queue.and_then(|queue| queue.topic.as_ref());
+                self.consume(catalog, topic, request.group.as_ref())
+            }
+            Asked::QueryAssignment(request) => {
+                self.consume(catalog, request.topic.as_ref(), request.group.as_ref())
+            }
+            // A lite topic that is not named is found by the handle: see `settle`.
+            Asked::AckMessage(request) => {
+                self.consume(catalog, request.topic.as_ref(), request.group.as_ref())?;
+                request.entries.iter().try_for_each(|entry| {
+                    self.settle(request.topic.as_ref(), entry.lite_topic.as_deref())
+                })
+            }
+            Asked::ChangeInvisibleDuration(request) => {
+                self.consume(catalog, request.topic.as_ref(), request.group.as_ref())?;
+                self.settle(request.topic.as_ref(), request.lite_topic.as_deref())
+            }
+            Asked::ForwardMessageToDeadLetterQueue(request) => {
+                self.consume(catalog, request.topic.as_ref(), request.group.as_ref())?;
+                self.settle(request.topic.as_ref(), request.lite_topic.as_deref())
+            }
+            Asked::SyncLiteSubscription(request) => self.sync(catalog, request),
+            Asked::PullMessage(request) => {
+                self.pull(request.message_queue.as_ref(), request.group.as_ref())
+            }
+            Asked::UpdateOffset(request) => {
+                self.pull(request.message_queue.as_ref(), request.group.as_ref())
+            }
+            Asked::GetOffset(request) => {
+                self.pull(request.message_queue.as_ref(), request.group.as_ref())
+            }
+            Asked::QueryOffset(request) => self.read_queue(request.message_queue.as_ref()),
+            // What a client says of itself is checked when it says it.
+            Asked::Telemetry => Ok(()),
+            Asked::Settings(settings) => match &settings.pub_sub {
+                None => Ok(()),
+                Some(PubSub::Publishing(publishing)) => {
+                    publishing.topics.iter().try_for_each(|topic| {
+                        let topic = self.name(Some(topic));
+                        self.caller.may(&[Publish], Target::Topic(&topic, Scope::Some))
+                    })
+                }
+                Some(PubSub::Subscription(subscription)) => {
+                    let group = subscription.group.as_ref();
+                    self.of_group(group)?;
+                    subscription
+                        .subscriptions
+                        .iter()
+                        .try_for_each(|entry| self.consume(catalog, entry.topic.as_ref(), group))
+                }
+            },
+            Asked::Heartbeat(request) => self.of_group(request.group.as_ref()),
+            Asked::NotifyClientTermination(request) => self.of_group(request.group.as_ref()),
+        }
+    }
+
+    fn name<'n>(self, resource: Option<&'n v2::Resource>) -> std::borrow::Cow<'n, str> {
+        full_name_in(self.namespace, resource)
+    }
+
+    /// To a lite topic, or to the topic itself.
+    fn publish(self, topic: Option<&v2::Resource>, lite: Option<&str>) -> Result<()> {
+        let scope = lite.filter(|lite| !lite.is_empty()).map_or(Scope::Whole, Scope::One);
+        self.caller.may(&[Publish], Target::Topic(&self.name(topic), scope))
+    }
+
+    /// From a topic for a group: from some of its lite topics when clients say which, else from all.
+    fn consume(
+        self,
+        catalog: &impl Catalog,
+        topic: Option<&v2::Resource>,
+        group: Option<&v2::Resource>,
+    ) -> Result<()> {
+        let (topic, group) = (self.name(topic), self.name(group));
+        self.caller.may(&[Subscribe], Target::Group(&group))?;
+        let found = catalog.group(&group).ok();
+        let scope = found.as_deref().map_or(Scope::Some, reach);
+        self.caller.may(&[Subscribe], Target::Topic(&topic, scope))
+    }
+
+    fn settle(self, topic: Option<&v2::Resource>, lite: Option<&str>) -> Result<()> {
+        match lite.filter(|lite| !lite.is_empty()) {
+            Some(lite) => self.subscribe(topic, lite),
+            None => Ok(()),
+        }
+    }
+
+    fn subscribe(self, topic: Option<&v2::Resource>, lite: &str) -> Result<()> {
+        self.caller.may(&[Subscribe], Target::Topic(&self.name(topic), Scope::One(lite)))
+    }
+
+    /// A client may always leave; to come it needs the right to each name.
+    fn sync(self, catalog: &impl Catalog, request: &v2::SyncLiteSubscriptionRequest) -> Result<()> {
+        let topic = request.topic.as_ref();
+        match LiteSubscriptionAction::try_from(request.action) {
+            Ok(LiteSubscriptionAction::PartialRemove | LiteSubscriptionAction::CompleteRemove) => {
+                Ok(())
+            }
+            Ok(LiteSubscriptionAction::PartialAdd | LiteSubscriptionAction::CompleteAdd)
+            | Err(_) => {
+                self.consume(catalog, topic, request.group.as_ref())?;
+                request.lite_topic_set.iter().try_for_each(|lite| self.subscribe(topic, lite))
+            }
+        }
+    }
+
+    fn pull(self, queue: Option<&v2::MessageQueue>, group: Option<&v2::Resource>) -> Result<()> {
+        self.caller.may(&[Subscribe], Target::Group(&self.name(group)))?;
+        self.read_queue(queue)
+    }
+
+    fn read_queue(self, queue: Option<&v2::MessageQueue>) -> Result<()> {
+        let topic = self.name(queue.and_then(|queue| queue.topic.as_ref()));
+        self.caller.may(&[Subscribe], Target::Topic(&topic, Scope::Whole))
+    }
+
+    /// Producers have no group; some send an empty one.
+    fn of_group(self, group: Option<&v2::Resource>) -> Result<()> {
+        match group.filter(|group| !group.name.is_empty()) {
+            Some(group) => self.caller.may(&[Subscribe], Target::Group(&self.name(Some(group)))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a client of a group gets without naming it.
+fn reach(group: &Group) -> Scope<'static> {
+    match group.mode {
+        SubscriptionMode::Shared | SubscriptionMode::Exclusive => Scope::Some,
+        SubscriptionMode::Wildcard => Scope::All(""),
+    }
+}
