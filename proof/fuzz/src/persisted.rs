@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use litemq_domain::persisted::{
-    CatalogRecord, Key, counters_key, counters_value, group_key, group_value, identity_key,
-    identity_value, time_key, time_value, topic_key, topic_value,
+    CatalogRecord, Key, access_counters_key, access_counters_value, counters_key, counters_value,
+    group_key, group_value, identity_key, identity_value, policy_key, policy_value, time_key,
+    time_value, topic_key, topic_value, user_key, user_value,
 };
 use litemq_domain::{
     Claim, ClientId, ClientKey, DurationMs, Effects, Group, GroupId, GroupName, Handle,
@@ -88,6 +89,11 @@ fn check_catalog(key: &[u8], value: &[u8]) {
         CatalogRecord::Counters(counters) => (counters_key(), counters_value(*counters)),
         CatalogRecord::Identity(identity) => (identity_key(), identity_value(*identity)),
         CatalogRecord::Time(at) => (time_key(), time_value(*at)),
+        CatalogRecord::User(user) => (user_key(user.id), user_value(user)),
+        CatalogRecord::Policy(policy) => (policy_key(policy.id), policy_value(policy)),
+        CatalogRecord::AccessCounters(counters) => {
+            (access_counters_key(), access_counters_value(*counters))
+        }
     };
     assert_eq!(CatalogRecord::decode(&key, &value), Ok(record));
 }
