@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use litemq_domain::{ClientId, DurationMs, Group, LiteTopicName, TagFilter, Topic};
 use litemq_protocol::v2::messaging_service_server::MessagingService;
+use litemq_server::access::Caller;
 use litemq_server::broker::{NewMessage, Receipt, ReceiveRequest, StoredMessage, SyncAction};
 use litemq_storage::{Batch, ChannelRef, MemoryStore, Op, ShardId, ShardStore};
 
@@ -104,6 +105,7 @@ async fn receive(
     drop(world.broker.sync_subscription(&client, group, action, names.to_vec()).await);
     let request = ReceiveRequest {
         client,
+        caller: Caller::internal(),
         group: Arc::clone(group),
         messages_max: 32,
         per_lite_topic_max: 4,

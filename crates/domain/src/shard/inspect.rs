@@ -2,6 +2,7 @@
 
 use super::Shard;
 use crate::client::ClientKey;
+use crate::effects::Place;
 use crate::group::GroupId;
 use crate::limits::LIST_NAMES_MAX;
 use crate::lite::Slot;
@@ -66,6 +67,12 @@ impl Shard {
     ) -> Option<LiteView> {
         let (index, slot) = self.find_lite(topic, name)?;
         self.view(now, index, slot)
+    }
+
+    /// The name of the lite topic that a place is in; none when that life of it is over.
+    pub fn name_of(&self, place: Place) -> Option<LiteTopicName> {
+        self.lites.get_life(place.slot, place.generation)?;
+        self.lites.name(place.slot)
     }
 
     /// Lite topics of a topic by name: after `after`, with this prefix, at most `max` (bounded by

@@ -35,6 +35,10 @@ impl Caller {
         self.account.as_ref().map(|account| &account.user.name)
     }
 
+    pub(super) fn account(&self) -> Option<&Account> {
+        self.account.as_deref()
+    }
+
     /// Where it calls from.
     pub fn address(&self) -> IpAddr {
         self.address

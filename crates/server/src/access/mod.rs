@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use litemq_domain::access::{Directory, Secret};
+use litemq_domain::access::{Directory, Secret, User};
 use litemq_domain::{Error, ErrorCode, Result, Timestamp};
 
 pub use caller::Caller;
@@ -102,11 +102,12 @@ impl Access {
     /// A caller as it is now, which may be long after it proved who it is.
     ///
     /// # Errors
-    /// [`ErrorCode::Unauthenticated`] when its user is disabled or deleted.
+    /// [`ErrorCode::Unauthenticated`] when its user is disabled or deleted, or has another secret.
     pub fn renewed(&self, caller: &Caller) -> Result<Caller> {
-        let Some(user) = caller.user() else { return Ok(caller.clone()) };
-        let account = self.directory().account(user.as_str()).cloned();
-        let account = account.filter(|account| account.user.enabled).ok_or_else(invalid)?;
+        let Some(before) = caller.account() else { return Ok(caller.clone()) };
+        let account = self.directory().account(before.user.name.as_str()).cloned();
+        let is_still = |now: &User| now.enabled && now.secret == before.user.secret;
+        let account = account.filter(|account| is_still(&account.user)).ok_or_else(invalid)?;
         Ok(Caller::of(account, caller.address()))
     }
 

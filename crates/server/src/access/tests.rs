@@ -122,6 +122,13 @@ fn a_caller_is_renewed_while_its_user_may_call() {
     assert!(access.renewed(&caller).is_ok());
     let mut directory = (*access.directory()).clone();
     let user = directory.existing("a").unwrap().user.clone();
+    let other = Secret::new("another-secret").unwrap();
+    directory.put_user(User { secret: other, ..user.clone() });
+    access.publish(directory.clone());
+    assert!(access.renewed(&caller).is_err(), "another secret");
+    directory.put_user(user.clone());
+    access.publish(directory.clone());
+    assert!(access.renewed(&caller).is_ok());
     directory.put_user(User { enabled: false, ..user.clone() });
     access.publish(directory.clone());
     assert!(access.renewed(&caller).is_err(), "disabled");

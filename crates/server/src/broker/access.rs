@@ -70,7 +70,7 @@ impl Broker {
         self.to_the_end(|broker| async move { broker.make_user(new).await }).await
     }
 
-    /// Changes a user. A new secret, and a user that is disabled, take effect with the next call.
+    /// Changes a user. A new secret, and a user that is disabled, end what its clients have under way.
     ///
     /// # Errors
     /// [`ErrorCode::UserNotFound`]; [`ErrorCode::InUse`] when nobody could administer any more.
@@ -129,13 +129,18 @@ impl Broker {
         let _counters = self.counters.lock().await;
         let mut directory = self.directory();
         let mut user = directory.existing(name)?.user.clone();
-        user.secret = change.secret.unwrap_or(user.secret);
+        user.secret = change.secret.clone().unwrap_or(user.secret);
         user.kind = change.kind.unwrap_or(user.kind);
         user.enabled = change.enabled.unwrap_or(user.enabled);
         directory.put_user(user.clone());
         self.check_administered(&directory)?;
         self.persist(vec![put_user(&user)]).await?;
-        self.publish_user(directory, user)
+        let is_revoked = change.secret.is_some() || !user.enabled;
+        let account = self.publish_user(directory, user)?;
+        if is_revoked {
+            self.end_clients_of(&account.user.name).await?;
+        }
+        Ok(account)
     }
 
     async fn drop_user(&self, name: &str) -> Result<()> {
@@ -147,7 +152,7 @@ impl Broker {
         let policies = account.policies.iter().map(|policy| delete(policy_key(policy.id)));
         self.persist(policies.chain([delete(user_key(account.user.id))]).collect()).await?;
         self.access().publish(directory);
-        Ok(())
+        self.end_clients_of(&account.user.name).await
     }
 
     async fn make_policy(&self, new: NewPolicy) -> Result<Policy> {

@@ -21,6 +21,7 @@ mod pool;
 mod ready;
 mod receive;
 mod request;
+mod rights;
 mod sessions;
 mod settle;
 mod shard;

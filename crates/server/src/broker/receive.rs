@@ -165,6 +165,7 @@ impl Broker {
         let claimed = shard.ask(|reply| Command::Claim(claim, reply)).await?.messages;
         // From here on whatever is not delivered goes back when this is dropped.
         let mut unread = Unread { shard, group: request.group.id, claims: claimed.into() };
+        self.check_claims(request, unread.claims.iter()).await?;
         room.messages = room.messages.saturating_sub(unread.claims.len());
         while let Some((channel, first, count)) = unread.next_run(shard.number()) {
             let before = unread.claims.len();

@@ -9,6 +9,8 @@ use litemq_domain::{
     TopicName, TopicOptions,
 };
 
+use crate::access::Caller;
+
 /// A topic to create.
 #[derive(Debug, Clone)]
 pub struct NewTopic {
@@ -95,6 +97,8 @@ pub enum SyncAction {
 pub struct ReceiveRequest {
     /// Who asks.
     pub client: ClientId,
+    /// Whose it is. Its rights are looked at again when there is something to hand out.
+    pub caller: Caller,
     /// For which group.
     pub group: Arc<Group>,
     /// At most so many messages, 1 to 32.

@@ -187,6 +187,22 @@ impl Sessions {
         step.map(|(key, session)| (*key, Arc::clone(session))).collect()
     }
 
+    /// The clients of a user.
+    pub(super) fn clients_of_user(&self, user: &UserName) -> Vec<ClientId> {
+        let mut clients = Vec::new();
+        let mut after = Bound::Unbounded;
+        loop {
+            let step = self.after(after);
+            let of_user = |session: &&Arc<Session>| session.user.get() == Some(user);
+            let found = step.iter().map(|(_, session)| session).filter(of_user);
+            clients.extend(found.map(|session| session.client.clone()));
+            match step.last() {
+                Some((last, _)) => after = Bound::Excluded(*last),
+                None => return clients,
+            }
+        }
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.sessions.read().unwrap_or_else(PoisonError::into_inner).len()

@@ -8,6 +8,7 @@ use litemq_domain::{
     ClientId, DurationMs, Error, ErrorCode, Group, GroupName, LiteTopicName, Result,
     SubscriptionMode, TagFilter, Topic, TopicName, TopicOptions,
 };
+use litemq_server::access::Caller;
 use litemq_server::broker::{
     Broker, BrokerOptions, Delivery, NewGroup, NewMessage, NewTopic, Peeked, Receipt,
     ReceiveRequest, Sent, StoredMessage, SyncAction,
@@ -90,6 +91,7 @@ impl World {
     pub(crate) fn request(&self, id: &str, wait: Duration) -> ReceiveRequest {
         ReceiveRequest {
             client: client(id),
+            caller: Caller::internal(),
             group: Arc::clone(&self.group),
             messages_max: 32,
             per_lite_topic_max: 32,

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use litemq_domain::access::Secret;
 use litemq_domain::{GroupName, SubscriptionMode, TopicName, TopicOptions};
 use litemq_protocol::v2;
+use litemq_server::access::signature::{SCHEME, mac};
 use litemq_server::broker::{Broker, BrokerOptions, NewGroup, NewTopic};
 use litemq_server::front::grpc::{GrpcOptions, serve};
 use litemq_server::front::stop::{StopSwitch, stop_switch};
@@ -29,6 +31,9 @@ pub const TOPIC: &str = "orders";
 pub const ORDERED: &str = "ordered-workers";
 /// A group without order bound to it.
 pub const UNORDERED: &str = "workers";
+
+/// What signing clients sign.
+const DATE: &str = "20260102T030405Z";
 
 /// A served door.
 pub struct Door {
@@ -105,6 +110,7 @@ pub struct Client {
     pub grpc: MessagingServiceClient<Channel>,
     id: String,
     language: &'static str,
+    authorization: Option<String>,
 }
 
 impl Client {
@@ -112,7 +118,21 @@ impl Client {
         let grpc = MessagingServiceClient::new(channel)
             .max_decoding_message_size(16 << 20)
             .max_encoding_message_size(64 << 20);
-        Self { grpc, id: id.to_owned(), language }
+        Self { grpc, id: id.to_owned(), language, authorization: None }
+    }
+
+    /// The same client with these credentials, signing as the SDKs do.
+    pub fn signing(self, user: &str, secret: &str) -> Self {
+        let mac = mac(&Secret::new(secret).unwrap(), DATE.as_bytes());
+        let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let authorization =
+            format!("{SCHEME} Credential={user}, SignedHeaders=x-mq-date-time, Signature={hex}");
+        self.authorized_by(&authorization)
+    }
+
+    /// The same client with this header.
+    pub fn authorized_by(self, authorization: &str) -> Self {
+        Self { authorization: Some(authorization.to_owned()), ..self }
     }
 
     /// A request with this client's metadata.
@@ -120,6 +140,10 @@ impl Client {
         let mut request = Request::new(message);
         request.metadata_mut().insert("x-mq-client-id", self.id.parse().unwrap());
         request.metadata_mut().insert("x-mq-language", self.language.parse().unwrap());
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.parse().unwrap());
+            request.metadata_mut().insert("x-mq-date-time", DATE.parse().unwrap());
+        }
         request
     }
 

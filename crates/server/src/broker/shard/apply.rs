@@ -60,6 +60,7 @@ impl ShardActor {
             Command::Describe(topic, name, reply) => {
                 Answer::View(reply, shard.describe(now, topic, &name))
             }
+            Command::NameOf(place, reply) => Answer::Name(reply, shard.name_of(place)),
             Command::List { topic, prefix, after, max, reply } => {
                 Answer::Views(reply, shard.list(now, topic, &prefix, after.as_deref(), max))
             }

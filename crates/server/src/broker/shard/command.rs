@@ -87,6 +87,8 @@ pub(crate) enum Command {
     RemoveLite(TopicId, LiteTopicName, Reply<()>),
     /// Describe a lite topic.
     Describe(TopicId, LiteTopicName, Reply<Option<LiteView>>),
+    /// The name of the lite topic that a message is in.
+    NameOf(Place, Reply<Option<LiteTopicName>>),
     /// List lite topics.
     List {
         /// Of which topic.
@@ -134,6 +136,7 @@ impl Command {
             Self::Sync(_, reply) => refuse(reply, error),
             Self::CountNew(_, _, _, reply) => refuse(reply, error),
             Self::Describe(_, _, reply) => refuse(reply, error),
+            Self::NameOf(_, reply) => refuse(reply, error),
             Self::List { reply, .. } => refuse(reply, error),
             Self::Counts(reply) => refuse(reply, error),
             Self::Audit(reply) => refuse(reply, error),

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use litemq_domain::{
-    Burial, ClaimOutcome, Error, GroupId, Handle, LiteView, Place, Result, SendOutcome,
-    ShardCounts, SyncOutcome, Violation,
+    Burial, ClaimOutcome, Error, GroupId, Handle, LiteTopicName, LiteView, Place, Result,
+    SendOutcome, ShardCounts, SyncOutcome, Violation,
 };
 use litemq_storage::Lsn;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -23,6 +23,7 @@ pub(super) enum Answer {
     Count(Reply<u64>, u64),
     View(Reply<Option<LiteView>>, Option<LiteView>),
     Views(Reply<Vec<LiteView>>, Vec<LiteView>),
+    Name(Reply<Option<LiteTopicName>>, Option<LiteTopicName>),
     Counts(Reply<ShardCounts>, ShardCounts),
     Audit(Reply<Vec<Violation>>, Vec<Violation>),
     Snapshot(Reply<SnapshotPiece>, SnapshotPiece),
@@ -51,6 +52,7 @@ impl Answer {
             Self::Count(reply, answer) => give(reply, Ok(answer)),
             Self::View(reply, answer) => give(reply, Ok(answer)),
             Self::Views(reply, answer) => give(reply, Ok(answer)),
+            Self::Name(reply, answer) => give(reply, Ok(answer)),
             Self::Counts(reply, answer) => give(reply, Ok(answer)),
             Self::Audit(reply, answer) => give(reply, Ok(answer)),
             Self::Snapshot(reply, answer) => give(reply, Ok(answer)),
@@ -70,6 +72,7 @@ impl Answer {
             Self::Count(reply, _) => give(reply, Err(error)),
             Self::View(reply, _) => give(reply, Err(error)),
             Self::Views(reply, _) => give(reply, Err(error)),
+            Self::Name(reply, _) => give(reply, Err(error)),
             Self::Counts(reply, _) => give(reply, Err(error)),
             Self::Audit(reply, _) => give(reply, Err(error)),
             Self::Snapshot(reply, _) => give(reply, Err(error)),

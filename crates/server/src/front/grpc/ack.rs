@@ -38,16 +38,24 @@ impl Door {
         group: &Arc<Group>,
         entry: AckMessageEntry,
     ) -> AckMessageResultEntry {
-        let outcome = match receipt(&entry.receipt_handle, entry.lite_topic.as_deref()) {
-            Ok(receipt) => self.broker.ack(group, receipt).await,
-            Err(error) => Err(error),
-        };
+        let outcome = self.settle_entry(call, group, &entry).await;
         let status = self.outcome(call, &outcome.map_err(final_or_transient));
         AckMessageResultEntry {
             message_id: entry.message_id,
             receipt_handle: entry.receipt_handle,
             status: Some(status),
         }
+    }
+
+    async fn settle_entry(
+        &self,
+        call: &Call,
+        group: &Arc<Group>,
+        entry: &AckMessageEntry,
+    ) -> Result<()> {
+        let receipt = receipt(&entry.receipt_handle, entry.lite_topic.as_deref())?;
+        self.check_unnamed(call, group, receipt).await?;
+        self.broker.ack(group, receipt).await
     }
 }
 

@@ -35,6 +35,7 @@ impl Door {
             .settling_group(call, request.topic.as_ref(), request.group.as_ref())
             .map_err(final_or_transient)?;
         let receipt = receipt(&request.receipt_handle, request.lite_topic.as_deref())?;
+        self.check_unnamed(call, &group, receipt).await?;
         self.broker
             .change_invisible(&group, receipt, invisible, request.suspend())
             .await

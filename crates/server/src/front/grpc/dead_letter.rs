@@ -6,7 +6,7 @@ use tracing::debug;
 use v2::{ForwardMessageToDeadLetterQueueRequest, ForwardMessageToDeadLetterQueueResponse};
 
 use super::call::Call;
-use super::settle::{is_transient, receipt};
+use super::settle::{is_about_rights, is_transient, receipt};
 use super::{Door, reply};
 
 impl Door {
@@ -18,7 +18,9 @@ impl Door {
         request: ForwardMessageToDeadLetterQueueRequest,
     ) -> ForwardMessageToDeadLetterQueueResponse {
         let status = match self.move_to_dead_letters(call, &request).await {
-            Err(error) if is_transient(error.code) => self.failed(call, &error),
+            Err(error) if is_transient(error.code) || is_about_rights(error.code) => {
+                self.failed(call, &error)
+            }
             Err(error) => {
                 debug!(client = %call.client, code = ?error.code, %error, "no message to forward");
                 reply::ok()
@@ -35,6 +37,7 @@ impl Door {
     ) -> Result<()> {
         let group = self.settling_group(call, request.topic.as_ref(), request.group.as_ref())?;
         let receipt = receipt(&request.receipt_handle, request.lite_topic.as_deref())?;
+        self.check_unnamed(call, &group, receipt).await?;
         self.broker.dead_letter(&group, receipt).await
     }
 }

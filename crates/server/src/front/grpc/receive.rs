@@ -50,6 +50,7 @@ impl Door {
         let messages_max = batch_size(request.batch_size);
         Ok(ReceiveRequest {
             client: call.client.clone(),
+            caller: call.caller.clone(),
             per_lite_topic_max: per_lite_topic_max(&group, call.language, messages_max),
             group: Arc::clone(&group),
             messages_max,

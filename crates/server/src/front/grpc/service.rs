@@ -127,7 +127,10 @@ impl MessagingService for Door {
         let answers = self.answers_of(&request);
         Ok(Response::new(match self.admit(request) {
             Ok((call, request)) => self.receive(&call, request, &answers).await,
-            Err(error) => Answer::none(reply::failed(&error), self.broker.now()),
+            Err(error) => {
+                self.metrics.error(error.code);
+                Answer::none(reply::failed(&error), self.broker.now())
+            }
         }))
     }
 

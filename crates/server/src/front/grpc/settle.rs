@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use litemq_domain::access::Action::Subscribe;
+use litemq_domain::access::{Scope, Target};
 use litemq_domain::{Error, ErrorCode, Group, Result};
 use litemq_protocol::v2::Resource;
 
@@ -23,6 +25,29 @@ impl Door {
         let (_, group) = find_bound(&*self.broker, &topic, &full_name(call, group))?;
         Ok(group)
     }
+
+    /// Checks the right to the lite topic of a receipt that does not name it, as those of C#, Rust and
+    /// old SDKs; one that is named was checked before, and is compared with the handle later.
+    pub(super) async fn check_unnamed(
+        &self,
+        call: &Call,
+        group: &Group,
+        receipt: Receipt<'_>,
+    ) -> Result<()> {
+        if receipt.lite_topic.is_some() || call.caller.is_super() {
+            return Ok(());
+        }
+        let Some(topic) = self.broker.topic_by_id(group.topic) else { return Ok(()) };
+        let may = |scope| call.caller.may(&[Subscribe], Target::Topic(topic.name.as_str(), scope));
+        if may(Scope::All("")).is_ok() {
+            return Ok(());
+        }
+        match self.broker.lite_topic_of(group, receipt).await? {
+            Some(name) => may(Scope::One(name.as_str())),
+            // The settling itself will say what is wrong with the handle.
+            None => Ok(()),
+        }
+    }
 }
 
 /// A receipt as the broker takes it. C#, Rust and old SDKs never name the lite topic; an empty name
@@ -40,10 +65,16 @@ pub(super) fn receipt<'a>(handle: &'a str, lite_topic: Option<&'a str>) -> Resul
 /// SDKs repeat a failed ack every second without end, unless it failed for its handle. So what
 /// cannot get better by waiting is said to be the fault of the handle.
 pub(super) fn final_or_transient(error: Error) -> Error {
-    if is_transient(error.code) {
+    if is_transient(error.code) || is_about_rights(error.code) {
         return error;
     }
     Error { code: ErrorCode::ReceiptHandleInvalid, ..error }
+}
+
+/// Whether the caller is refused, whatever its call is about. It is told so, and not that its handle is
+/// wrong: a right can be given.
+pub(super) fn is_about_rights(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::Unauthenticated | ErrorCode::PermissionDenied)
 }
 
 /// Whether the same call can succeed later, be it after an operator did something.
@@ -64,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_permanent_failure_of_an_ack_makes_every_sdk_give_up() {
-        for code in ErrorCode::ALL.into_iter().filter(|code| !is_transient(*code)) {
+        let is_final = |code: &ErrorCode| !is_transient(*code) && !is_about_rights(*code);
+        for code in ErrorCode::ALL.into_iter().filter(is_final) {
             let told = final_or_transient(Error::new(code, "why"));
             assert_eq!(door_codes(told.code).rocketmq, v2::Code::InvalidReceiptHandle, "{code:?}");
             assert_eq!(told.message, "why");
@@ -79,6 +111,7 @@ mod tests {
             ErrorCode::ShuttingDown,
             ErrorCode::StorageFailed,
             ErrorCode::Internal,
+            ErrorCode::PermissionDenied,
         ] {
             assert_eq!(final_or_transient(Error::new(code, "why")).code, code);
         }
