@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::client::ClientKey;
 use crate::group::GroupId;
+use crate::names::LiteTopicName;
 use crate::persisted::Key;
 use crate::time::Timestamp;
 use crate::topic::TopicId;
@@ -78,6 +79,22 @@ pub struct Place {
     pub offset: u64,
 }
 
+/// A client of a group should be told that it does not have a lite topic, without having given it
+/// up. That is a courtesy: it gets nothing of it in any case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Farewell {
+    /// The client.
+    pub client: ClientKey,
+    /// The group.
+    pub group: GroupId,
+    /// The parent topic.
+    pub topic: TopicId,
+    /// The lite topic.
+    pub lite_topic: LiteTopicName,
+    /// Whether its subscription ended now; if not, it had none and asked for one.
+    pub ended: bool,
+}
+
 /// Something worth counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -96,6 +113,8 @@ pub struct Effects {
     pub wakes: Vec<Wake>,
     /// To dead-letter.
     pub burials: Vec<Burial>,
+    /// To tell clients once the records are durable.
+    pub farewells: Vec<Farewell>,
     /// To count.
     pub events: Vec<Event>,
 }

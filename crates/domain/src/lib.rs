@@ -26,16 +26,19 @@ mod time;
 mod topic;
 
 pub use client::ClientKey;
-pub use effects::{Burial, Effects, Event, Place, Record, Wake};
+pub use effects::{Burial, Effects, Event, Farewell, Place, Record, Wake};
 pub use error::{Error, ErrorCode, Result};
 pub use filter::TagFilter;
-pub use group::{Group, GroupId, SubscriptionMode, check_max_attempts};
+pub use group::{Backoff, Group, GroupId, GroupOptions, SubscriptionMode, check_max_attempts};
 pub use handle::Handle;
-pub use names::{ClientId, DEAD_LETTER_PREFIX, GroupName, LiteTopicName, TopicName, UserName};
+pub use names::{
+    ClientId, DEAD_LETTER_PREFIX, GroupName, LiteTopicName, NamePrefix, TopicName, UserName,
+};
 pub use rate::RateMeter;
 pub use shard::{
-    Claim, ClaimOutcome, Claimed, GroupView, Invariant, LiteView, Milestones, Send, SendOutcome,
-    Shard, ShardConfig, ShardCounts, ShardRecovery, SyncOutcome, Violation,
+    Claim, ClaimOutcome, Claimed, Consumed, GroupView, Invariant, LiteView, Milestones, Send,
+    SendOutcome, Shard, ShardConfig, ShardCounts, ShardRecovery, StartAt, Subscribe, SyncOutcome,
+    Violation,
 };
 pub use time::{DurationMs, Timestamp};
 pub use topic::{Topic, TopicId, TopicOptions, TopicType, check_ttl};

@@ -57,6 +57,10 @@ pub const RESTART_GRACE: DurationMs = DurationMs::from_secs(30);
 pub const MAX_ATTEMPTS_DEFAULT: u16 = 17;
 /// Most delivery attempts a group may ask for.
 pub const MAX_ATTEMPTS_MAX: u16 = 1000;
+/// Longest span after which a client tries a failed message again.
+pub const BACKOFF_MAX: DurationMs = DurationMs::from_hours(2);
+/// Spans of a group's back-off.
+pub const BACKOFF_SPANS_MAX: usize = 64;
 /// Lite topics one client of a group may subscribe to when the group does not say.
 pub const CLIENT_QUOTA_DEFAULT: u32 = 2000;
 /// Names in one subscription sync, whatever the quota.

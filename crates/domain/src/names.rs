@@ -59,6 +59,11 @@ name_type! {
     UserName
 }
 
+/// What the names of some lite topics start with: up to 64 letters, digits, `_`, `-`. Of none, that
+/// is all of them. People write it with a `*` behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamePrefix(Arc<str>);
+
 /// What the parent topic of a group's dead letters is called, before the group's name.
 pub const DEAD_LETTER_PREFIX: &str = "%DLQ%";
 
@@ -162,6 +167,46 @@ impl LiteTopicName {
             ));
         }
         Ok(())
+    }
+}
+
+impl NamePrefix {
+    /// What all names start with.
+    pub fn all() -> Self {
+        Self("".into())
+    }
+
+    /// Checks a prefix.
+    pub fn new(prefix: &str) -> Result<Self> {
+        if !prefix.is_empty() {
+            LiteTopicName::check(prefix)?;
+        }
+        Ok(Self(prefix.into()))
+    }
+
+    /// Reads a pattern: a prefix with a `*` behind it.
+    pub fn of_pattern(pattern: &str) -> Result<Self> {
+        match pattern.strip_suffix('*') {
+            Some(prefix) => Self::new(prefix),
+            None => Err(Error::new(
+                ErrorCode::LiteTopicIllegal,
+                format!(
+                    "'{}' is no pattern; write how names start and a '*', such as 'session-*'",
+                    pattern.escape_debug()
+                ),
+            )),
+        }
+    }
+
+    /// The prefix as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NamePrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}*", self.0)
     }
 }
 

@@ -122,7 +122,7 @@ fn groups_are_administered_and_a_quota_of_minus_one_is_unlimited() {
     assert_eq!(created["client_quota"], -1);
     assert_eq!(created["ordered"], false);
     let described = tool.run(&["group", "describe", "bots"]).done();
-    assert!(described.contains("client quota  unlimited\n"), "{described}");
+    assert!(described.contains("client quota          unlimited\n"), "{described}");
     let updated = tool.json(&["group", "update", "bots", "--client-quota", "7"]);
     assert_eq!(updated["client_quota"], 7);
     let updated = tool.json(&["group", "update", "bots", "--client-quota", "unlimited"]);
@@ -132,6 +132,44 @@ fn groups_are_administered_and_a_quota_of_minus_one_is_unlimited() {
     let table = tool.run(&["group", "list"]).done();
     assert!(table.contains("bots  chat   false    shared  unlimited"), "{table}");
     assert_eq!(tool.run(&["group", "delete", "bots"]).done(), "group bots deleted\n");
+}
+
+#[test]
+fn groups_have_modes_and_are_moved_and_clients_are_unsubscribed() {
+    let tool = Tool::new();
+    tool.run(&["topic", "create", "chat"]).done();
+    let create = ["group", "create", "owners", "--bind", "chat", "--mode", "exclusive"];
+    let options = ["--consume-rate", "200", "--backoff", "1s,5s", "--reset-on-takeover", "true"];
+    let created = tool.json(&[&create[..], &options].concat());
+    assert_eq!(created["mode"], "EXCLUSIVE");
+    assert_eq!(created["consume_rate"], 200);
+    let update = ["group", "update", "owners", "--consume-rate", "unlimited"];
+    let updated = tool.json(&[&update[..], &["--simple-suspend", "true"]].concat());
+    assert_eq!(updated["consume_rate"], -1);
+    assert_eq!(updated["simple_suspend"], true);
+    let described = tool.run(&["group", "describe", "owners"]).done();
+    for line in ["mode                  exclusive", "back-off              1s, 5s"] {
+        assert!(described.lines().any(|found| found == line), "{described}");
+    }
+    let refused = tool.run(&["group", "update", "owners", "--backoff", "soon"]).failed(1);
+    assert!(refused.contains("no back-off"), "{refused}");
+
+    for body in ["one", "two"] {
+        tool.run(&["send", "chat", "--lite", "s1", "--body", body]).done();
+    }
+    let reset = ["group", "reset", "owners", "--lite", "s1"];
+    let moved = tool.run(&[&reset[..], &["--to", "newest"]].concat()).done();
+    assert_eq!(moved, "1 positions moved\n");
+    for place in [["--offset", "1"], ["--tail", "1"], ["--time", "2026-01-01T00:00:00Z"]] {
+        assert_eq!(tool.json(&[&reset[..], &place].concat()), json!({"moved": 1}), "{place:?}");
+    }
+    for wrong in [&["--to", "oldest", "--tail", "1"][..], &[]] {
+        assert_eq!(tool.run(&[&reset[..], wrong].concat()).code, 2, "one place is given");
+    }
+    let all = tool.json(&["group", "reset", "owners", "--to", "oldest"]);
+    assert_eq!(all, json!({"moved": 1}));
+    let taken = tool.run(&["group", "unsubscribe", "owners", "host@1"]).done();
+    assert_eq!(taken, "0 lite topics taken\n");
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use litemq_domain::DurationMs;
+use litemq_domain::{DurationMs, NamePrefix, SubscriptionMode};
 use litemq_server::config::{Flags, Loaded, LogFormat, Problems, Sources, load};
 
 fn with_file(text: &str) -> Sources {
@@ -56,6 +57,10 @@ ttl = "31d"
 name = "bots"
 client_quota = 0
 quota = 5
+pattern = "session-"
+mode = "owned"
+consume_rate = 0
+backoff = "soon"
 [[groups]]
 name = "bots"
 bind = "chat"
@@ -79,14 +84,18 @@ bind = "chat"
         "litemq.toml:17: topics.ttl: the time to live is 744h; give 1m to 720h, or never",
         "litemq.toml:18: groups.bind: is missing",
         "litemq.toml:20: groups.client_quota: '0' is no quota",
-        "litemq.toml:21: groups.quota: is unknown; known are bind, client_quota",
-        "litemq.toml:25: groups.name: 'bots' is declared twice",
+        "litemq.toml:21: groups.quota: is unknown; known are backoff, bind, client_quota",
+        "litemq.toml:22: groups.pattern: 'session-' is no pattern",
+        "litemq.toml:23: groups.mode: 'owned' is no mode; give shared, exclusive or wildcard",
+        "litemq.toml:24: groups.consume_rate: '0' is no limit",
+        "litemq.toml:25: groups.backoff: 'soon' is no back-off",
+        "litemq.toml:29: groups.name: 'bots' is declared twice",
     ];
     let lines: Vec<_> = text.lines().skip(1).map(str::trim_start).collect();
     for (line, expected) in lines.iter().zip(expected) {
         assert!(line.starts_with(expected), "{expected}\nis expected, not\n{line}");
     }
-    assert!(text.starts_with("the configuration has 15 problems\n"), "{text}");
+    assert!(text.starts_with("the configuration has 19 problems\n"), "{text}");
 }
 
 #[test]
@@ -178,10 +187,18 @@ bind = "chat"
 ordered = false
 client_quota = "unlimited"
 max_attempts = 3
+mode = "exclusive"
+reset_on_takeover = true
+consume_rate = 200
+backoff = "1s, 5s"
 [[groups]]
 name = "more"
 bind = "chat"
+pattern = "session-*"
 client_quota = -1
+consume_rate = "unlimited"
+reset_on_unsubscribe = false
+simple_suspend = true
 "#,
     );
     let config = &first.config;
@@ -191,7 +208,13 @@ client_quota = -1
     assert_eq!(config.topics[0].options.ttl, Some(Some(DurationMs::from_secs(1800))));
     assert_eq!(config.topics[1].options.ttl, Some(None));
     assert_eq!(config.topics[2].options.ttl, None);
-    assert_eq!(config.groups[1].client_quota, Some(None));
+    let [bots, more] = &config.groups[..] else { panic!("two groups") };
+    assert_eq!(bots.options.mode, Some(SubscriptionMode::Exclusive));
+    assert_eq!(bots.options.consume_rate, Some(NonZeroU32::new(200)));
+    let prefix = NamePrefix::new("session-").unwrap();
+    assert_eq!(more.options.mode, Some(SubscriptionMode::Wildcard(prefix)));
+    assert_eq!(more.options.client_quota, Some(None));
+    assert_eq!(more.options.simple_suspend, Some(true));
 
     let printed = first.to_toml().unwrap();
     let mut again = loaded(&printed).config;

@@ -42,9 +42,9 @@ async fn what_is_missing_is_created_and_a_second_start_changes_nothing() {
         create_declared(&broker, &config(DECLARED)).await.unwrap();
         assert_eq!(broker.topic("chat").unwrap().options.ttl, Some(DurationMs::from_secs(1800)));
         let group = broker.group("bots").unwrap();
-        assert_eq!(group.max_attempts, 3);
-        assert_eq!(group.client_quota, Some(2000));
-        assert!(group.ordered);
+        assert_eq!(group.options.max_attempts, 3);
+        assert_eq!(group.options.client_quota, Some(2000));
+        assert!(group.options.ordered);
     }
     assert_eq!(broker.groups().len(), 1);
 }
@@ -65,8 +65,8 @@ client_quota = "unlimited"
     create_declared(&broker, &config(later)).await.unwrap();
     assert_eq!(broker.topic("chat").unwrap().options.ttl, None);
     let group = broker.group("bots").unwrap();
-    assert_eq!(group.client_quota, None);
-    assert_eq!(group.max_attempts, 3);
+    assert_eq!(group.options.client_quota, None);
+    assert_eq!(group.options.max_attempts, 3);
 }
 
 #[tokio::test]

@@ -78,10 +78,122 @@ async fn a_group_is_created_described_changed_and_deleted() {
     let zero = door.patch("/api/v1/groups/bots", r#"{"client_quota":0}"#).await;
     assert!(zero.is_refused(400, "BAD_REQUEST", 40000).contains("client_quota"));
 
+    let rate = door.patch("/api/v1/groups/bots", r#"{"consume_rate":0}"#).await;
+    assert!(rate.is_refused(400, "BAD_REQUEST", 40000).contains("consume_rate"));
+    let unknown = door.patch("/api/v1/groups/bots", r#"{"colour":"red"}"#).await;
+    assert!(unknown.is_refused(400, "BAD_REQUEST", 40000).contains("colour"));
+
     door.delete("/api/v1/topics/chat").await.is_refused(409, "IN_USE", 42800);
     assert_eq!(door.delete("/api/v1/groups/bots").await.status, StatusCode::NO_CONTENT);
     door.get("/api/v1/groups/bots").await.is_refused(404, "CONSUMER_GROUP_NOT_FOUND", 40403);
     assert_eq!(door.delete("/api/v1/topics/chat").await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_group_has_a_mode_and_options_from_its_creation_on_and_by_changes() {
+    let door = Door::with_chat().await;
+    let defaults = door.get("/api/v1/groups/bots").await.json();
+    assert_eq!(defaults["mode"], "SHARED");
+    assert_eq!(defaults["consume_rate"], -1);
+    assert_eq!(defaults["backoff"], "1s*2..10m");
+    assert_eq!(defaults.get("pattern"), None);
+    let new = json!({
+        "name": "owners", "bind": "chat", "mode": "EXCLUSIVE", "reset_on_takeover": true,
+        "consume_rate": 200, "backoff": "1s, 5s", "simple_suspend": true
+    });
+    let made = door.post("/api/v1/groups", &new.to_string()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    assert_eq!(door.post("/api/v1/groups", &new.to_string()).await.status, StatusCode::CREATED);
+    let made = made.json();
+    assert_eq!(made["mode"], "EXCLUSIVE");
+    assert_eq!(made["reset_on_takeover"], true);
+    assert_eq!(made["reset_on_unsubscribe"], false);
+    assert_eq!(made["consume_rate"], 200);
+    assert_eq!(made["backoff"], "1s, 5s");
+    let change = json!({"reset_on_unsubscribe": true, "consume_rate": -1, "backoff": "2s*3..1h"});
+    let changed = door.patch("/api/v1/groups/owners", &change.to_string()).await.json();
+    assert_eq!(changed["reset_on_unsubscribe"], true);
+    assert_eq!(changed["consume_rate"], -1);
+    assert_eq!(changed["backoff"], "2s*3..1h");
+    assert_eq!(changed["mode"], "EXCLUSIVE");
+
+    for (refused, why) in [
+        (json!({"mode": "EXCLUSIVE", "pattern": "a*"}), "a pattern is for wildcard groups"),
+        (json!({"mode": "owned"}), "no mode"),
+        (json!({"pattern": "a"}), "no pattern"),
+        (json!({"backoff": "soon"}), "no back-off"),
+        (json!({"backoff": "3h"}), "give 1ms to 2h"),
+        (json!({"mode": "SHARED", "reset_on_takeover": true}), "for those"),
+        (json!({"colour": "red"}), "colour"),
+    ] {
+        let mut form = refused.clone();
+        form["name"] = json!("more");
+        form["bind"] = json!("chat");
+        let answer = door.post("/api/v1/groups", &form.to_string()).await;
+        let text = answer.is_refused(400, "BAD_REQUEST", 40000);
+        assert!(text.contains(why), "{refused}: {text}");
+    }
+    door.get("/api/v1/groups/more").await.is_refused(404, "CONSUMER_GROUP_NOT_FOUND", 40403);
+}
+
+#[tokio::test]
+async fn a_group_is_moved_and_clients_are_unsubscribed() {
+    let door = Door::with_chat().await;
+    for body in ["one", "two", "three"] {
+        let sent = door.post(MESSAGES, &json!({"body": body}).to_string()).await;
+        assert_eq!(sent.status, StatusCode::CREATED, "{sent:?}");
+    }
+    let reset = |form: Value| {
+        let (door, form) = (&door, form.to_string());
+        async move { door.post("/api/v1/groups/bots/reset", &form).await }
+    };
+    let position = || async {
+        let described = door.get("/api/v1/topics/chat/lite/s1").await.json();
+        described["groups"][0]["committed_offset"].clone()
+    };
+    assert_eq!(reset(json!({"to": "newest"})).await.json(), json!({"moved": 0}));
+    let one = json!({"lite_topic": "s1", "tail": 1});
+    assert_eq!(reset(one).await.json(), json!({"moved": 1}));
+    assert_eq!(position().await, 2);
+    for (form, expected) in [
+        (json!({"to": "oldest"}), 0),
+        (json!({"offset": 1}), 1),
+        (json!({"time": "2000-01-01T00:00:00Z"}), 0),
+        (json!({"time": "2100-01-01T00:00:00Z"}), 3),
+        (json!({"offset": 1000}), 3),
+    ] {
+        assert_eq!(reset(form.clone()).await.json(), json!({"moved": 1}), "{form}");
+        assert_eq!(position().await, expected, "{form}");
+    }
+    for form in [
+        json!({}),
+        json!({"to": "oldest", "offset": 1}),
+        json!({"to": "middle"}),
+        json!({"time": "soon"}),
+        json!({"offset": -1}),
+        json!({"lite": "s1", "to": "oldest"}),
+    ] {
+        reset(form).await.is_refused(400, "BAD_REQUEST", 40000);
+    }
+    let nowhere = reset(json!({"lite_topic": "s2", "to": "oldest"})).await;
+    nowhere.is_refused(404, "LITE_TOPIC_NOT_FOUND", 40400);
+    door.post("/api/v1/groups/none/reset", r#"{"to":"oldest"}"#).await.is_refused(
+        404,
+        "CONSUMER_GROUP_NOT_FOUND",
+        40403,
+    );
+    assert_eq!(position().await, 3, "what was refused changed nothing");
+
+    let client = "/api/v1/groups/bots/clients/host%40pid";
+    assert_eq!(door.delete(client).await.json(), json!({"removed": 0}));
+    let one = door.delete(&format!("{client}?lite_topic=s1")).await;
+    assert_eq!(one.json(), json!({"removed": 0}));
+    door.delete(&format!("{client}?lite=s1")).await.is_refused(400, "BAD_REQUEST", 40000);
+    door.delete("/api/v1/groups/none/clients/c").await.is_refused(
+        404,
+        "CONSUMER_GROUP_NOT_FOUND",
+        40403,
+    );
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use litemq_domain::persisted::{Counters, Identity};
 use litemq_domain::persisted::{counters_key, counters_value, identity_key, identity_value};
-use litemq_domain::{GroupName, SubscriptionMode, TopicName, TopicOptions};
+use litemq_domain::{GroupName, GroupOptions, TopicName, TopicOptions};
 use litemq_protocol::v2;
 use litemq_protocol::v2::messaging_service_server::MessagingService;
 use litemq_server::broker::{Broker, BrokerOptions, NewGroup, NewTopic};
@@ -121,10 +121,12 @@ async fn make_empty() -> MemoryStore {
         let new = NewGroup {
             name: GroupName::new(group).unwrap(),
             bind: name.clone(),
-            ordered,
-            mode: SubscriptionMode::Shared,
-            client_quota: Some(100),
-            max_attempts: 1000,
+            options: GroupOptions {
+                ordered,
+                client_quota: Some(100),
+                max_attempts: 1000,
+                ..GroupOptions::default()
+            },
         };
         world.broker.create_group(new).await.unwrap();
     }

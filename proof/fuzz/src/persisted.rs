@@ -11,9 +11,9 @@ use litemq_domain::persisted::{
     time_value, topic_key, topic_value, user_key, user_value,
 };
 use litemq_domain::{
-    Claim, ClientId, ClientKey, DurationMs, Effects, Group, GroupId, GroupName, Handle,
-    LiteTopicName, Send, Shard, ShardConfig, ShardRecovery, SubscriptionMode, Timestamp, Topic,
-    TopicId, TopicName, TopicOptions, TopicType,
+    Claim, ClientId, ClientKey, DurationMs, Effects, Group, GroupId, GroupName, GroupOptions,
+    Handle, LiteTopicName, Send, Shard, ShardConfig, ShardRecovery, Timestamp, Topic, TopicId,
+    TopicName, TopicOptions, TopicType,
 };
 
 use crate::Target;
@@ -231,10 +231,7 @@ pub fn groups() -> Vec<Arc<Group>> {
             name: GroupName::new(name).unwrap(),
             topic: TopicId(1),
             dead_letter_topic: TopicId(2),
-            ordered,
-            mode: SubscriptionMode::Shared,
-            client_quota: None,
-            max_attempts: 3,
+            options: GroupOptions { ordered, max_attempts: 3, ..GroupOptions::default() },
             created_at: NOW,
         })
     };

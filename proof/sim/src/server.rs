@@ -8,7 +8,7 @@ use std::time::Duration;
 use litemq_checker::Dice;
 use litemq_clients::client::TOPIC;
 use litemq_clients::recorder::Recorder;
-use litemq_domain::{ErrorCode, GroupName, SubscriptionMode, Timestamp, TopicName, TopicOptions};
+use litemq_domain::{ErrorCode, GroupName, GroupOptions, Timestamp, TopicName, TopicOptions};
 use litemq_server::broker::{Broker, BrokerOptions, Edge, NewGroup, NewTopic};
 use litemq_server::front::grpc::{self, GrpcOptions};
 use litemq_server::observe::Metrics;
@@ -252,10 +252,12 @@ impl Machine {
             let new = NewGroup {
                 name: GroupName::new(group.name)?,
                 bind: topic.clone(),
-                ordered: group.ordered,
-                mode: SubscriptionMode::Shared,
-                client_quota: group.quota,
-                max_attempts: group.max_attempts,
+                options: GroupOptions {
+                    ordered: group.ordered,
+                    client_quota: group.quota,
+                    max_attempts: group.max_attempts,
+                    ..GroupOptions::default()
+                },
             };
             allow_present(broker.create_group(new).await)?;
         }

@@ -14,7 +14,7 @@ pub(crate) struct Cursor {
     pub(crate) group: GroupId,
     pub(crate) slot: u32,
     pub(crate) generation: u32,
-    /// Hand-outs so far.
+    /// Hand-outs and changes of hand so far.
     pub(crate) epoch: u32,
     /// Number of the in-flight run, or `NONE`.
     pub(crate) run: u32,
@@ -111,14 +111,10 @@ impl Cursors {
         self.runs.remove(std::mem::replace(&mut cursor.run, NONE))
     }
 
-    /// Drops a cursor's run, as if nothing were in flight.
-    pub(crate) fn end_run(&mut self, index: u32) {
-        if let Some(cursor) = self.cursors.get_mut(index) {
-            let run = std::mem::replace(&mut cursor.run, NONE);
-            if run != NONE {
-                self.runs.remove(run);
-            }
-        }
+    /// Drops a cursor's run, as if nothing were in flight; the run.
+    pub(crate) fn end_run(&mut self, index: u32) -> Option<Run> {
+        let run = std::mem::replace(&mut self.cursors.get_mut(index)?.run, NONE);
+        self.runs.remove(run)
     }
 }
 

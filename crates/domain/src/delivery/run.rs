@@ -288,6 +288,17 @@ impl Run {
         released
     }
 
+    /// Ends every lease: the messages are anybody's, and every handle given before `epoch` is stale.
+    /// What is settled stays so.
+    pub(crate) fn end_leases(&mut self, now: Timestamp, epoch: u32) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.state != EntryState::Acked) {
+            entry.epoch = epoch;
+            entry.visible_at = entry.visible_at.min(now);
+            entry.renew_until = Timestamp(0);
+            entry.attempt_id = 0;
+        }
+    }
+
     /// After a restart: leases that were renewed before last at least until `grace`, so that their
     /// clients can come back. Others end at their time: their messages may not have reached anybody.
     pub(crate) fn resume(&mut self, now: Timestamp, grace: Timestamp) {

@@ -4,10 +4,11 @@ use std::num::NonZeroU32;
 
 use super::access::{self, ACCESS_COUNTERS, POLICY, USER};
 use super::codec::{Malformed, Reader, Writer};
+use super::group::{GROUP_VERSION, read_group};
 use super::{VERSION, check_version};
 use crate::access::{AccessCounters, Policy, PolicyId, User, UserId};
-use crate::group::{Group, GroupId, SubscriptionMode};
-use crate::names::{GroupName, TopicName};
+use crate::group::{Group, GroupId};
+use crate::names::TopicName;
 use crate::time::{DurationMs, Timestamp};
 use crate::topic::{Topic, TopicId, TopicOptions, TopicType};
 
@@ -77,7 +78,7 @@ impl CatalogRecord {
         let kind = key.u8()?;
         let id = key.be32()?;
         let mut input = Reader::new(value);
-        check_version(&mut input, if kind == TOPIC { TOPIC_VERSION } else { VERSION })?;
+        check_version(&mut input, version_of(kind))?;
         match kind {
             TOPIC => read_topic(TopicId(id), &mut input).map(Self::Topic),
             GROUP => read_group(GroupId(id), &mut input).map(Self::Group),
@@ -92,6 +93,14 @@ impl CatalogRecord {
             ACCESS_COUNTERS => access::read_counters(&mut input).map(Self::AccessCounters),
             _ => Err(Malformed("a catalog record of an unknown kind")),
         }
+    }
+}
+
+fn version_of(kind: u8) -> u8 {
+    match kind {
+        TOPIC => TOPIC_VERSION,
+        GROUP => GROUP_VERSION,
+        _ => VERSION,
     }
 }
 
@@ -116,25 +125,6 @@ pub fn topic_value(topic: &Topic) -> Vec<u8> {
         })
         .var(topic.created_at.0);
     write_options(&mut out, &topic.options);
-    out.finish()
-}
-
-/// The value of a group.
-pub fn group_value(group: &Group) -> Vec<u8> {
-    let mut out = Writer::default();
-    out.u8(VERSION)
-        .text(group.name.as_str().as_bytes())
-        .var(u64::from(group.topic.0))
-        .var(u64::from(group.dead_letter_topic.0))
-        .u8(u8::from(group.ordered))
-        .u8(match group.mode {
-            SubscriptionMode::Shared => 0,
-            SubscriptionMode::Exclusive => 1,
-            SubscriptionMode::Wildcard => 2,
-        })
-        .var(group.client_quota.map_or(0, |quota| u64::from(quota) + 1))
-        .var(u64::from(group.max_attempts))
-        .var(group.created_at.0);
     out.finish()
 }
 
@@ -228,29 +218,6 @@ fn read_options(input: &mut Reader<'_>) -> Result<TopicOptions, Malformed> {
     })
 }
 
-fn read_group(id: GroupId, input: &mut Reader<'_>) -> Result<Group, Malformed> {
-    Ok(Group {
-        id,
-        name: GroupName::new(input.str()?).map_err(|_| Malformed("a group name that is none"))?,
-        topic: TopicId(input.var32()?),
-        dead_letter_topic: TopicId(input.var32()?),
-        ordered: input.u8()? != 0,
-        mode: match input.u8()? {
-            0 => SubscriptionMode::Shared,
-            1 => SubscriptionMode::Exclusive,
-            2 => SubscriptionMode::Wildcard,
-            _ => return Err(Malformed("an unknown subscription mode")),
-        },
-        client_quota: match input.var()? {
-            0 => None,
-            quota => Some(u32::try_from(quota - 1).map_err(|_| Malformed("a quota is too large"))?),
-        },
-        max_attempts: u16::try_from(input.var()?)
-            .map_err(|_| Malformed("an attempt is too large"))?,
-        created_at: Timestamp(input.var()?),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn topics_and_groups_round_trip() {
+    fn topics_round_trip() {
         for options in options() {
             let topic = Topic {
                 id: TopicId(3),
@@ -310,21 +277,6 @@ mod tests {
                 let back = CatalogRecord::decode(&topic_key(TopicId(3)), &value[..cut]);
                 assert!(back.is_err(), "cut at {cut}");
             }
-        }
-        for client_quota in [None, Some(0), Some(u32::MAX - 1)] {
-            let group = Group {
-                id: GroupId(8),
-                name: GroupName::new("g").unwrap(),
-                topic: TopicId(3),
-                dead_letter_topic: TopicId(4),
-                ordered: true,
-                mode: SubscriptionMode::Wildcard,
-                client_quota,
-                max_attempts: 17,
-                created_at: Timestamp(6),
-            };
-            let back = CatalogRecord::decode(&group_key(group.id), &group_value(&group));
-            assert_eq!(back, Ok(CatalogRecord::Group(group)));
         }
     }
 }

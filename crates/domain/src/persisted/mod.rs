@@ -21,6 +21,7 @@ pub(crate) mod catalog;
 pub(crate) mod channel;
 pub(crate) mod codec;
 pub(crate) mod cursor;
+pub(crate) mod group;
 pub(crate) mod resends;
 pub(crate) mod subscription;
 
@@ -28,10 +29,11 @@ pub use access::{
     access_counters_key, access_counters_value, policy_key, policy_value, user_key, user_value,
 };
 pub use catalog::{
-    CatalogRecord, Counters, Identity, counters_key, counters_value, group_key, group_value,
-    identity_key, identity_value, time_key, time_value, topic_key, topic_value,
+    CatalogRecord, Counters, Identity, counters_key, counters_value, group_key, identity_key,
+    identity_value, time_key, time_value, topic_key, topic_value,
 };
 pub use codec::Malformed;
+pub use group::group_value;
 
 use codec::{Reader, Writer};
 

@@ -32,6 +32,8 @@ pub enum Invariant {
     CountsExact,
     /// A subscription is known to its client and to its lite topic, or to neither.
     SubscriptionsPaired,
+    /// A lite topic of an exclusive group has one subscriber at most.
+    OneOwner,
     /// Each position belongs to the present life of its lite topic, one for each group, inside what
     /// is stored; what is in flight starts with a message that is open.
     PositionsInPlace,
@@ -72,6 +74,7 @@ impl Shard {
         self.lites.audit(&mut findings);
         self.subscriptions.audit(&mut findings);
         self.subscriptions_paired(&mut findings);
+        self.one_owner(&mut findings);
         self.positions_in_place(&mut findings);
         self.runs_in_shape(&mut findings);
         self.ready_listed(now, &mut findings);
@@ -116,6 +119,19 @@ impl Shard {
         findings.expect(Invariant::SubscriptionsPaired, pairs == linked as u64, || {
             format!("{linked} subscriptions are linked, {pairs} are counted")
         });
+    }
+
+    fn one_owner(&self, findings: &mut Findings) {
+        let exclusive: Vec<GroupId> =
+            self.groups.values().filter(|of| of.options.is_exclusive()).map(|of| of.id).collect();
+        for slot in (0..self.lites.slots_len()).filter_map(|slot| self.lites.get(slot)) {
+            for group in &exclusive {
+                let owners = self.subscriptions.of_group(slot.first_link, *group);
+                findings.expect(Invariant::OneOwner, owners.len() <= 1, || {
+                    format!("{} clients of {group:?} own {slot:?}", owners.len())
+                });
+            }
+        }
     }
 
     fn positions_in_place(&self, findings: &mut Findings) {
@@ -169,7 +185,7 @@ impl Shard {
     fn one_after_another(&self, findings: &mut Findings) {
         for (slot, _, cursor, run) in self.positions() {
             let Some(run) = run else { continue };
-            if !self.groups.get(&cursor.group).is_some_and(|group| group.ordered) {
+            if !self.groups.get(&cursor.group).is_some_and(|group| group.options.ordered) {
                 continue;
             }
             let open = run.entries.iter().filter(|entry| entry.state != EntryState::Acked);

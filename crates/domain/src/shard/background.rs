@@ -34,10 +34,7 @@ impl Shard {
         fx: &mut Effects,
     ) -> Result<()> {
         let Some((index, _)) = self.find_lite(topic, name) else {
-            return Err(Error::new(
-                ErrorCode::LiteTopicNotFound,
-                format!("there is no lite topic '{name}'; it is created by the first message"),
-            ));
+            return Err(no_lite_topic(name));
         };
         self.end_life(index, fx);
         Ok(())
@@ -163,4 +160,12 @@ impl Shard {
         fx.records.push(Record::Drop { slot: index, generation });
         self.save_slot(index, fx);
     }
+}
+
+/// What a name gets that nobody sent to.
+pub(super) fn no_lite_topic(name: &LiteTopicName) -> Error {
+    Error::new(
+        ErrorCode::LiteTopicNotFound,
+        format!("there is no lite topic '{name}'; it is created by the first message"),
+    )
 }

@@ -125,7 +125,7 @@ impl Shard {
             let lease = lease(now, claim, epoch);
             let left = claim.messages_max.saturating_sub(messages.len());
             let Some(run) = self.cursors.run_mut(index) else { continue };
-            let given = run.repeat(lease, group.ordered, left);
+            let given = run.repeat(lease, group.options.ordered, left);
             let Some(lite_topic) = self.lites.name(slot).filter(|_| !given.is_empty()) else {
                 continue;
             };
@@ -190,13 +190,13 @@ impl Shard {
         let (committed, epoch) = (cursor.committed, cursor.epoch.wrapping_add(1));
         let lease = lease(now, claim, epoch);
         let limits = HandOutLimits {
-            ordered: group.ordered,
+            ordered: group.options.ordered,
             messages_max: claim
                 .per_lite_topic_max
                 .max(1)
                 .min(claim.messages_max.saturating_sub(messages.len())),
             run_max: group.run_max(),
-            max_attempts: group.max_attempts,
+            max_attempts: group.options.max_attempts,
             stored: next_offset.saturating_sub(committed),
         };
         let out = self.cursors.run_or_start(index)?.hand_out(now, lease, limits);

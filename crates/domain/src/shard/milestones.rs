@@ -43,6 +43,15 @@ impl Shard {
 }
 
 impl Milestones {
+    /// Lets the positions of a group go back: they were moved on demand.
+    pub fn forget_positions(&mut self, of: GroupId) {
+        for life in self.slots.values_mut() {
+            if let Some((committed, _)) = life.positions.get_mut(&of) {
+                *committed = 0;
+            }
+        }
+    }
+
     /// What has gone back from here to a later moment.
     pub fn check_later(&self, later: &Self) -> Vec<Violation> {
         let gone_back = self.slots.iter().filter(|(slot, before)| {

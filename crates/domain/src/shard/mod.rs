@@ -11,6 +11,7 @@ mod claim;
 mod inspect;
 mod milestones;
 mod recovery;
+mod reset;
 mod send;
 mod settle;
 mod snapshot;
@@ -43,8 +44,9 @@ pub use claim::{Claim, ClaimOutcome, Claimed};
 pub use inspect::{GroupView, LiteView, ShardCounts};
 pub use milestones::Milestones;
 pub use recovery::ShardRecovery;
+pub use reset::{Consumed, StartAt};
 pub use send::{Send, SendOutcome};
-pub use sync::SyncOutcome;
+pub use sync::{Subscribe, SyncOutcome};
 
 use background::Work;
 
@@ -104,7 +106,7 @@ impl Shard {
     /// A group was created or changed.
     pub fn set_group(&mut self, group: Arc<Group>) {
         let before = self.groups.insert(group.id, Arc::clone(&group));
-        if before.is_some_and(|before| before.ordered != group.ordered) {
+        if before.is_some_and(|before| before.options.ordered != group.options.ordered) {
             self.work.push_back(Work::RefreshGroup { group: group.id, slot: 0 });
         }
     }
@@ -193,7 +195,7 @@ impl Shard {
         let Some(cursor) = self.cursors.get(index) else { return false };
         let stored = slot.next_offset.saturating_sub(cursor.committed);
         match self.cursors.run(index) {
-            Some(run) => run.is_deliverable(now, group.ordered, group.run_max(), stored),
+            Some(run) => run.is_deliverable(now, group.options.ordered, group.run_max(), stored),
             None => stored > 0,
         }
     }

@@ -313,7 +313,7 @@ impl Shard {
 mod tests {
     use super::*;
     use crate::delivery::run::{Entry, EntryState};
-    use crate::group::SubscriptionMode;
+    use crate::group::GroupOptions;
     use crate::names::GroupName;
     use crate::topic::TopicId;
 
@@ -357,10 +357,7 @@ mod tests {
             name: GroupName::new("workers").unwrap(),
             topic: TopicId(1),
             dead_letter_topic: TopicId(2),
-            ordered: true,
-            mode: SubscriptionMode::Shared,
-            client_quota: None,
-            max_attempts: 3,
+            options: GroupOptions::default(),
             created_at: Timestamp(0),
         };
         recovery.check(&[Arc::new(group)])

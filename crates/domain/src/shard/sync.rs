@@ -1,17 +1,36 @@
 //! Subscriptions of clients to lite topics of this shard.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::Shard;
+use super::{Shard, StartAt};
 use crate::client::ClientKey;
-use crate::effects::{Effects, Record};
+use crate::effects::{Effects, Farewell, Record};
 use crate::error::{Error, ErrorCode, Result};
-use crate::group::GroupId;
+use crate::group::{Group, GroupId};
 use crate::lite::SlotState;
 use crate::names::{ClientId, LiteTopicName};
 use crate::persisted::{self, Key};
 use crate::time::Timestamp;
 use crate::topic::TopicId;
+
+/// What a client adds to its set of lite topics.
+#[derive(Debug, Clone, Copy)]
+pub struct Subscribe<'a> {
+    /// The client.
+    pub client: &'a ClientId,
+    /// Its key.
+    pub key: ClientKey,
+    /// For which group.
+    pub group: GroupId,
+    /// The lite topics.
+    pub names: &'a [LiteTopicName],
+    /// Where the group goes on, for each name; where there is none it stays where it is.
+    pub starts: &'a [StartAt],
+    /// In an exclusive group, whether lite topics of other clients are taken from them. If not, they
+    /// are left out.
+    pub takes_over: bool,
+}
 
 /// How a client's set changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,24 +42,43 @@ pub struct SyncOutcome {
 }
 
 impl Shard {
-    /// Adds lite topics to a client's set. Names that it has already change nothing; a name that
-    /// nobody sent to yet is remembered and becomes effective with the first message. An error
-    /// changes nothing.
+    /// Adds lite topics to a client's set. Names that it has already change nothing but where the
+    /// group goes on; a name that nobody sent to yet is remembered and becomes effective with the
+    /// first message. An error changes nothing.
     pub fn subscribe(
         &mut self,
         now: Timestamp,
-        client: &ClientId,
-        key: ClientKey,
-        group: GroupId,
-        names: &[LiteTopicName],
+        request: Subscribe<'_>,
         fx: &mut Effects,
     ) -> Result<SyncOutcome> {
-        let topic = self.check_subscribable(group, names)?;
-        let subscriber = self.subscriptions.find_or_add(client, key, group);
+        let group = self.check_subscribable(request.group, request.names)?;
+        let subscriber = self.subscriptions.find_or_add(request.client, request.key, request.group);
         let mut added = 0;
-        for name in names {
-            if let Some(slot) = self.find_or_name(now, topic, name, fx) {
-                added += u64::from(self.add_pair(now, subscriber, slot, fx));
+        for (at, name) in request.names.iter().enumerate() {
+            let Some(slot) = self.find_or_name(now, group.topic, name, fx) else { continue };
+            let owner = self.other_owner(slot, subscriber, &group);
+            if owner.is_some() && !request.takes_over {
+                self.say_farewell(subscriber, slot, false, fx);
+                continue;
+            }
+            let mut moved = None;
+            if let Some(owner) = owner {
+                moved = self.take_over(now, slot, owner, &group, fx);
+            }
+            if let Some(start) = request.starts.get(at) {
+                moved = self.move_group(slot, group.id, *start, fx).or(moved);
+            }
+            added += u64::from(self.add_pair(subscriber, slot, fx));
+            if let Some(owner) = owner {
+                self.remove_pair(owner, slot, fx);
+                self.subscriptions.remove_if_empty(owner);
+            }
+            match moved {
+                Some(cursor) => self.refresh(now, cursor, fx),
+                None if self.is_deliverable_to(now, slot, group.id) => {
+                    self.mark_ready(subscriber, slot, fx);
+                }
+                None => {}
             }
         }
         self.subscriptions.remove_if_empty(subscriber);
@@ -50,24 +88,36 @@ impl Shard {
     /// Removes lite topics from a client's set; unknown names are fine.
     pub fn unsubscribe(
         &mut self,
+        now: Timestamp,
         key: ClientKey,
         group: GroupId,
         names: &[LiteTopicName],
         fx: &mut Effects,
     ) -> SyncOutcome {
-        let Ok(topic) = self.group(group).map(|group| group.topic) else {
+        let (Ok(group), Some(subscriber)) =
+            (self.group(group).cloned(), self.subscriptions.find(key, group))
+        else {
             return SyncOutcome::default();
         };
-        let Some(subscriber) = self.subscriptions.find(key, group) else {
-            return SyncOutcome::default();
-        };
-        let slots: Vec<u32> =
-            names.iter().filter_map(|name| self.lites.find(topic, name)).collect();
-        let removed = self.remove_pairs(subscriber, slots, fx);
+        let mut removed = 0;
+        for slot in
+            names.iter().filter_map(|name| self.lites.find(group.topic, name)).collect::<Vec<_>>()
+        {
+            let is_removed = self.remove_pair(subscriber, slot, fx);
+            removed += u64::from(is_removed);
+            if is_removed
+                && group.options.reset_on_unsubscribe
+                && let Some(cursor) = self.move_group(slot, group.id, StartAt::Oldest, fx)
+            {
+                self.refresh(now, cursor, fx);
+            }
+        }
+        self.subscriptions.remove_if_empty(subscriber);
         SyncOutcome { added: 0, removed }
     }
 
-    /// Makes a client's set exactly these names. An error changes nothing.
+    /// Makes a client's set exactly these names, but for those that other clients of an exclusive
+    /// group have. An error changes nothing.
     pub fn replace_subscriptions(
         &mut self,
         now: Timestamp,
@@ -77,7 +127,7 @@ impl Shard {
         names: &[LiteTopicName],
         fx: &mut Effects,
     ) -> Result<SyncOutcome> {
-        let topic = self.check_subscribable(group, names)?;
+        let topic = self.check_subscribable(group, names)?.topic;
         let wanted: BTreeSet<u32> =
             names.iter().filter_map(|name| self.lites.find(topic, name)).collect();
         let removed = match self.subscriptions.find(key, group) {
@@ -87,7 +137,8 @@ impl Shard {
                 self.remove_pairs(subscriber, dropped, fx)
             }
         };
-        let added = self.subscribe(now, client, key, group, names, fx)?.added;
+        let request = Subscribe { client, key, group, names, starts: &[], takes_over: false };
+        let added = self.subscribe(now, request, fx)?.added;
         Ok(SyncOutcome { added, removed })
     }
 
@@ -101,6 +152,28 @@ impl Shard {
             slot.is_some_and(|slot| subscriber.is_some_and(|found| found.slots.contains_key(&slot)))
         };
         names.iter().filter(|name| !has(name)).collect::<BTreeSet<_>>().len() as u64
+    }
+
+    /// Takes a lite topic, or all, from a client that did not ask for that and is told; how many. It
+    /// may subscribe again.
+    pub fn expel(
+        &mut self,
+        key: ClientKey,
+        group: GroupId,
+        name: Option<&LiteTopicName>,
+        fx: &mut Effects,
+    ) -> u64 {
+        let (Ok(topic), Some(subscriber)) =
+            (self.group(group).map(|group| group.topic), self.subscriptions.find(key, group))
+        else {
+            return 0;
+        };
+        let named = name.map(|name| self.lites.find(topic, name));
+        let slots = self.slots_of(subscriber, |slot| named.is_none_or(|named| named == Some(slot)));
+        for slot in &slots {
+            self.say_farewell(subscriber, *slot, true, fx);
+        }
+        self.remove_pairs(subscriber, slots, fx)
     }
 
     /// Ends all subscriptions of a client for a group.
@@ -118,12 +191,12 @@ impl Shard {
         SyncOutcome { added: 0, removed }
     }
 
-    /// The topic of the group, if these names can be subscribed to.
-    fn check_subscribable(&self, group: GroupId, names: &[LiteTopicName]) -> Result<TopicId> {
-        let topic = self.group(group)?.topic;
-        self.topic(topic)?;
+    /// The group, if these names can be subscribed to.
+    fn check_subscribable(&self, group: GroupId, names: &[LiteTopicName]) -> Result<Arc<Group>> {
+        let group = self.group(group)?;
+        self.topic(group.topic)?;
         if self.lites.has_room(names.len()) {
-            return Ok(topic);
+            return Ok(Arc::clone(group));
         }
         Err(Error::new(
             ErrorCode::LiteSubscriptionQuotaExceeded,
@@ -154,13 +227,44 @@ impl Shard {
         slots
     }
 
-    fn add_pair(
+    /// Who else has a lite topic of an exclusive group.
+    fn other_owner(&self, slot: u32, subscriber: u32, group: &Group) -> Option<u32> {
+        if !group.options.is_exclusive() {
+            return None;
+        }
+        let owners = self.subscriptions.of_group(self.lites.get(slot)?.first_link, group.id);
+        owners.into_iter().find(|owner| *owner != subscriber)
+    }
+
+    /// A lite topic of an exclusive group goes to another client: from now on who has it gets nothing
+    /// of it, and what it holds is ready for the other. The cursor, to be refreshed.
+    fn take_over(
         &mut self,
         now: Timestamp,
-        subscriber: u32,
-        slot_index: u32,
+        slot: u32,
+        owner: u32,
+        group: &Group,
         fx: &mut Effects,
-    ) -> bool {
+    ) -> Option<u32> {
+        self.say_farewell(owner, slot, true, fx);
+        if group.options.reset_on_takeover {
+            return self.move_group(slot, group.id, StartAt::Oldest, fx);
+        }
+        self.end_leases(now, slot, group.id, fx)
+    }
+
+    fn say_farewell(&self, subscriber: u32, slot_index: u32, ended: bool, fx: &mut Effects) {
+        let Some(found) = self.subscriptions.get(subscriber) else { return };
+        let (Some(slot), Some(lite_topic)) =
+            (self.lites.get(slot_index), self.lites.name(slot_index))
+        else {
+            return;
+        };
+        let (client, group, topic) = (found.key, found.group, slot.topic);
+        fx.farewells.push(Farewell { client, group, topic, lite_topic, ended });
+    }
+
+    fn add_pair(&mut self, subscriber: u32, slot_index: u32, fx: &mut Effects) -> bool {
         let Some(slot) = self.lites.get_mut(slot_index) else { return false };
         let Some(first) = self.subscriptions.add(subscriber, slot_index, slot.first_link) else {
             return false;
@@ -172,9 +276,6 @@ impl Shard {
             key: Key::Subscription { slot: slot_index, group, client: found.key },
             value: persisted::subscription::encode(&found.client),
         });
-        if self.is_deliverable_to(now, slot_index, group) {
-            self.mark_ready(subscriber, slot_index, fx);
-        }
         true
     }
 

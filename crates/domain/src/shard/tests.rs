@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::group::SubscriptionMode;
+use crate::group::{GroupOptions, SubscriptionMode};
 use crate::handle::Handle;
 use crate::lite::SlotState;
 use crate::names::{ClientId, GroupName, TopicName};
@@ -28,10 +28,7 @@ fn shard(ordered: bool) -> Shard {
         name: GroupName::new("g").unwrap(),
         topic: TOPIC,
         dead_letter_topic: TOPIC,
-        ordered,
-        mode: SubscriptionMode::Shared,
-        client_quota: None,
-        max_attempts: 17,
+        options: GroupOptions { ordered, ..GroupOptions::default() },
         created_at: NOW,
     }));
     shard
@@ -48,8 +45,16 @@ fn send(shard: &mut Shard, lite: &str) {
 
 fn subscribe(shard: &mut Shard, client: u64, lite: &str) {
     let id = ClientId::new(&format!("c{client}")).unwrap();
-    let fx = &mut Effects::default();
-    shard.subscribe(NOW, &id, ClientKey(client), GROUP, &[name(lite)], fx).unwrap();
+    let names = &[name(lite)];
+    let request = Subscribe {
+        client: &id,
+        key: ClientKey(client),
+        group: GROUP,
+        names,
+        starts: &[],
+        takes_over: true,
+    };
+    shard.subscribe(NOW, request, &mut Effects::default()).unwrap();
 }
 
 fn claim(shard: &mut Shard, client: u64, messages_max: usize) -> Vec<Handle> {
@@ -157,7 +162,8 @@ fn a_group_among_many_is_removed_from_a_lite_topic_and_the_others_stay() {
     for client in 0..20 {
         let id = ClientId::new("c").unwrap();
         let group = if client % 3 == 0 { GROUP } else { other };
-        shard.subscribe(NOW, &id, ClientKey(client), group, &[name("a")], fx).unwrap();
+        let key = ClientKey(client);
+        shard.replace_subscriptions(NOW, &id, key, group, &[name("a")], fx).unwrap();
     }
     shard.remove_group(GROUP);
     while shard.has_work() {
@@ -204,10 +210,16 @@ fn run_of(shard: &mut Shard) -> &mut Run {
 
 #[test]
 fn an_audit_sees_each_invariant_that_is_broken() {
-    let cases: [(Invariant, Tamper); 10] = [
+    let cases: [(Invariant, Tamper); 11] = [
         (Invariant::NamesFound, |shard| shard.lites.get_mut(0).unwrap().topic = TopicId(9)),
         (Invariant::CountsExact, |shard| shard.lites.get_mut(0).unwrap().state = SlotState::Named),
         (Invariant::SubscriptionsPaired, |shard| shard.lites.get_mut(0).unwrap().first_link = NONE),
+        (Invariant::OneOwner, |shard| {
+            subscribe(shard, 2, "a");
+            let mut group = Group::clone(&shard.groups[&GROUP]);
+            group.options.mode = SubscriptionMode::Exclusive;
+            shard.groups.insert(GROUP, Arc::new(group));
+        }),
         (Invariant::PositionsInPlace, |shard| shard.cursors.get_mut(0).unwrap().committed = 2),
         (Invariant::RunsInShape, |shard| run_of(shard).entries[0].attempt = 0),
         (Invariant::ReadyListed, |shard| {
@@ -230,6 +242,31 @@ fn an_audit_sees_each_invariant_that_is_broken() {
             shard.audit(NOW).into_iter().map(|violation| violation.invariant).collect();
         assert!(found.contains(&invariant), "{invariant:?} is not among {found:?}");
     }
+}
+
+#[test]
+fn a_million_take_overs_leave_no_more_than_one() {
+    let mut shard = shard(true);
+    let mut group = Group::clone(&shard.groups[&GROUP]);
+    group.options.mode = SubscriptionMode::Exclusive;
+    shard.set_group(Arc::new(group));
+    send(&mut shard, "a");
+    // Each new client takes the lite topic from the one before, which held its message.
+    for client in 1..=1_000_000 {
+        subscribe(&mut shard, client, "a");
+        if client % 1000 == 0 {
+            shard.release_client(NOW, ClientKey(client - 1), false, &mut Effects::default());
+            assert_eq!(claim(&mut shard, client - 1, 1), [], "the client before owns nothing");
+        }
+        if client % 100_000 == 0 {
+            assert_eq!(claim(&mut shard, client, 1).len(), 1);
+        }
+    }
+    assert_eq!(shard.subscribers().len(), 1);
+    assert_eq!(shard.subscriptions.pairs(), 1);
+    assert_eq!(shard.cursors.in_use(), (1, 1));
+    assert!(shard.held_by.len() <= 1, "{} clients hold something", shard.held_by.len());
+    assert_eq!(shard.audit(NOW), []);
 }
 
 #[test]

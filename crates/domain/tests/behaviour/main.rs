@@ -5,9 +5,11 @@
 mod access;
 mod dead_letters;
 mod delivery;
+mod exclusive;
 mod leases;
 mod listing;
 mod model;
+mod positions;
 mod removal;
 mod retention;
 mod script;

@@ -10,7 +10,7 @@ use litemq_domain::persisted::{
 };
 use litemq_domain::{
     Error, ErrorCode, Group, GroupId, Result, SubscriptionMode, Timestamp, Topic, TopicId,
-    TopicName, TopicOptions, TopicType, check_max_attempts, check_ttl,
+    TopicName, TopicOptions, TopicType, check_ttl,
 };
 use litemq_storage::{Batch, Op, ShardId};
 
@@ -61,7 +61,8 @@ impl Broker {
     /// Changes a group.
     ///
     /// # Errors
-    /// [`ErrorCode::ConsumerGroupNotFound`], or a value out of bounds.
+    /// [`ErrorCode::ConsumerGroupNotFound`], a value out of bounds, or [`ErrorCode::InUse`] for another
+    /// mode while somebody is subscribed.
     pub async fn update_group(&self, name: &str, change: GroupChange) -> Result<Arc<Group>> {
         let name = name.to_owned();
         self.to_the_end(|broker| async move { broker.change_group(&name, change).await }).await
@@ -140,8 +141,8 @@ impl Broker {
     }
 
     async fn make_group(&self, new: NewGroup) -> Result<Arc<Group>> {
-        check_max_attempts(new.max_attempts)?;
-        check_mode(new.mode)?;
+        new.options.check()?;
+        check_mode(&new.options.mode)?;
         let mut counters = self.counters.lock().await;
         let topic = self.context.catalog.topic(new.bind.as_str())?;
         if topic.topic_type != TopicType::Lite {
@@ -151,7 +152,7 @@ impl Broker {
             ));
         }
         if let Ok(existing) = self.context.catalog.group(new.name.as_str()) {
-            if is_same(&existing, &new, topic.id) {
+            if existing.topic == topic.id && existing.options == new.options {
                 return Ok(existing);
             }
             return Err(Error::new(
@@ -176,10 +177,7 @@ impl Broker {
             name: new.name,
             topic: topic.id,
             dead_letter_topic,
-            ordered: new.ordered,
-            mode: new.mode,
-            client_quota: new.client_quota,
-            max_attempts: new.max_attempts,
+            options: new.options,
             created_at: self.now(),
         });
         self.persist(vec![put_topic(&dead_letters), put_group(&group), put_counters(next)]).await?;
@@ -191,14 +189,15 @@ impl Broker {
 
     async fn change_group(&self, name: &str, change: GroupChange) -> Result<Arc<Group>> {
         let _counters = self.counters.lock().await;
-        let mut group = (*self.context.catalog.group(name)?).clone();
-        if let Some(max_attempts) = change.max_attempts {
-            check_max_attempts(max_attempts)?;
-            group.max_attempts = max_attempts;
-        }
-        group.ordered = change.ordered.unwrap_or(group.ordered);
-        group.client_quota = change.client_quota.unwrap_or(group.client_quota);
-        let group = Arc::new(group);
+        let present = self.context.catalog.group(name)?;
+        let options = change.of(&present.options);
+        options.check()?;
+        let _unused = match options.mode == present.options.mode {
+            true => None,
+            false => Some(self.context.subscriptions.unused(&present).await?),
+        };
+        check_mode(&options.mode)?;
+        let group = Arc::new(Group { options, ..(*present).clone() });
         self.persist(vec![put_group(&group)]).await?;
         self.publish_group(&group).await?;
         Ok(group)
@@ -225,7 +224,7 @@ impl Broker {
         if let Some(topic) = self.context.catalog.topic_by_id(dead_letters) {
             self.context.catalog.remove_topic(&topic);
         }
-        self.subscriptions.forget_group(group.id);
+        self.context.subscriptions.forget_group(group.id);
         self.tell_shards(|| Command::RemoveGroup(group.id)).await?;
         self.tell_shards(|| Command::RemoveTopic(dead_letters)).await
     }
@@ -299,20 +298,12 @@ fn check_unlimited(topic: &Topic, options: &TopicOptions) -> Result<()> {
     ))
 }
 
-fn check_mode(mode: SubscriptionMode) -> Result<()> {
+fn check_mode(mode: &SubscriptionMode) -> Result<()> {
     match mode {
-        SubscriptionMode::Shared => Ok(()),
-        SubscriptionMode::Exclusive | SubscriptionMode::Wildcard => Err(Error::new(
+        SubscriptionMode::Shared | SubscriptionMode::Exclusive => Ok(()),
+        SubscriptionMode::Wildcard(_) => Err(Error::new(
             ErrorCode::NotImplemented,
-            "exclusive and wildcard groups are not built yet; create a shared group",
+            "wildcard groups are not built yet; create a shared or exclusive group",
         )),
     }
-}
-
-fn is_same(existing: &Group, new: &NewGroup, topic: TopicId) -> bool {
-    existing.topic == topic
-        && existing.ordered == new.ordered
-        && existing.mode == new.mode
-        && existing.client_quota == new.client_quota
-        && existing.max_attempts == new.max_attempts
 }

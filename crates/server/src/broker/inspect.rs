@@ -160,7 +160,7 @@ impl Broker {
         }
         let counts = |group: &Arc<litemq_domain::Group>| GroupCounts {
             in_flight: in_flight.get(&group.id).copied().unwrap_or(0),
-            clients: self.subscriptions.clients_of(group.id),
+            clients: self.context.subscriptions.clients_of(group.id),
         };
         Ok(self.groups().into_iter().map(|group| (Arc::clone(&group), counts(&group))).collect())
     }

@@ -18,11 +18,13 @@ pub mod limits;
 mod message;
 mod open;
 mod pool;
+mod positions;
 mod ready;
 mod receive;
 mod request;
 mod rights;
 mod sessions;
+mod sets;
 mod settle;
 mod shard;
 mod subscriptions;
@@ -46,7 +48,7 @@ pub use message::{DeadLetterOrigin, Delivery, NewMessage, Peeked, Sent, StoredMe
 pub use open::BrokerOptions;
 pub use pool::{ClientShares, Pool, Shares, Taken};
 pub use request::{
-    GroupChange, LiteGroupInfo, LiteTopicInfo, NewGroup, NewTopic, Receipt, ReceiveRequest,
+    GroupChange, LiteGroupInfo, LiteTopicInfo, NewGroup, NewTopic, Receipt, ReceiveRequest, Start,
     SyncAction, TopicChange,
 };
 pub use sessions::{ConnectionId, OpenGuard, Sessions};
@@ -56,7 +58,6 @@ use life::Life;
 use limits::ADMISSION_WAIT;
 use shard::command::Command;
 use shard::{ActorContext, ShardHandle};
-use subscriptions::SubscriptionSets;
 
 use crate::access::Access;
 use crate::observe::Metrics;
@@ -68,7 +69,6 @@ pub struct Broker {
     itself: Weak<Self>,
     context: Arc<ActorContext>,
     keys: Keys,
-    subscriptions: SubscriptionSets,
     access: Access,
     metrics: Arc<Metrics>,
     shards: Vec<ShardHandle>,
@@ -284,6 +284,10 @@ impl Broker {
             entry.metrics.acked();
         }
     }
+}
+
+fn group_deleted() -> Error {
+    Error::new(ErrorCode::ConsumerGroupNotFound, "the consumer group was deleted")
 }
 
 fn stopping() -> Error {

@@ -26,8 +26,8 @@ use super::limits::{ADDRESS_SHARE_PERCENT, ANSWER_BYTES_MAX, CALLS_MAX, SESSIONS
 use super::pool::{ClientShares, Pool, Shares};
 use super::ready::ReadySignals;
 use super::sessions::Sessions;
+use super::sets::SubscriptionSets;
 use super::shard::{ActorContext, ShardHandle};
-use super::subscriptions::SubscriptionSets;
 use crate::access::{Access, AccessOptions};
 use crate::observe::Metrics;
 
@@ -127,9 +127,9 @@ impl Broker {
             signals: Arc::new(ReadySignals::new(identity.shards)),
             sessions: Arc::clone(&sessions),
             catalog: Arc::clone(&catalog),
+            subscriptions: SubscriptionSets::default(),
             life: watch::Sender::new(Life::Serving),
         });
-        let subscriptions = SubscriptionSets::default();
         let counters = recovery.counters;
         let access = Access::new(options.access.clone(), recovery.directory()?);
         let shards = recovery
@@ -138,7 +138,7 @@ impl Broker {
             .map(|shard| {
                 for (client, key, group, count) in shard.subscribers() {
                     sessions.keep(&client);
-                    subscriptions.recover(key, group, count);
+                    context.subscriptions.recover(key, group, count);
                 }
                 for (topic, count) in shard.counts(clock.now()).lite_topics {
                     catalog.add_lite_topics(topic, count);
@@ -157,7 +157,6 @@ impl Broker {
             itself: Weak::clone(itself),
             context,
             keys,
-            subscriptions,
             access,
             metrics,
             shards,

@@ -27,7 +27,7 @@ use super::ready::ReadySignal;
 use super::request::ReceiveRequest;
 use super::shard::ShardHandle;
 use super::shard::command::{Command, Named};
-use super::{Broker, handle};
+use super::{Broker, group_deleted, handle};
 
 /// Counts a waiting receive while it lives.
 #[derive(Debug)]
@@ -341,8 +341,4 @@ impl Drop for PassOn {
     fn drop(&mut self) {
         self.0.pass_on();
     }
-}
-
-fn group_deleted() -> Error {
-    Error::new(ErrorCode::ConsumerGroupNotFound, "the consumer group was deleted")
 }

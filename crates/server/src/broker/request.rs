@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use litemq_domain::{
-    ClientId, DurationMs, Group, GroupName, LiteTopicName, SubscriptionMode, TagFilter, Timestamp,
-    TopicName, TopicOptions,
+    Backoff, ClientId, DurationMs, Group, GroupName, GroupOptions, LiteTopicName, StartAt,
+    SubscriptionMode, TagFilter, Timestamp, TopicName, TopicOptions,
 };
 
 use crate::access::Caller;
@@ -58,25 +58,40 @@ pub struct NewGroup {
     pub name: GroupName,
     /// The parent topic it consumes.
     pub bind: TopicName,
-    /// Whether lite topics are consumed in order.
-    pub ordered: bool,
-    /// How clients share lite topics.
-    pub mode: SubscriptionMode,
-    /// Lite topics per client; `None` is no limit.
-    pub client_quota: Option<u32>,
-    /// Delivery attempts before a message is a dead letter.
-    pub max_attempts: u16,
+    /// How it consumes.
+    pub options: GroupOptions,
 }
 
-/// What to change of a group; `None` leaves it.
-#[derive(Debug, Clone, Default)]
+/// What to change of a group's options, each as in [`GroupOptions`]; `None` leaves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // told there
 pub struct GroupChange {
-    /// See [`NewGroup::ordered`].
     pub ordered: Option<bool>,
-    /// See [`NewGroup::client_quota`].
+    pub mode: Option<SubscriptionMode>,
     pub client_quota: Option<Option<u32>>,
-    /// See [`NewGroup::max_attempts`].
     pub max_attempts: Option<u16>,
+    pub consume_rate: Option<Option<NonZeroU32>>,
+    pub reset_on_takeover: Option<bool>,
+    pub reset_on_unsubscribe: Option<bool>,
+    pub simple_suspend: Option<bool>,
+    pub backoff: Option<Backoff>,
+}
+
+impl GroupChange {
+    /// The options with this change.
+    pub fn of(&self, present: &GroupOptions) -> GroupOptions {
+        GroupOptions {
+            ordered: self.ordered.unwrap_or(present.ordered),
+            mode: self.mode.clone().unwrap_or_else(|| present.mode.clone()),
+            client_quota: self.client_quota.unwrap_or(present.client_quota),
+            max_attempts: self.max_attempts.unwrap_or(present.max_attempts),
+            consume_rate: self.consume_rate.unwrap_or(present.consume_rate),
+            reset_on_takeover: self.reset_on_takeover.unwrap_or(present.reset_on_takeover),
+            reset_on_unsubscribe: self.reset_on_unsubscribe.unwrap_or(present.reset_on_unsubscribe),
+            simple_suspend: self.simple_suspend.unwrap_or(present.simple_suspend),
+            backoff: self.backoff.clone().unwrap_or_else(|| present.backoff.clone()),
+        }
+    }
 }
 
 /// What a client does to its set of lite topics.
@@ -90,6 +105,34 @@ pub enum SyncAction {
     CompleteAdd,
     /// The client leaves: its set is empty and its unsettled messages go back.
     CompleteRemove,
+}
+
+/// Where a group goes on in a lite topic. Beyond what is stored it is the nearest place that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest message.
+    Oldest,
+    /// Behind the newest message.
+    Newest,
+    /// At this offset.
+    Offset(u64),
+    /// At the newest messages, so many.
+    Tail(u64),
+    /// At the first message stored at this moment or later.
+    Time(Timestamp),
+}
+
+impl Start {
+    /// The same for a shard, which does not know when messages were stored.
+    pub(super) fn at(self) -> Option<StartAt> {
+        match self {
+            Self::Oldest => Some(StartAt::Oldest),
+            Self::Newest => Some(StartAt::Newest),
+            Self::Offset(offset) => Some(StartAt::Offset(offset)),
+            Self::Tail(count) => Some(StartAt::Tail(count)),
+            Self::Time(_) => None,
+        }
+    }
 }
 
 /// A receive.

@@ -1,100 +1,16 @@
 //! Changing what a client is subscribed to, within its quota, as one step over all shards.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use litemq_domain::limits::SYNC_NAMES_MAX;
-use litemq_domain::{
-    ClientId, ClientKey, DurationMs, Error, ErrorCode, Group, GroupId, LiteTopicName, Result,
-    Timestamp,
-};
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use litemq_domain::{ClientId, ClientKey, Error, ErrorCode, Group, GroupId, LiteTopicName, Result};
 
-use super::Broker;
-use super::limits::{FULL_SYNC_RACE_WINDOW, SYNC_NAMES_PER_STEP};
-use super::request::SyncAction;
+use super::limits::SYNC_NAMES_PER_STEP;
+use super::request::{Start, SyncAction};
 use super::sessions::Sessions;
-use super::shard::command::{Command, Sync};
-
-/// What is known here of each client of each group. The lock of an entry is held over a whole
-/// change, so that two changes of one client never mix and the quota is exact.
-#[derive(Debug, Default)]
-pub(super) struct SubscriptionSets {
-    sets: Mutex<BTreeMap<(ClientKey, GroupId), Entry>>,
-}
-
-type Entry = Arc<AsyncMutex<SubscriptionSet>>;
-
-/// A client's lite topics of a group, without their names: those are in the shards.
-#[derive(Debug, Default)]
-struct SubscriptionSet {
-    count: u64,
-    /// Names added one by one, and when, as far as [`FULL_SYNC_RACE_WINDOW`] goes back. A full sync that was
-    /// put together before an add may arrive after it (Node sends both at its start, each in a call
-    /// of its own); it does not take such a name away. SDKs remove names by name only.
-    added: BTreeMap<LiteTopicName, Timestamp>,
-}
-
-impl SubscriptionSet {
-    fn forget_old(&mut self, now: Timestamp) {
-        let window = DurationMs(FULL_SYNC_RACE_WINDOW.as_millis() as u64);
-        self.added.retain(|_, at| now.since(*at) < window);
-    }
-}
-
-impl SubscriptionSets {
-    async fn lock(&self, client: ClientKey, group: GroupId) -> OwnedMutexGuard<SubscriptionSet> {
-        let set = {
-            let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(sets.entry((client, group)).or_default())
-        };
-        set.lock_owned().await
-    }
-
-    /// Adds what was recovered; nobody holds a lock yet.
-    pub(super) fn recover(&self, client: ClientKey, group: GroupId, count: u64) {
-        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = sets.entry((client, group)).or_default();
-        if let Ok(mut set) = entry.try_lock() {
-            set.count += count;
-        }
-    }
-
-    /// The groups a client has an entry for.
-    pub(super) fn groups_of(&self, client: ClientKey) -> Vec<GroupId> {
-        let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = (client, GroupId(0))..=(client, GroupId(u32::MAX));
-        sets.range(all).map(|((_, group), _)| *group).collect()
-    }
-
-    /// The group was deleted.
-    pub(super) fn forget_group(&self, group: GroupId) {
-        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        sets.retain(|(_, of), _| *of != group);
-    }
-
-    /// Clients with at least one lite topic, by group.
-    pub(super) fn clients_of(&self, group: GroupId) -> u64 {
-        let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        sets.keys().filter(|(_, of)| *of == group).count() as u64
-    }
-
-    /// Forgets an entry with nothing in it that nobody is about to change.
-    fn forget_if_empty(
-        &self,
-        client: ClientKey,
-        group: GroupId,
-        set: OwnedMutexGuard<SubscriptionSet>,
-    ) {
-        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        // Ours and the map's: whoever waits holds a third.
-        let mine = OwnedMutexGuard::mutex(&set);
-        let is_present = sets.get(&(client, group)).is_some_and(|known| Arc::ptr_eq(known, mine));
-        if is_present && set.count == 0 && Arc::strong_count(mine) == 2 {
-            sets.remove(&(client, group));
-        }
-    }
-}
+use super::shard::command::{Change, Command, Sync};
+use super::{Broker, group_deleted};
 
 impl Broker {
     /// Changes what a client is subscribed to. Repeats are free, removals always pass, and a change
@@ -109,9 +25,29 @@ impl Broker {
         action: SyncAction,
         names: Vec<LiteTopicName>,
     ) -> Result<()> {
-        let (client, group) = (client.clone(), Arc::clone(group));
+        let (client, group) = (client.clone(), group.id);
         self.to_the_end(|broker| async move {
-            broker.change_subscription(&client, &group, action, names).await
+            broker.change_subscription(&client, group, action, names, None).await
+        })
+        .await
+    }
+
+    /// Adds lite topics to a client's set and moves the group to a place in each of them, also in those
+    /// that the client has already.
+    ///
+    /// # Errors
+    /// As [`Self::sync_subscription`]; nothing has changed then.
+    pub async fn subscribe_from(
+        &self,
+        client: &ClientId,
+        group: &Arc<Group>,
+        names: Vec<LiteTopicName>,
+        start: Start,
+    ) -> Result<()> {
+        let (client, group) = (client.clone(), group.id);
+        let action = SyncAction::PartialAdd;
+        self.to_the_end(|broker| async move {
+            broker.change_subscription(&client, group, action, names, Some(start)).await
         })
         .await
     }
@@ -119,9 +55,10 @@ impl Broker {
     async fn change_subscription(
         &self,
         client: &ClientId,
-        group: &Group,
+        group: GroupId,
         action: SyncAction,
         names: Vec<LiteTopicName>,
+        start: Option<Start>,
     ) -> Result<()> {
         if names.len() > SYNC_NAMES_MAX {
             return Err(Error::new(
@@ -131,31 +68,58 @@ impl Broker {
         }
         let mut names = set_of(names).await;
         let key = self.keys.client(client);
-        let mut set = self.subscriptions.lock(key, group.id).await;
+        let changing = self.context.subscriptions.change(key, group).await;
+        // Only now, as its mode is the same until the end of the change.
+        let group = self.context.catalog.group_by_id(group).ok_or_else(group_deleted)?;
         let now = self.now();
-        set.forget_old(now);
+        let mut noted = Vec::new();
         match action {
-            SyncAction::CompleteAdd => keep_added(&mut names, &set, group),
-            SyncAction::PartialRemove => set.added.retain(|name, _| !names.contains(name)),
-            SyncAction::CompleteRemove => set.added.clear(),
-            SyncAction::PartialAdd => {}
+            SyncAction::CompleteAdd => changing.keep_added(&mut names, &group, now),
+            SyncAction::PartialRemove => changing.forget_added(&names),
+            SyncAction::CompleteRemove => changing.forget_all_added(),
+            SyncAction::PartialAdd => noted = changing.note_added(&names, now),
         }
-        let added = match action {
-            SyncAction::PartialAdd => names.clone(),
-            _ => BTreeSet::new(),
-        };
-        let checked = self.check_quota(key, group, action, &names, set.count).await;
-        let changed = match checked {
-            Ok(()) => self.sync_shards(client, key, group.id, action, names, &mut set.count).await,
+        let client = Changed { client, key, group: group.id };
+        let changed = match self.check_quota(key, &group, action, &names, changing.count()).await {
+            Ok(()) => self.sync_shards(client, action, names, start).await,
             Err(error) => Err(error),
         };
-        if changed.is_ok() {
-            set.added.extend(added.into_iter().map(|name| (name, now)));
+        if changed.is_err() {
+            changing.forget_added(&noted);
         }
         // What has subscriptions has a session, which ends them some day.
-        self.context.sessions.keep(client);
-        self.subscriptions.forget_if_empty(key, group.id, set);
+        self.context.sessions.keep(client.client);
         changed
+    }
+
+    /// Takes a lite topic, or all it has for the group, from a client, which is told; how many. It may
+    /// subscribe again.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConsumerGroupNotFound`], or a name that is none.
+    pub async fn expel(
+        &self,
+        client: &ClientId,
+        group: &str,
+        lite_topic: Option<&str>,
+    ) -> Result<u64> {
+        let (client, group) = (self.keys.client(client), self.group(group)?.id);
+        let name = lite_topic.map(LiteTopicName::new).transpose()?;
+        self.to_the_end(move |broker| async move {
+            // A full sync must not keep what the client added just before.
+            let changing = broker.context.subscriptions.change(client, group).await;
+            match &name {
+                Some(name) => changing.forget_added([name]),
+                None => changing.forget_all_added(),
+            }
+            let mut expelled = 0;
+            for shard in &broker.shards {
+                let name = name.clone();
+                expelled += shard.ask(|reply| Command::Expel(client, group, name, reply)).await?;
+            }
+            Ok(expelled)
+        })
+        .await
     }
 
     /// A client says goodbye: its subscriptions end, and what it holds goes back at once.
@@ -181,19 +145,19 @@ impl Broker {
     ) -> Result<()> {
         // The shards know the client by its key; the id is only for new subscriptions.
         let nobody = ClientId::new("-")?;
-        let action = SyncAction::CompleteRemove;
-        for group in self.subscriptions.groups_of(client) {
-            let mut set = self.subscriptions.lock(client, group).await;
+        let subscriptions = &self.context.subscriptions;
+        for group in subscriptions.groups_of(client) {
+            let changing = subscriptions.change(client, group).await;
             if !is_gone(&self.context.sessions) {
                 return Ok(());
             }
-            let none = BTreeSet::new();
-            self.sync_shards(&nobody, client, group, action, none, &mut set.count).await?;
-            *set = SubscriptionSet::default();
-            self.subscriptions.forget_if_empty(client, group, set);
+            let of = Changed { client: &nobody, key: client, group };
+            let (action, none) = (SyncAction::CompleteRemove, BTreeSet::new());
+            self.sync_shards(of, action, none, None).await?;
+            changing.forget_all_added();
         }
         self.tell_shards(|| Command::ReleaseClient { client, renewed_only: false }).await?;
-        if is_gone(&self.context.sessions) && self.subscriptions.groups_of(client).is_empty() {
+        if is_gone(&self.context.sessions) && subscriptions.groups_of(client).is_empty() {
             self.context.signals.forget(client);
             self.context.sessions.forget(client);
         }
@@ -208,7 +172,7 @@ impl Broker {
         names: &BTreeSet<LiteTopicName>,
         count: u64,
     ) -> Result<()> {
-        let Some(quota) = group.client_quota.map(u64::from) else { return Ok(()) };
+        let Some(quota) = group.options.client_quota.map(u64::from) else { return Ok(()) };
         let named = names.len() as u64;
         let wanted = match action {
             SyncAction::PartialRemove | SyncAction::CompleteRemove => return Ok(()),
@@ -245,24 +209,26 @@ impl Broker {
         Ok(new)
     }
 
-    /// Changes the set in each shard and counts what has changed, as far as it came.
+    /// Changes the set in each shard, which counts what has changed.
     async fn sync_shards(
         &self,
-        client: &ClientId,
-        key: ClientKey,
-        group: GroupId,
+        client: Changed<'_>,
         action: SyncAction,
         names: BTreeSet<LiteTopicName>,
-        count: &mut u64,
+        start: Option<Start>,
     ) -> Result<()> {
+        let Changed { client, key, group } = client;
         let whole = matches!(action, SyncAction::CompleteAdd | SyncAction::CompleteRemove);
         for (shard, names) in self.shards.iter().zip(self.by_shard(&names)) {
             let steps = steps(action, names);
-            for (action, names) in steps.into_iter().filter(|(_, names)| whole || !names.is_empty())
+            for (change, names) in steps.into_iter().filter(|(_, names)| whole || !names.is_empty())
             {
-                let sync = Sync { client: client.clone(), key, group, action, names };
-                let outcome = shard.ask(|reply| Command::Sync(sync, reply)).await?;
-                *count = (*count + outcome.added).saturating_sub(outcome.removed);
+                let starts = match start {
+                    Some(start) => self.starts_of(shard, group, &names, start).await?,
+                    None => Vec::new(),
+                };
+                let sync = Sync { client: client.clone(), key, group, change, names, starts };
+                shard.ask(|reply| Command::Sync(sync, reply)).await?;
             }
         }
         Ok(())
@@ -291,29 +257,34 @@ async fn set_of(names: Vec<LiteTopicName>) -> BTreeSet<LiteTopicName> {
     set
 }
 
-/// A change as steps between which the shard serves others. A large full set is added name by name
-/// first, so that only what it does not have is left for the last step.
-fn steps(action: SyncAction, names: Vec<LiteTopicName>) -> Vec<(SyncAction, Vec<LiteTopicName>)> {
-    if names.len() <= SYNC_NAMES_PER_STEP {
-        return vec![(action, names)];
-    }
-    let small = |action| names.chunks(SYNC_NAMES_PER_STEP).map(move |step| (action, step.to_vec()));
-    match action {
-        SyncAction::PartialAdd | SyncAction::PartialRemove => small(action).collect(),
-        SyncAction::CompleteAdd | SyncAction::CompleteRemove => {
-            let mut steps: Vec<_> = small(SyncAction::PartialAdd).collect();
-            steps.push((action, names));
-            steps
-        }
-    }
+/// A client whose set is changed.
+#[derive(Clone, Copy)]
+struct Changed<'a> {
+    client: &'a ClientId,
+    key: ClientKey,
+    group: GroupId,
 }
 
-/// Keeps names that were added just before in a full sync without them, unless that would go over
-/// the quota.
-fn keep_added(names: &mut BTreeSet<LiteTopicName>, set: &SubscriptionSet, group: &Group) {
-    let kept: BTreeSet<LiteTopicName> = set.added.keys().chain(names.iter()).cloned().collect();
-    if group.client_quota.is_none_or(|quota| kept.len() as u64 <= u64::from(quota)) {
-        *names = kept;
+/// A change as steps between which the shard serves others. A large full set is added name by name
+/// first, so that only what it does not have is left for the last step.
+fn steps(action: SyncAction, names: Vec<LiteTopicName>) -> Vec<(Change, Vec<LiteTopicName>)> {
+    let change = match action {
+        SyncAction::PartialAdd => Change::Add,
+        SyncAction::PartialRemove => Change::Remove,
+        SyncAction::CompleteAdd => Change::Replace,
+        SyncAction::CompleteRemove => Change::Clear,
+    };
+    if names.len() <= SYNC_NAMES_PER_STEP {
+        return vec![(change, names)];
+    }
+    let small = |change| names.chunks(SYNC_NAMES_PER_STEP).map(move |step| (change, step.to_vec()));
+    match change {
+        Change::Add | Change::AddFree | Change::Remove => small(change).collect(),
+        Change::Replace | Change::Clear => {
+            let mut steps: Vec<_> = small(Change::AddFree).collect();
+            steps.push((change, names));
+            steps
+        }
     }
 }
 
@@ -328,26 +299,31 @@ mod tests {
     #[test]
     fn a_large_change_is_made_in_steps_that_add_up_to_it() {
         let many = names(SYNC_NAMES_PER_STEP * 2 + 1);
-        for action in [SyncAction::PartialAdd, SyncAction::PartialRemove] {
+        for (action, change) in
+            [(SyncAction::PartialAdd, Change::Add), (SyncAction::PartialRemove, Change::Remove)]
+        {
             let steps = steps(action, many.clone());
-            assert!(
-                steps
-                    .iter()
-                    .all(|(step, names)| { *step == action && names.len() <= SYNC_NAMES_PER_STEP })
-            );
+            let is_step = |(step, names): &(Change, Vec<_>)| {
+                *step == change && names.len() <= SYNC_NAMES_PER_STEP
+            };
+            assert!(steps.iter().all(is_step));
             let all: Vec<_> = steps.into_iter().flat_map(|(_, names)| names).collect();
             assert_eq!(all, many);
         }
         let steps = steps(SyncAction::CompleteAdd, many.clone());
-        assert_eq!(steps.len(), 4);
-        assert_eq!(steps.last(), Some(&(SyncAction::CompleteAdd, many)));
+        let changes: Vec<Change> = steps.iter().map(|(change, _)| *change).collect();
+        let free = Change::AddFree;
+        assert_eq!(changes, [free, free, free, Change::Replace], "takes nothing from owners");
+        assert_eq!(steps.last(), Some(&(Change::Replace, many)));
     }
 
     #[test]
     fn a_usual_change_is_one_step() {
         let few = names(SYNC_NAMES_PER_STEP);
-        for action in [SyncAction::CompleteAdd, SyncAction::PartialAdd] {
-            assert_eq!(steps(action, few.clone()), [(action, few.clone())]);
+        for (action, change) in
+            [(SyncAction::CompleteAdd, Change::Replace), (SyncAction::PartialAdd, Change::Add)]
+        {
+            assert_eq!(steps(action, few.clone()), [(change, few.clone())]);
         }
     }
 }

@@ -167,11 +167,48 @@ pub(super) enum GroupCommand {
         /// Its name
         name: String,
     },
+    /// Move a group to another place of a lite topic, or of all that it consumes
+    Reset {
+        /// Its name
+        name: String,
+        /// The lite topic; all in which the group has a position or a subscriber by default
+        #[arg(long, value_name = "NAME")]
+        lite: Option<String>,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Take a lite topic, or all, from a client, which is told; it may subscribe again
+    Unsubscribe {
+        /// The group
+        name: String,
+        /// The id of the client
+        client: String,
+        /// The lite topic; all by default
+        #[arg(long, value_name = "NAME")]
+        lite: Option<String>,
+    },
     /// Delete a group with its positions
     Delete {
         /// Its name
         name: String,
     },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct PlaceArgs {
+    /// The oldest message, or behind the newest
+    #[arg(long, value_name = "oldest|newest")]
+    pub(super) to: Option<String>,
+    /// This offset
+    #[arg(long, value_name = "OFFSET")]
+    pub(super) offset: Option<u64>,
+    /// The newest messages, so many
+    #[arg(long, value_name = "N")]
+    pub(super) tail: Option<u64>,
+    /// The first message stored at this moment or later, such as 2026-01-31T10:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) time: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -185,6 +222,28 @@ pub(super) struct GroupSettings {
     /// Delivery attempts before a message is a dead letter
     #[arg(long, value_name = "N")]
     pub(super) max_attempts: Option<u16>,
+    /// How clients share lite topics: shared, exclusive (one client at a time, the newest subscriber)
+    /// or wildcard (all clients share all lite topics of the parent)
+    #[arg(long, value_name = "MODE")]
+    pub(super) mode: Option<String>,
+    /// For wildcard groups: only lite topics whose names start so, such as 'session-*'
+    #[arg(long, value_name = "PREFIX*")]
+    pub(super) pattern: Option<String>,
+    /// Messages of one lite topic handed out a second; -1 or unlimited is no limit
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_limit)]
+    pub(super) consume_rate: Option<i64>,
+    /// In an exclusive group, a client that takes a lite topic over starts at its oldest message
+    #[arg(long, value_name = "true|false")]
+    pub(super) reset_on_takeover: Option<bool>,
+    /// When a client unsubscribes from a lite topic, the group goes back to its oldest message
+    #[arg(long, value_name = "true|false")]
+    pub(super) reset_on_unsubscribe: Option<bool>,
+    /// Whether a simple consumer's suspend is one, and no nack
+    #[arg(long, value_name = "true|false")]
+    pub(super) simple_suspend: Option<bool>,
+    /// When clients try failed messages again: spans such as '1s,5s,30s', or 1s*2..10m
+    #[arg(long, value_name = "SPANS")]
+    pub(super) backoff: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

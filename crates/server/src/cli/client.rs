@@ -80,6 +80,16 @@ impl Client {
         self.text(self.agent.delete(self.url(path)).call()).map(drop)
     }
 
+    /// DELETE with a query, of what is answered.
+    pub(super) fn remove<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+    ) -> Result<T, CliError> {
+        let given = query.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?)));
+        self.answer(self.agent.delete(self.url(path)).query_pairs(given).call())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}/api/v1/{path}", self.server)
     }

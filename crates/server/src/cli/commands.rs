@@ -11,16 +11,16 @@ use serde::Serialize;
 
 use super::CliError;
 use super::args::{
-    BodyArgs, ClientCommand, GroupCommand, LiteCommand, PeekArgs, SendArgs, TopicCommand,
-    TopicTypeArg,
+    BodyArgs, ClientCommand, GroupCommand, GroupSettings, LiteCommand, PeekArgs, PlaceArgs,
+    SendArgs, TopicCommand, TopicTypeArg,
 };
 use super::client::{Client, segment, visible};
 use super::table::{write_properties, write_table};
 use crate::config::units::{UNLIMITED, UNLIMITED_NUMBER};
 use crate::front::http::model::{
     BodyFormat, GroupChangeForm, GroupList, GroupView, LitePage, LiteView, MessagePage,
-    NewGroupForm, NewMessageForm, NewTopicForm, SentView, TopicChangeForm, TopicKind, TopicList,
-    TopicView,
+    NewGroupForm, NewMessageForm, NewTopicForm, ResetForm, ResetView, SentView, TopicChangeForm,
+    TopicKind, TopicList, TopicView, UnsubscribedView,
 };
 
 /// Where answers go and how they look.
@@ -129,22 +129,12 @@ fn topic(command: TopicCommand, client: &Client, output: &mut Output<'_>) -> Res
 fn group(command: GroupCommand, client: &Client, output: &mut Output<'_>) -> Result<(), CliError> {
     match command {
         GroupCommand::Create { name, bind, settings } => {
-            let form = NewGroupForm {
-                name,
-                bind,
-                ordered: settings.ordered,
-                client_quota: settings.client_quota,
-                max_attempts: settings.max_attempts,
-            };
+            let form = NewGroupForm { name, bind, options: settings.into() };
             let view: GroupView = client.post("groups", &form)?;
             output.print(&view, describe_group)
         }
         GroupCommand::Update { name, settings } => {
-            let form = GroupChangeForm {
-                ordered: settings.ordered,
-                client_quota: settings.client_quota,
-                max_attempts: settings.max_attempts,
-            };
+            let form: GroupChangeForm = settings.into();
             if form == GroupChangeForm::default() {
                 return Err(CliError::Usage("nothing to change; see --help".to_owned()));
             }
@@ -175,9 +165,38 @@ fn group(command: GroupCommand, client: &Client, output: &mut Output<'_>) -> Res
             let view: GroupView = client.get(&format!("groups/{}", segment(&name)), &[])?;
             output.print(&view, describe_group)
         }
+        GroupCommand::Reset { name, lite, place } => {
+            let PlaceArgs { to, offset, tail, time } = place;
+            let form = ResetForm { lite_topic: lite, to, offset, tail, time };
+            let view: ResetView =
+                client.post(&format!("groups/{}/reset", segment(&name)), &form)?;
+            output.print(&view, |out, view| writeln!(out, "{} positions moved", view.moved))
+        }
+        GroupCommand::Unsubscribe { name, client: id, lite } => {
+            let path = format!("groups/{}/clients/{}", segment(&name), segment(&id));
+            let view: UnsubscribedView = client.remove(&path, &[("lite_topic", lite)])?;
+            output.print(&view, |out, view| writeln!(out, "{} lite topics taken", view.removed))
+        }
         GroupCommand::Delete { name } => {
             client.delete(&format!("groups/{}", segment(&name)))?;
             output.deleted("group", &name)
+        }
+    }
+}
+
+impl From<GroupSettings> for GroupChangeForm {
+    fn from(settings: GroupSettings) -> Self {
+        Self {
+            ordered: settings.ordered,
+            mode: settings.mode,
+            pattern: settings.pattern,
+            client_quota: settings.client_quota,
+            max_attempts: settings.max_attempts,
+            consume_rate: settings.consume_rate,
+            reset_on_takeover: settings.reset_on_takeover,
+            reset_on_unsubscribe: settings.reset_on_unsubscribe,
+            simple_suspend: settings.simple_suspend,
+            backoff: settings.backoff,
         }
     }
 }
@@ -293,15 +312,24 @@ fn describe_topic(out: &mut dyn Write, view: &TopicView) -> io::Result<()> {
 }
 
 fn describe_group(out: &mut dyn Write, view: &GroupView) -> io::Result<()> {
+    let mode = match &view.pattern {
+        Some(pattern) => format!("{} {pattern}", view.mode.to_lowercase()),
+        None => view.mode.to_lowercase(),
+    };
     write_properties(
         out,
         &[
             ("name", view.name.clone()),
             ("topic", view.bind.clone()),
             ("ordered", view.ordered.to_string()),
-            ("mode", view.mode.to_lowercase()),
+            ("mode", mode),
             ("client quota", quota_text(view.client_quota)),
             ("max attempts", view.max_attempts.to_string()),
+            ("consume rate", quota_text(view.consume_rate)),
+            ("reset on take-over", view.reset_on_takeover.to_string()),
+            ("reset on unsubscribe", view.reset_on_unsubscribe.to_string()),
+            ("simple suspend", view.simple_suspend.to_string()),
+            ("back-off", view.backoff.clone()),
             ("dead letters", view.dead_letter_topic.clone()),
             ("created", view.created_at.clone()),
         ],

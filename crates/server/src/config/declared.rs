@@ -6,22 +6,19 @@
 //! be changed, so the start fails and says so. The super user is declared in the same way.
 
 use litemq_domain::access::{Secret, UserKind};
-use litemq_domain::limits::{CLIENT_QUOTA_DEFAULT, MAX_ATTEMPTS_DEFAULT};
 use litemq_domain::{
-    DurationMs, Error, ErrorCode, GroupName, Result, SubscriptionMode, TopicName, TopicOptions,
-    UserName, check_max_attempts, check_ttl,
+    Backoff, DurationMs, Error, ErrorCode, GroupName, GroupOptions, Result, SubscriptionMode,
+    TopicName, TopicOptions, UserName, check_max_attempts, check_ttl,
 };
 use toml::de::DeValue;
 
 use super::file::{Entry, TableReader, boolean, integer, string};
 use super::units::{
-    limit_from_number, parse_limit, parse_quota, parse_ttl, quota_from_number, rate_from_number,
+    limit_from_number, parse_backoff, parse_limit, parse_mode, parse_quota, parse_ttl,
+    quota_from_number, rate_from_number,
 };
 use super::{AccessConfig, Config, SuperUser};
 use crate::broker::{Broker, GroupChange, NewGroup, NewTopic, NewUser, TopicChange, UserChange};
-
-/// Whether lite topics are consumed in order when nobody says.
-pub const ORDERED_DEFAULT: bool = true;
 
 /// A topic of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,19 +31,15 @@ pub struct TopicDeclaration {
     pub line: usize,
 }
 
-/// A group of the file; `None` is not named.
+/// A group of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupDeclaration {
     /// Its name.
     pub name: GroupName,
     /// The parent topic that it consumes.
     pub bind: TopicName,
-    /// Whether lite topics are consumed in order.
-    pub ordered: Option<bool>,
-    /// Lite topics per client; the inner `None` is no limit.
-    pub client_quota: Option<Option<u32>>,
-    /// Delivery attempts before a message is a dead letter.
-    pub max_attempts: Option<u16>,
+    /// Its options as far as they are named.
+    pub options: GroupChange,
     /// The line of the file, from 1.
     pub line: usize,
 }
@@ -140,17 +133,10 @@ impl GroupDeclaration {
                 ),
             ));
         }
-        let change = GroupChange {
-            ordered: self.ordered.filter(|ordered| *ordered != present.ordered),
-            client_quota: self.client_quota.filter(|quota| *quota != present.client_quota),
-            max_attempts: self.max_attempts.filter(|attempts| *attempts != present.max_attempts),
-        };
-        let changes = change.ordered.is_some()
-            || change.client_quota.is_some()
-            || change.max_attempts.is_some();
-        if changes {
-            tracing::info!(group = name, ?change, "settings changed to the declared ones");
-            broker.update_group(name, change).await?;
+        let options = self.options.of(&present.options);
+        if options != present.options {
+            tracing::info!(group = name, ?options, "settings changed to the declared ones");
+            broker.update_group(name, self.options.clone()).await?;
         }
         Ok(())
     }
@@ -159,10 +145,7 @@ impl GroupDeclaration {
         NewGroup {
             name: self.name.clone(),
             bind: self.bind.clone(),
-            ordered: self.ordered.unwrap_or(ORDERED_DEFAULT),
-            mode: SubscriptionMode::Shared,
-            client_quota: self.client_quota.unwrap_or(Some(CLIENT_QUOTA_DEFAULT)),
-            max_attempts: self.max_attempts.unwrap_or(MAX_ATTEMPTS_DEFAULT),
+            options: self.options.of(&GroupOptions::default()),
         }
     }
 }
@@ -193,11 +176,39 @@ impl Entry for GroupDeclaration {
         let line = reader.line();
         let name = reader.require("name", |value| text_error(GroupName::new(string(value)?)));
         let bind = reader.require("bind", topic_name);
-        let ordered = reader.get("ordered", boolean);
-        let client_quota = reader.get("client_quota", client_quota);
-        let max_attempts = reader.get("max_attempts", max_attempts);
-        Some(Self { name: name?, bind: bind?, ordered, client_quota, max_attempts, line })
+        let options = group_options(reader);
+        Some(Self { name: name?, bind: bind?, options, line })
     }
+}
+
+fn group_options(reader: &mut TableReader<'_, '_>) -> GroupChange {
+    let pattern = reader.get("pattern", |value| string(value).map(str::to_owned));
+    let named = reader.get("mode", |value| mode(string(value)?, pattern.as_deref()));
+    let by_pattern = match (&named, &pattern) {
+        (None, Some(_)) => reader.get("pattern", |value| parse_mode(None, Some(string(value)?))),
+        _ => None,
+    };
+    GroupChange {
+        ordered: reader.get("ordered", boolean),
+        mode: named.or(by_pattern.flatten()),
+        client_quota: reader.get("client_quota", client_quota),
+        max_attempts: reader.get("max_attempts", max_attempts),
+        consume_rate: reader.get("consume_rate", |value| limit(value).and_then(rate_from_number)),
+        reset_on_takeover: reader.get("reset_on_takeover", boolean),
+        reset_on_unsubscribe: reader.get("reset_on_unsubscribe", boolean),
+        simple_suspend: reader.get("simple_suspend", boolean),
+        backoff: reader.get("backoff", |value| backoff(string(value)?)),
+    }
+}
+
+fn mode(mode: &str, pattern: Option<&str>) -> std::result::Result<SubscriptionMode, String> {
+    parse_mode(Some(mode), pattern).map(Option::unwrap_or_default)
+}
+
+fn backoff(text: &str) -> std::result::Result<Backoff, String> {
+    let backoff = parse_backoff(text)?;
+    text_error(backoff.check())?;
+    Ok(backoff)
 }
 
 fn topic_name(value: &DeValue<'_>) -> std::result::Result<TopicName, String> {

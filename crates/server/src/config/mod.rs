@@ -20,9 +20,7 @@ use std::time::Duration;
 use litemq_domain::UserName;
 use litemq_domain::access::Secret;
 
-pub use declared::{
-    GroupDeclaration, ORDERED_DEFAULT, TopicDeclaration, create_declared, ensure_super_user,
-};
+pub use declared::{GroupDeclaration, TopicDeclaration, create_declared, ensure_super_user};
 pub use load::{Flags, Loaded, Sources, load};
 pub use problems::{Place, Problem, Problems};
 

@@ -7,7 +7,9 @@ use toml::Value;
 use super::declared::{GroupDeclaration, TopicDeclaration};
 use super::load::Loaded;
 use super::settings::{Kind, SETTINGS, Setting};
-use super::units::{format_quota, format_ttl, limit_number, rate_number};
+use super::units::{
+    format_backoff, format_mode, format_quota, format_ttl, limit_number, rate_number,
+};
 
 impl Loaded {
     /// The configuration as TOML, each value with where it is from.
@@ -79,16 +81,25 @@ fn write_topic(out: &mut String, topic: &TopicDeclaration) -> fmt::Result {
 fn write_group(out: &mut String, group: &GroupDeclaration) -> fmt::Result {
     write!(out, "\n[[groups]]\nname = {}\n", quoted(group.name.as_str()))?;
     writeln!(out, "bind = {}", quoted(group.bind.as_str()))?;
-    if let Some(ordered) = group.ordered {
-        writeln!(out, "ordered = {ordered}")?;
-    }
-    if let Some(quota) = group.client_quota {
-        writeln!(out, "client_quota = {}", quoted(&format_quota(quota)))?;
-    }
-    if let Some(attempts) = group.max_attempts {
-        writeln!(out, "max_attempts = {attempts}")?;
-    }
-    Ok(())
+    let options = &group.options;
+    let (mode, pattern) = options.mode.as_ref().map(format_mode).unzip();
+    let flag = |flag: Option<bool>| flag.map(Value::Boolean);
+    let named = [
+        ("ordered", flag(options.ordered)),
+        ("mode", mode.map(quoted)),
+        ("pattern", pattern.flatten().as_deref().map(quoted)),
+        ("client_quota", options.client_quota.map(|quota| quoted(&format_quota(quota)))),
+        ("max_attempts", options.max_attempts.map(|attempts| Value::Integer(attempts.into()))),
+        ("consume_rate", options.consume_rate.map(|rate| Value::Integer(rate_number(rate)))),
+        ("reset_on_takeover", flag(options.reset_on_takeover)),
+        ("reset_on_unsubscribe", flag(options.reset_on_unsubscribe)),
+        ("simple_suspend", flag(options.simple_suspend)),
+        ("backoff", options.backoff.as_ref().map(|backoff| quoted(&format_backoff(backoff)))),
+    ];
+    named.into_iter().try_for_each(|(name, value)| match value {
+        Some(value) => writeln!(out, "{name} = {value}"),
+        None => Ok(()),
+    })
 }
 
 fn quoted(text: &str) -> Value {

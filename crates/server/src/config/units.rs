@@ -2,10 +2,14 @@
 //!
 //! The configuration file, the command line and the HTTP door read and write the same forms.
 
+mod group;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use litemq_domain::{DurationMs, Timestamp};
+
+pub use group::{format_backoff, format_mode, parse_backoff, parse_mode};
 
 /// How "no time to live" is written.
 pub const NEVER: &str = "never";
@@ -145,6 +149,15 @@ pub fn format_time(time: Timestamp) -> String {
     humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + since_epoch).to_string()
 }
 
+/// Reads a moment in RFC 3339, such as `2026-01-31T10:00:00Z`.
+pub fn parse_time(text: &str) -> Result<Timestamp, String> {
+    let problem =
+        || format!("'{}' is no moment; write for example 2026-01-31T10:00:00Z", escape(text));
+    let moment = humantime::parse_rfc3339_weak(text.trim()).map_err(|_| problem())?;
+    let since = moment.duration_since(std::time::UNIX_EPOCH).map_err(|_| problem())?;
+    u64::try_from(since.as_millis()).map(Timestamp).map_err(|_| problem())
+}
+
 fn quota_problem(given: &str) -> String {
     format!("'{given}' is no quota; give 1 to {}, or {UNLIMITED} (-1)", u32::MAX)
 }
@@ -236,5 +249,9 @@ mod tests {
         assert_eq!(format_time(Timestamp(0)), "1970-01-01T00:00:00.000Z");
         assert_eq!(format_time(Timestamp(1_767_225_600_123)), "2026-01-01T00:00:00.123Z");
         assert_eq!(format_time(Timestamp(u64::MAX)), "9999-12-31T23:59:59.000Z");
+        assert_eq!(parse_time("2026-01-01T00:00:00.123Z").unwrap(), Timestamp(1_767_225_600_123));
+        for text in ["", "1969-12-31T00:00:00Z", "yesterday", "12"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
     }
 }

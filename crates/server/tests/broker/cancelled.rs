@@ -100,7 +100,7 @@ async fn a_topic_whose_deletion_was_begun_takes_no_messages_that_would_be_lost()
 async fn a_subscription_change_whose_caller_went_away_is_counted_exactly() {
     let (store, world) = World::memory().await;
     let mut new = group("narrow");
-    new.client_quota = Some(4);
+    new.options.client_quota = Some(4);
     let world = world.with_group(new).await;
     for name in ["a", "b", "c", "d", "e"] {
         world.send(name, name).await;

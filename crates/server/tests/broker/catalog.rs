@@ -22,7 +22,7 @@ async fn creating_the_same_again_is_fine_and_something_else_is_refused() {
     assert_eq!(code(world.broker.create_topic(other.clone()).await), ErrorCode::AlreadyExists);
     let mut changed = group(GROUP);
     assert_eq!(world.broker.create_group(changed.clone()).await.unwrap().id, world.group.id);
-    changed.max_attempts = 3;
+    changed.options.max_attempts = 3;
     assert_eq!(code(world.broker.create_group(changed).await), ErrorCode::AlreadyExists);
     let (_, after) = World::after_crash(&store).await;
     assert_eq!((after.topic.id, after.group.id), (world.topic.id, world.group.id));

@@ -14,7 +14,7 @@ const DLQ: &str = "%DLQ%fragile";
 async fn fragile() -> (std::sync::Arc<litemq_storage::MemoryStore>, World) {
     let (store, world) = World::memory().await;
     let mut new = group("fragile");
-    new.max_attempts = 2;
+    new.options.max_attempts = 2;
     let world = world.with_group(new).await;
     world.subscribe("c", &["a"]).await;
     (store, world)
@@ -74,7 +74,7 @@ async fn used_up_messages_end_in_the_dead_letters_in_order_with_their_origin() {
 async fn a_group_without_order_keeps_the_order_of_dead_letters_too() {
     let (_, world) = World::memory().await;
     let mut new = group("fragile");
-    (new.max_attempts, new.ordered) = (2, false);
+    (new.options.max_attempts, new.options.ordered) = (2, false);
     let world = world.with_group(new).await;
     world.subscribe("c", &["a"]).await;
     for n in 0..20 {
@@ -127,7 +127,7 @@ async fn a_crash_at_any_moment_of_a_dead_letter_neither_loses_nor_doubles_it() {
         let is_moved = moved.is_finished();
         let (_, after) = World::after_crash(&store).await;
         let mut new = group("fragile");
-        new.max_attempts = 2;
+        new.options.max_attempts = 2;
         let after = after.with_group(new).await;
         fail_all(&after, Duration::from_secs(45)).await;
         let found: Vec<String> =
@@ -175,7 +175,7 @@ async fn a_forward_on_a_full_disk_says_so_and_the_message_comes_back() {
 async fn a_message_that_is_not_durable_yet_is_never_given_up() {
     let (store, world) = World::memory().await;
     let mut new = group("fragile");
-    new.max_attempts = 1;
+    new.options.max_attempts = 1;
     let world = world.with_group(new).await;
     world.subscribe("c", &["a"]).await;
     store.hold_syncs();

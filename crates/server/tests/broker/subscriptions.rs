@@ -18,7 +18,7 @@ async fn world(quota: u32) -> World {
         world.send(name, name).await;
     }
     let mut new = group("narrow");
-    new.client_quota = Some(quota);
+    new.options.client_quota = Some(quota);
     world.with_group(new).await
 }
 
@@ -122,7 +122,7 @@ async fn a_late_full_sync_does_not_take_away_what_was_just_added() {
 async fn quotas_and_sets_survive_a_crash() {
     let (store, world) = World::memory().await;
     let mut new = group("narrow");
-    new.client_quota = Some(2);
+    new.options.client_quota = Some(2);
     let world = world.with_group(new.clone()).await;
     for name in NAMES {
         world.send(name, name).await;

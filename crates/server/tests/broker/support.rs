@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use litemq_domain::{
-    ClientId, DurationMs, Error, ErrorCode, Group, GroupName, LiteTopicName, Result,
-    SubscriptionMode, TagFilter, Topic, TopicName, TopicOptions,
+    ClientId, DurationMs, Error, ErrorCode, Group, GroupName, GroupOptions, LiteTopicName, Result,
+    TagFilter, Topic, TopicName, TopicOptions,
 };
 use litemq_server::access::Caller;
 use litemq_server::broker::{
@@ -160,10 +160,7 @@ pub(crate) fn group(name: &str) -> NewGroup {
     NewGroup {
         name: GroupName::new(name).unwrap(),
         bind: TopicName::new(TOPIC).unwrap(),
-        ordered: true,
-        mode: SubscriptionMode::Shared,
-        client_quota: Some(2000),
-        max_attempts: 17,
+        options: GroupOptions::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use litemq_domain::access::Secret;
-use litemq_domain::{GroupName, SubscriptionMode, TopicName, TopicOptions};
+use litemq_domain::{GroupName, GroupOptions, TopicName, TopicOptions};
 use litemq_protocol::v2;
 use litemq_server::access::signature::{SCHEME, mac};
 use litemq_server::broker::{Broker, BrokerOptions, NewGroup, NewTopic};
@@ -67,10 +67,11 @@ impl Door {
             let group = NewGroup {
                 name: GroupName::new(name).unwrap(),
                 bind: bind.clone(),
-                ordered,
-                mode: SubscriptionMode::Shared,
-                client_quota: Some(100),
-                max_attempts: 17,
+                options: GroupOptions {
+                    ordered,
+                    client_quota: Some(100),
+                    ..GroupOptions::default()
+                },
             };
             broker.create_group(group).await.unwrap();
         }

@@ -6,13 +6,13 @@ mod settling;
 
 use std::collections::BTreeMap;
 
-use litemq_domain::DurationMs;
+use litemq_domain::{DurationMs, SubscriptionMode};
 
 use super::goals::{Goal, Goals};
 use super::op::{CLIENTS, GROUPS, LITES, OF_DEAD_LETTERS, Op, Pair, Rules, Sequence};
 use super::reference::{Reference, SentBefore};
 use super::witness::Witness;
-use crate::script::step::{Step, Which, Who};
+use crate::script::step::{Resets, Step, Which, Who};
 use crate::script::world::World;
 
 /// Rules of the group that consumes dead letters.
@@ -61,7 +61,12 @@ impl Both {
             Op::Send { lite, count } => (0..*count).for_each(|_| self.send(LITES[*lite])),
             Op::SendAgain(nth) => self.send_again(*nth),
             Op::Subscribe(pair, lites) => {
-                self.subscribe(*pair, Step::Subscribe(who(*pair), names(lites)), lites, false);
+                self.subscribe(
+                    *pair,
+                    Step::Subscribe(who(*pair), names(lites), None),
+                    lites,
+                    false,
+                );
             }
             Op::Unsubscribe(pair, lites) => {
                 self.world.apply(&Step::Unsubscribe(who(*pair), names(lites)));
@@ -293,7 +298,9 @@ impl Both {
         self.witness.group(group, ordered);
         let of_dead_letters = group == OF_DEAD_LETTERS;
         let name = group.to_owned();
-        self.world.apply(&Step::Group { name, ordered, attempts, of_dead_letters, quota });
+        let (mode, resets) = (SubscriptionMode::Shared, Resets::default());
+        let group = Step::Group { name, ordered, attempts, of_dead_letters, quota, mode, resets };
+        self.world.apply(&group);
         if at_once {
             self.world.apply(&Step::Work { all: true });
         }

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! group g unordered attempts=3 quota=2      a group; `of=dead` consumes the dead letters of `g`
+//! group g exclusive | group g wild=a*       with `reset-takeover`, `reset-unsub`
 //! send a m1 m2 [id=x]                 to lite topic a; with an id, a repeat shows `again 0`
-//! sub c1 a b | unsub c1 a | full c1 a | leave c1          `c1@h` is client c1 of group h
+//! sub c1 a b [from=newest] | unsub c1 a | full c1 a | leave c1          `c1@h` is client c1 of group h
 //! claim c1 10s [max=2] [each=1] -> a:m1 b:m2#2 ...        `#2` is the attempt, `...` is more
 //! claim c1 auto                       a lease that is renewed
 //! claim c1 auto try=7                 with an attempt id; the same again repeats the answer
@@ -11,6 +12,8 @@
 //! wait 9s | jump 9s | tick            `jump` is a wait in which nothing else happens
 //! offline c1 | online c1 | gone c1 [renewed] | broken c1      `broken` is one connection
 //! dead m1 | burials -> a:m1#3 | bury m1 [as=x1] | unburied m1
+//! move g [a] to=oldest                   or `newest`, an offset, `-3` for the last three
+//! expel c1 [a] | told -> c1@g:a          who was told of the end of what; `?` if it had asked
 //! remove a | remove-topic | remove-group g | step | steps | trim a 2
 //! show a -> 0..3 g=1/1/1(c1)          committed/in flight/ready(subscribers)
 //! list [prefix=a] [after=b] [max=2] -> a b | names -> 2 | pairs -> 1 | woke -> c1@g

@@ -1,6 +1,6 @@
 //! The steps of a script and how they are written.
 
-use litemq_domain::{DurationMs, SubscriptionMode};
+use litemq_domain::{DurationMs, NamePrefix, StartAt, SubscriptionMode};
 
 /// A client of a group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +17,13 @@ pub(crate) struct Which {
     pub(crate) nth: Option<usize>,
 }
 
+/// When a group goes back to the oldest message by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Resets {
+    pub(crate) on_takeover: bool,
+    pub(crate) on_unsubscribe: bool,
+}
+
 /// One step.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
@@ -27,13 +34,15 @@ pub(crate) enum Step {
         of_dead_letters: bool,
         /// Lite topics that one client may subscribe to.
         quota: Option<u32>,
+        mode: SubscriptionMode,
+        resets: Resets,
     },
     Send {
         lite: String,
         messages: Vec<String>,
         id: u64,
     },
-    Subscribe(Who, Vec<String>),
+    Subscribe(Who, Vec<String>, Option<StartAt>),
     Unsubscribe(Who, Vec<String>),
     Replace(Who, Vec<String>),
     Leave(Who),
@@ -84,6 +93,15 @@ pub(crate) enum Step {
         max: usize,
     },
     CountNew(Who, Vec<String>),
+    /// Moves a group to another place of a lite topic, or of all.
+    Move {
+        group: String,
+        lite: Option<String>,
+        start: StartAt,
+    },
+    /// A client loses a lite topic, or all, without having asked for that.
+    Expel(Who, Option<String>),
+    Farewells,
     Names,
     Pairs,
     Woke,
@@ -96,9 +114,6 @@ pub(crate) enum Step {
         from_snapshot: bool,
     },
 }
-
-/// The only mode there is.
-pub(crate) const MODE: SubscriptionMode = SubscriptionMode::Shared;
 
 impl Step {
     /// A step and what it must show.
@@ -135,6 +150,14 @@ impl<'a> Words<'a> {
         value.parse().ok()
     }
 
+    fn mode(&self) -> SubscriptionMode {
+        match self.option::<String>("wild") {
+            Some(prefix) => SubscriptionMode::Wildcard(NamePrefix::of_pattern(&prefix).unwrap()),
+            None if self.has("exclusive") => SubscriptionMode::Exclusive,
+            None => SubscriptionMode::Shared,
+        }
+    }
+
     fn has(&self, word: &str) -> bool {
         self.plain.contains(&word)
     }
@@ -156,13 +179,18 @@ impl<'a> Words<'a> {
                 attempts: self.option("attempts").unwrap_or(17),
                 of_dead_letters: self.option::<String>("of").is_some(),
                 quota: self.option("quota"),
+                mode: self.mode(),
+                resets: Resets {
+                    on_takeover: self.has("reset-takeover"),
+                    on_unsubscribe: self.has("reset-unsub"),
+                },
             },
             "send" => Step::Send {
                 lite: text()?,
                 messages: self.rest(2),
                 id: self.option::<String>("id").map_or(0, |id| number(&id)),
             },
-            "sub" => Step::Subscribe(to_who()?, self.rest(2)),
+            "sub" => Step::Subscribe(to_who()?, self.rest(2), self.option("from").map(start)),
             "unsub" => Step::Unsubscribe(to_who()?, self.rest(2)),
             "full" => Step::Replace(to_who()?, self.rest(2)),
             "new" => Step::CountNew(to_who()?, self.rest(2)),
@@ -201,6 +229,13 @@ impl<'a> Words<'a> {
                 after: self.option("after"),
                 max: self.option("max").unwrap_or(usize::MAX),
             },
+            "move" => Step::Move {
+                group: text()?,
+                lite: self.plain.get(2).map(|lite| (*lite).to_owned()),
+                start: start(self.option("to")?),
+            },
+            "expel" => Step::Expel(to_who()?, self.plain.get(2).map(|lite| (*lite).to_owned())),
+            "told" => Step::Farewells,
             "names" => Step::Names,
             "pairs" => Step::Pairs,
             "woke" => Step::Woke,
@@ -210,6 +245,18 @@ impl<'a> Words<'a> {
             "crash" => Step::Crash { from_snapshot: self.has("snapshot") },
             _ => return None,
         })
+    }
+}
+
+/// Where to start: `oldest`, `newest`, an offset, or `-3` for the last three.
+fn start(text: String) -> StartAt {
+    match text.as_str() {
+        "oldest" => StartAt::Oldest,
+        "newest" => StartAt::Newest,
+        _ => match text.strip_prefix('-') {
+            Some(count) => StartAt::Tail(count.parse().unwrap()),
+            None => StartAt::Offset(text.parse().unwrap()),
+        },
     }
 }
 

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use litemq_domain::{
-    Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Effects, Error, ErrorCode, Group,
-    GroupId, GroupName, Handle, Invariant, LiteTopicName, Milestones, Place, Record, Send, Shard,
-    ShardConfig, Timestamp, Topic, TopicId, TopicName, TopicOptions, TopicType, Violation, Wake,
+    Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Effects, Error, ErrorCode,
+    Farewell, Group, GroupId, GroupName, GroupOptions, Handle, Invariant, LiteTopicName,
+    Milestones, Place, Record, Send, Shard, ShardConfig, StartAt, Subscribe, Timestamp, Topic,
+    TopicId, TopicName, TopicOptions, TopicType, Violation, Wake,
 };
 
 use super::replay::Replay;
-use super::step::{MODE, Step, Which, Who, number};
+use super::step::{Step, Which, Who, number};
 use show::{done, refused, shown, words};
 
 pub(crate) const TOPIC: TopicId = TopicId(1);
@@ -44,6 +45,7 @@ pub(crate) struct World {
     became_ordered: bool,
     clients: BTreeMap<ClientKey, String>,
     woke: Vec<Wake>,
+    told_farewell: Vec<Farewell>,
 }
 
 /// A moment of the past that a crash leads back to.
@@ -72,6 +74,7 @@ impl World {
             became_ordered: false,
             clients: BTreeMap::new(),
             woke: Vec::new(),
+            told_farewell: Vec::new(),
         };
         for (id, name, topic_type) in
             [(TOPIC, "t", TopicType::Lite), (DEAD, "%DLQ%g", TopicType::DeadLetter)]
@@ -88,14 +91,16 @@ impl World {
             world.topics.insert(id, Arc::clone(&topic));
             world.shard.set_topic(topic);
         }
-        world.set_group("g", true, 17, None, TOPIC);
+        world.set_group("g", GroupOptions::default(), TOPIC);
         world
     }
 
     /// Does a step; what it shows.
     pub(crate) fn apply(&mut self, step: &Step) -> String {
-        if let Step::Woke = step {
-            return self.show_wakes();
+        match step {
+            Step::Woke => return self.show_wakes(),
+            Step::Farewells => return self.show_farewells(),
+            _ => {}
         }
         let mut fx = Effects::default();
         let shown = self.act(step, &mut fx);
@@ -148,24 +153,43 @@ impl World {
     fn act(&mut self, step: &Step, fx: &mut Effects) -> String {
         let now = self.now;
         match step {
-            Step::Group { name, ordered, attempts, of_dead_letters, quota } => {
+            Step::Group { name, ordered, attempts, of_dead_letters, quota, mode, resets } => {
                 let topic = if *of_dead_letters { DEAD } else { TOPIC };
-                self.set_group(name, *ordered, *attempts, *quota, topic);
+                let options = GroupOptions {
+                    ordered: *ordered,
+                    client_quota: *quota,
+                    max_attempts: *attempts,
+                    mode: mode.clone(),
+                    reset_on_takeover: resets.on_takeover,
+                    reset_on_unsubscribe: resets.on_unsubscribe,
+                    ..GroupOptions::default()
+                };
+                self.set_group(name, options, topic);
                 done()
             }
             Step::Send { lite, messages, id } => self.send(lite, messages, *id, fx),
-            Step::Subscribe(who, lites) => {
+            Step::Subscribe(who, lites, start) => {
                 let (client, key, group) = self.who(who);
                 let lites = names(lites);
                 let room =
                     self.check_quota(who, |shard, has| has + shard.count_new(key, group, &lites));
-                let synced =
-                    room.and_then(|()| self.shard.subscribe(now, &client, key, group, &lites, fx));
+                let starts = vec![start.unwrap_or(StartAt::Oldest); lites.len()];
+                let request = Subscribe {
+                    client: &client,
+                    key,
+                    group,
+                    names: &lites,
+                    starts: if start.is_some() { &starts } else { &[] },
+                    takes_over: true,
+                };
+                self.milestones.forget_positions(group);
+                let synced = room.and_then(|()| self.shard.subscribe(now, request, fx));
                 shown(synced, |synced| format!("+{}", synced.added))
             }
             Step::Unsubscribe(who, lites) => {
                 let (_, key, group) = self.who(who);
-                let synced = self.shard.unsubscribe(key, group, &names(lites), fx);
+                self.milestones.forget_positions(group);
+                let synced = self.shard.unsubscribe(now, key, group, &names(lites), fx);
                 format!("-{}", synced.removed)
             }
             Step::Replace(who, lites) => {
@@ -273,6 +297,19 @@ impl World {
                 }
                 done()
             }
+            Step::Move { group, lite, start } => {
+                let group = self.group(group);
+                self.milestones.forget_positions(group);
+                shown(self.move_group(group, lite.as_deref(), *start, fx), |moved| {
+                    moved.to_string()
+                })
+            }
+            Step::Expel(who, lite) => {
+                let (_, key, group) = self.who(who);
+                let lite = lite.as_deref().map(name);
+                format!("-{}", self.shard.expel(key, group, lite.as_ref(), fx))
+            }
+            Step::Farewells => self.show_farewells(),
             Step::Show(lite) => match self.shard.describe(now, TOPIC, &name(lite)) {
                 Some(view) => self.show_view(&view),
                 None => ".".to_owned(),
@@ -331,6 +368,28 @@ impl World {
         words(texts.into_iter())
     }
 
+    /// As the broker does: in parts, between which others could be served.
+    fn move_group(
+        &mut self,
+        group: GroupId,
+        lite: Option<&str>,
+        start: StartAt,
+        fx: &mut Effects,
+    ) -> Result<u64, Error> {
+        if let Some(lite) = lite {
+            let place = self.shard.to_consume(group, &name(lite))?;
+            return self.shard.move_positions(self.now, group, &[(place.slot, start)], fx);
+        }
+        let (mut moved, mut next) = (0, Some(0));
+        while let Some(first) = next {
+            let (consumed, after) = self.shard.consumed_by(group, first);
+            let moves: Vec<_> = consumed.into_iter().map(|place| (place.slot, start)).collect();
+            moved += self.shard.move_positions(self.now, group, &moves, fx)?;
+            next = after;
+        }
+        Ok(moved)
+    }
+
     fn restart(&mut self, from_snapshot: bool) {
         let from_snapshot =
             if from_snapshot { self.replay.recover_from_snapshot(self) } else { None };
@@ -341,7 +400,7 @@ impl World {
     /// As the broker does before it adds subscriptions; `wanted` is what the client would have.
     fn check_quota(&mut self, who: &Who, wanted: impl Fn(&Shard, u64) -> u64) -> Result<(), Error> {
         let (_, key, id) = self.who(who);
-        let quota = self.groups.get(&who.group).and_then(|group| group.client_quota);
+        let quota = self.groups.get(&who.group).and_then(|group| group.options.client_quota);
         let all = self.shard.subscribers();
         let own = all.iter().find(|(_, client, group, _)| (*client, *group) == (key, id));
         let has = own.map_or(0, |(.., lites)| *lites);
@@ -410,18 +469,12 @@ impl World {
         self.replay.log.extend(fx.records);
         self.burials.extend(fx.burials);
         self.woke = fx.wakes;
+        self.told_farewell = fx.farewells;
     }
 
-    pub(crate) fn set_group(
-        &mut self,
-        text: &str,
-        ordered: bool,
-        attempts: u16,
-        client_quota: Option<u32>,
-        topic: TopicId,
-    ) {
+    pub(crate) fn set_group(&mut self, text: &str, options: GroupOptions, topic: TopicId) {
         match self.groups.get(text) {
-            Some(group) => self.became_ordered |= ordered && !group.ordered,
+            Some(group) => self.became_ordered |= options.ordered && !group.options.ordered,
             None => *self.group_lives.entry(text.to_owned()).or_default() += 1,
         }
         let group = Arc::new(Group {
@@ -429,10 +482,7 @@ impl World {
             name: GroupName::new(text).unwrap(),
             topic,
             dead_letter_topic: DEAD,
-            ordered,
-            mode: MODE,
-            client_quota,
-            max_attempts: attempts,
+            options,
             created_at: self.now,
         });
         self.groups.insert(text.to_owned(), Arc::clone(&group));

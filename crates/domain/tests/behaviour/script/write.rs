@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use litemq_domain::{StartAt, SubscriptionMode};
+
 use super::step::{Step, Which, Who};
 
 impl fmt::Display for Who {
@@ -30,17 +32,27 @@ fn write_group(f: &mut fmt::Formatter<'_>, group: &str) -> fmt::Result {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Group { name, ordered, attempts, of_dead_letters, quota } => {
+            Self::Group { name, ordered, attempts, of_dead_letters, quota, mode, resets } => {
                 let order = if *ordered { "" } else { " unordered" };
                 let of = if *of_dead_letters { " of=dead" } else { "" };
                 write!(f, "group {name}{order} attempts={attempts}{of}")?;
-                quota.map_or(Ok(()), |quota| write!(f, " quota={quota}"))
+                quota.map_or(Ok(()), |quota| write!(f, " quota={quota}"))?;
+                match mode {
+                    SubscriptionMode::Shared => {}
+                    SubscriptionMode::Exclusive => f.write_str(" exclusive")?,
+                    SubscriptionMode::Wildcard(prefix) => write!(f, " wild={prefix}")?,
+                }
+                f.write_str(if resets.on_takeover { " reset-takeover" } else { "" })?;
+                f.write_str(if resets.on_unsubscribe { " reset-unsub" } else { "" })
             }
             Self::Send { lite, messages, id: 0 } => write!(f, "send {lite} {}", messages.join(" ")),
             Self::Send { lite, messages, id } => {
                 write!(f, "send {lite} {} id={id}", messages.join(" "))
             }
-            Self::Subscribe(who, lites) => write!(f, "sub {who} {}", lites.join(" ")),
+            Self::Subscribe(who, lites, start) => {
+                write!(f, "sub {who} {}", lites.join(" "))?;
+                start.map_or(Ok(()), |start| write!(f, " from={}", start_text(start)))
+            }
             Self::Unsubscribe(who, lites) => write!(f, "unsub {who} {}", lites.join(" ")),
             Self::Replace(who, lites) => write!(f, "full {who} {}", lites.join(" ")),
             Self::CountNew(who, lites) => write!(f, "new {who} {}", lites.join(" ")),
@@ -84,6 +96,15 @@ impl fmt::Display for Step {
                 write!(f, "list prefix={prefix} max={max}")?;
                 after.as_ref().map_or(Ok(()), |after| write!(f, " after={after}"))
             }
+            Self::Move { group, lite, start } => {
+                let lite = lite.as_ref().map_or(String::new(), |lite| format!(" {lite}"));
+                write!(f, "move {group}{lite} to={}", start_text(*start))
+            }
+            Self::Expel(who, lite) => {
+                let lite = lite.as_ref().map_or(String::new(), |lite| format!(" {lite}"));
+                write!(f, "expel {who}{lite}")
+            }
+            Self::Farewells => write!(f, "told"),
             Self::Names => write!(f, "names"),
             Self::Pairs => write!(f, "pairs"),
             Self::Woke => write!(f, "woke"),
@@ -92,6 +113,15 @@ impl fmt::Display for Step {
             Self::Durable => write!(f, "durable"),
             Self::Crash { from_snapshot } => write!(f, "crash{}", source(*from_snapshot)),
         }
+    }
+}
+
+fn start_text(start: StartAt) -> String {
+    match start {
+        StartAt::Oldest => "oldest".to_owned(),
+        StartAt::Newest => "newest".to_owned(),
+        StartAt::Tail(count) => format!("-{count}"),
+        StartAt::Offset(offset) | StartAt::InLife { offset, .. } => offset.to_string(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use litemq_domain::{Effects, Error, ErrorCode, Event, Shard};
+use litemq_domain::{Effects, Error, ErrorCode, Event, Farewell, Shard};
 use litemq_storage::{Durability, Lsn, ShardStore, StoreError};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -23,6 +23,7 @@ use crate::broker::limits::{
 };
 use crate::broker::ready::ReadySignals;
 use crate::broker::sessions::Sessions;
+use crate::broker::sets::SubscriptionSets;
 
 /// What all shards' actors share.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct ActorContext {
     pub(crate) sessions: Arc<Sessions>,
     /// What events are counted by.
     pub(crate) catalog: Arc<Catalog>,
+    /// How many lite topics each client has.
+    pub(in crate::broker) subscriptions: SubscriptionSets,
     /// Whether the broker serves; who waits looks at it too.
     pub(in crate::broker) life: watch::Sender<Life>,
 }
@@ -199,6 +202,10 @@ impl ShardActor {
     fn commit(&mut self, fx: &mut Effects, answers: &mut Vec<Answer>) {
         let number = self.shard.number();
         self.backlog.batches.extend(batches(number, std::mem::take(&mut fx.records)));
+        for farewell in fx.farewells.drain(..) {
+            self.context.subscriptions.lost(&farewell);
+            answers.push(Answer::Farewell(farewell));
+        }
         self.backlog.answers.append(answers);
         for wake in fx.wakes.drain(..) {
             if let Some(signal) = self.context.signals.find(wake.client, wake.group) {
@@ -255,8 +262,12 @@ impl ShardActor {
     fn release(&mut self) {
         let state = self.durable.borrow_and_update().clone();
         if self.failed.is_none() {
-            for (group, messages) in self.pending.release(state.durable) {
+            let released = self.pending.release(state.durable);
+            for (group, messages) in released.orphans {
                 self.backlog.defer(Command::GiveBack(group, messages));
+            }
+            for farewell in released.farewells {
+                self.context.part(&farewell);
             }
             if let Some(error) = state.failed {
                 self.fail(&error);
@@ -286,6 +297,13 @@ impl ShardActor {
                 Event::LiteTopicRemoved(topic) => self.context.catalog.lite_topic_removed(*topic),
             }
         }
+    }
+}
+
+impl ActorContext {
+    /// A client lost a lite topic, durably.
+    fn part(&self, farewell: &Farewell) {
+        tracing::debug!(?farewell, "a client lost a lite topic");
     }
 }
 

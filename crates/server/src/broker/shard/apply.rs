@@ -1,11 +1,10 @@
 //! What each command does to the shard.
 
-use litemq_domain::{Effects, Result, Shard, SyncOutcome};
+use litemq_domain::{Effects, Result, Shard, Subscribe, SyncOutcome};
 
 use super::actor::ShardActor;
-use super::command::{Command, Named, SnapshotPiece, Sync};
+use super::command::{Change, Command, Named, SnapshotPiece, Sync};
 use super::pending::Answer;
-use crate::broker::SyncAction;
 use crate::broker::durability::error_of;
 use crate::broker::limits::CHECKPOINT_SLOTS_PER_STEP;
 
@@ -52,7 +51,19 @@ impl ShardActor {
             }
             Command::Sync(sync, reply) => Answer::Sync(reply, self.sync(sync, fx)),
             Command::CountNew(client, group, names, reply) => {
-                Answer::Count(reply, shard.count_new(client, group, &names))
+                Answer::Count(reply, Ok(shard.count_new(client, group, &names)))
+            }
+            Command::Expel(client, group, name, reply) => {
+                Answer::Count(reply, Ok(shard.expel(client, group, name.as_ref(), fx)))
+            }
+            Command::ToConsume(group, name, reply) => {
+                Answer::Place(reply, shard.to_consume(group, &name))
+            }
+            Command::ConsumedBy(group, first, reply) => {
+                Answer::Places(reply, shard.consumed_by(group, first))
+            }
+            Command::MovePositions(group, moves, reply) => {
+                Answer::Count(reply, shard.move_positions(now, group, &moves, fx))
             }
             Command::RemoveLite(topic, name, reply) => {
                 Answer::Done(reply, shard.remove_lite(topic, &name, fx))
@@ -98,15 +109,23 @@ impl ShardActor {
 
     fn sync(&mut self, sync: Sync, fx: &mut Effects) -> Result<SyncOutcome> {
         let now = self.context.clock.now();
-        let Sync { client, key, group, action, names } = sync;
-        match action {
-            SyncAction::PartialAdd => self.shard.subscribe(now, &client, key, group, &names, fx),
-            SyncAction::PartialRemove => Ok(self.shard.unsubscribe(key, group, &names, fx)),
-            SyncAction::CompleteAdd => {
-                self.shard.replace_subscriptions(now, &client, key, group, &names, fx)
+        let Sync { client, key, group, change, names, starts } = sync;
+        let takes_over = change == Change::Add;
+        let (names, client, starts) = (&names, &client, &starts);
+        let outcome = match change {
+            Change::Add | Change::AddFree => {
+                let request = Subscribe { client, key, group, names, starts, takes_over };
+                self.shard.subscribe(now, request, fx)?
             }
-            SyncAction::CompleteRemove => Ok(self.shard.unsubscribe_all(key, group, fx)),
-        }
+            Change::Remove => self.shard.unsubscribe(now, key, group, names, fx),
+            Change::Replace => {
+                self.shard.replace_subscriptions(now, client, key, group, names, fx)?
+            }
+            Change::Clear => self.shard.unsubscribe_all(key, group, fx),
+        };
+        let more = outcome.added as i64 - outcome.removed as i64;
+        self.context.subscriptions.count(key, group, more);
+        Ok(outcome)
     }
 }
 

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use litemq_domain::{
-    Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Error, Group, GroupId, Handle,
-    LiteTopicName, LiteView, Place, Result, Send, SendOutcome, ShardCounts, SyncOutcome, Topic,
-    TopicId, Violation,
+    Burial, Claim, ClaimOutcome, ClientId, ClientKey, Consumed, DurationMs, Error, Group, GroupId,
+    Handle, LiteTopicName, LiteView, Place, Result, Send, SendOutcome, ShardCounts, StartAt,
+    SyncOutcome, Topic, TopicId, Violation,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-
-use crate::broker::SyncAction;
 
 /// Everything a shard's actor can be asked.
 #[derive(Debug)]
@@ -57,6 +55,14 @@ pub(crate) enum Command {
     Sync(Sync, Reply<SyncOutcome>),
     /// How many of these names a client does not have.
     CountNew(ClientKey, GroupId, Vec<LiteTopicName>, Reply<u64>),
+    /// Take a lite topic, or all, from a client that is told; how many.
+    Expel(ClientKey, GroupId, Option<LiteTopicName>, Reply<u64>),
+    /// A lite topic by its name, for a group.
+    ToConsume(GroupId, LiteTopicName, Reply<Consumed>),
+    /// What a group consumes, of some slots from this one on.
+    ConsumedBy(GroupId, u32, Reply<Places>),
+    /// Move a group to other places of these slots; how many positions moved.
+    MovePositions(GroupId, Vec<(u32, StartAt)>, Reply<u64>),
     /// End what a client holds.
     ReleaseClient {
         /// Who.
@@ -134,7 +140,13 @@ impl Command {
                 return Some(Self::BurialFailed(burial));
             }
             Self::Sync(_, reply) => refuse(reply, error),
-            Self::CountNew(_, _, _, reply) => refuse(reply, error),
+            Self::CountNew(_, _, _, reply)
+            | Self::Expel(_, _, _, reply)
+            | Self::MovePositions(_, _, reply) => {
+                refuse(reply, error);
+            }
+            Self::ToConsume(_, _, reply) => refuse(reply, error),
+            Self::ConsumedBy(_, _, reply) => refuse(reply, error),
             Self::Describe(_, _, reply) => refuse(reply, error),
             Self::NameOf(_, reply) => refuse(reply, error),
             Self::List { reply, .. } => refuse(reply, error),
@@ -179,10 +191,30 @@ pub(crate) struct Sync {
     /// For which group.
     pub(crate) group: GroupId,
     /// What.
-    pub(crate) action: SyncAction,
+    pub(crate) change: Change,
     /// The names that belong to this shard.
     pub(crate) names: Vec<LiteTopicName>,
+    /// Where the group goes on in each; empty is where it is.
+    pub(crate) starts: Vec<StartAt>,
 }
+
+/// What changes in a client's set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// These are added, in an exclusive group whoever has them.
+    Add,
+    /// These are added, unless another client of an exclusive group has them.
+    AddFree,
+    /// These are removed.
+    Remove,
+    /// It is these, but for what other clients of an exclusive group have.
+    Replace,
+    /// It is empty.
+    Clear,
+}
+
+/// What a group consumes of some slots, and where the next part starts.
+pub(crate) type Places = (Vec<Consumed>, Option<u32>);
 
 /// Keys and values of some slots.
 #[derive(Debug, Default)]

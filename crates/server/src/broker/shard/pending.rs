@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use litemq_domain::{
-    Burial, ClaimOutcome, Error, GroupId, Handle, LiteTopicName, LiteView, Place, Result,
-    SendOutcome, ShardCounts, SyncOutcome, Violation,
+    Burial, ClaimOutcome, Consumed, Error, Farewell, GroupId, Handle, LiteTopicName, LiteView,
+    Place, Result, SendOutcome, ShardCounts, SyncOutcome, Violation,
 };
 use litemq_storage::Lsn;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::command::{Reply, SnapshotPiece};
+use super::command::{Places, Reply, SnapshotPiece};
 
 /// An answer that is ready but for its durability.
 #[derive(Debug)]
@@ -20,44 +20,59 @@ pub(super) enum Answer {
     Handle(Reply<Handle>, Result<Handle>),
     Burial(Reply<Option<Burial>>, Result<Option<Burial>>),
     Sync(Reply<SyncOutcome>, Result<SyncOutcome>),
-    Count(Reply<u64>, u64),
+    Count(Reply<u64>, Result<u64>),
+    Place(Reply<Consumed>, Result<Consumed>),
+    Places(Reply<Places>, Places),
     View(Reply<Option<LiteView>>, Option<LiteView>),
     Views(Reply<Vec<LiteView>>, Vec<LiteView>),
     Name(Reply<Option<LiteTopicName>>, Option<LiteTopicName>),
     Counts(Reply<ShardCounts>, ShardCounts),
     Audit(Reply<Vec<Violation>>, Vec<Violation>),
     Snapshot(Reply<SnapshotPiece>, SnapshotPiece),
+    /// To be told to a client that waits for nothing.
+    Farewell(Farewell),
+}
+
+/// What comes of answers that are given.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    /// Claims whose clients are gone.
+    pub(super) orphans: Vec<Orphan>,
+    /// To tell.
+    pub(super) farewells: Vec<Farewell>,
 }
 
 /// A claim whose client is gone: to be given back.
 pub(super) type Orphan = (GroupId, Vec<(Place, u32)>);
 
 impl Answer {
-    /// Gives the answer. A claim that nobody waits for any more comes back.
-    fn give(self) -> Option<Orphan> {
+    /// Gives the answer. What is left to do comes back.
+    fn give(self, released: &mut Released) {
         match self {
             Self::Send(reply, answer, in_flight) => {
                 drop(in_flight);
                 give(reply, answer);
             }
             Self::Claim(group, reply, answer) => {
-                let unheard = reply.send(answer).err()?.ok()?;
+                let Err(Ok(unheard)) = reply.send(answer) else { return };
                 let messages = unheard.messages.iter().map(|m| (m.place, m.epoch)).collect();
-                return Some((group, messages));
+                released.orphans.push((group, messages));
             }
             Self::Done(reply, answer) => give(reply, answer),
             Self::Handle(reply, answer) => give(reply, answer),
             Self::Burial(reply, answer) => give(reply, answer),
             Self::Sync(reply, answer) => give(reply, answer),
-            Self::Count(reply, answer) => give(reply, Ok(answer)),
+            Self::Count(reply, answer) => give(reply, answer),
+            Self::Place(reply, answer) => give(reply, answer),
+            Self::Places(reply, answer) => give(reply, Ok(answer)),
             Self::View(reply, answer) => give(reply, Ok(answer)),
             Self::Views(reply, answer) => give(reply, Ok(answer)),
             Self::Name(reply, answer) => give(reply, Ok(answer)),
             Self::Counts(reply, answer) => give(reply, Ok(answer)),
             Self::Audit(reply, answer) => give(reply, Ok(answer)),
             Self::Snapshot(reply, answer) => give(reply, Ok(answer)),
+            Self::Farewell(farewell) => released.farewells.push(farewell),
         }
-        None
     }
 
     /// Gives an error instead.
@@ -70,12 +85,16 @@ impl Answer {
             Self::Burial(reply, _) => give(reply, Err(error)),
             Self::Sync(reply, _) => give(reply, Err(error)),
             Self::Count(reply, _) => give(reply, Err(error)),
+            Self::Place(reply, _) => give(reply, Err(error)),
+            Self::Places(reply, _) => give(reply, Err(error)),
             Self::View(reply, _) => give(reply, Err(error)),
             Self::Views(reply, _) => give(reply, Err(error)),
             Self::Name(reply, _) => give(reply, Err(error)),
             Self::Counts(reply, _) => give(reply, Err(error)),
             Self::Audit(reply, _) => give(reply, Err(error)),
             Self::Snapshot(reply, _) => give(reply, Err(error)),
+            // It never became durable, so it never happened.
+            Self::Farewell(_) => {}
         }
     }
 }
@@ -93,15 +112,15 @@ impl PendingAnswers {
         self.0.len()
     }
 
-    /// Gives every answer whose batch is durable; claims that nobody waits for come back.
-    pub(super) fn release(&mut self, durable: Lsn) -> Vec<Orphan> {
-        let mut orphans = Vec::new();
+    /// Gives every answer whose batch is durable; what is left to do comes back.
+    pub(super) fn release(&mut self, durable: Lsn) -> Released {
+        let mut released = Released::default();
         while self.0.front().is_some_and(|(after, _)| *after <= durable) {
             if let Some((_, answer)) = self.0.pop_front() {
-                orphans.extend(answer.give());
+                answer.give(&mut released);
             }
         }
-        orphans
+        released
     }
 
     /// Refuses everything: it will never be durable.

@@ -1,63 +1,57 @@
 //! Retry policies told to clients.
 
-use std::time::Duration;
-
-use litemq_domain::DurationMs;
+use litemq_domain::{Backoff, DurationMs, GroupOptions};
 use litemq_protocol::v2::retry_policy::Strategy;
 use litemq_protocol::v2::{CustomizedBackoff, ExponentialBackoff, RetryPolicy};
 
+use super::call::Language;
 use super::wiretime::duration;
 
 /// Attempts of one send.
 const SEND_ATTEMPTS_MAX: i32 = 3;
-const SEND_FIRST: Duration = Duration::from_millis(10);
-const SEND_LONGEST: Duration = Duration::from_secs(1);
+const SEND_FIRST: DurationMs = DurationMs(10);
+const SEND_LONGEST: DurationMs = DurationMs::from_secs(1);
 
-/// A failed message is tried again in the client after these spans. Seventeen attempts take less
-/// than the three hours for which its lease is renewed.
-const DELIVERY_FIRST: Duration = Duration::from_secs(1);
-const DELIVERY_LONGEST: Duration = Duration::from_secs(600);
-
-const MULTIPLIER: u32 = 2;
+/// How much longer each span of an exponential back-off is.
+const SEND_MULTIPLIER: u32 = 2;
 
 /// How a producer repeats a failed send.
 pub(super) fn of_send() -> RetryPolicy {
     RetryPolicy {
         max_attempts: SEND_ATTEMPTS_MAX,
-        strategy: Some(exponential(SEND_FIRST, SEND_LONGEST)),
+        strategy: Some(exponential(SEND_FIRST, SEND_MULTIPLIER, SEND_LONGEST)),
     }
 }
 
-/// How a consumer repeats a failed message, as the growing span that most SDKs understand.
-pub(super) fn of_delivery(max_attempts: u16) -> RetryPolicy {
-    RetryPolicy {
-        max_attempts: i32::from(max_attempts),
-        strategy: Some(exponential(DELIVERY_FIRST, DELIVERY_LONGEST)),
-    }
+/// How a consumer repeats a failed message, as its SDK understands it: Python knows spans one by one
+/// and nothing else, Java knows both ways, and of the others Node takes a list for a single attempt.
+pub(super) fn of_delivery(options: &GroupOptions, language: Language) -> RetryPolicy {
+    let strategy = match (&options.backoff, language) {
+        (Backoff::Listed(_), Language::Java) | (_, Language::Python) => {
+            let next = options.backoff.spans().into_iter().map(duration).collect();
+            Strategy::CustomizedBackoff(CustomizedBackoff { next })
+        }
+        (Backoff::Exponential { first, multiplier, longest }, _) => {
+            exponential(*first, *multiplier, *longest)
+        }
+        (Backoff::Listed(spans), _) => growing_like(spans),
+    };
+    RetryPolicy { max_attempts: i32::from(options.max_attempts), strategy: Some(strategy) }
 }
 
-/// The same spans one by one, for Python consumers, which understand nothing else.
-pub(super) fn of_delivery_listed(max_attempts: u16) -> RetryPolicy {
-    let spans = std::iter::successors(Some(DELIVERY_FIRST), |span| {
-        (*span < DELIVERY_LONGEST).then(|| (*span * MULTIPLIER).min(DELIVERY_LONGEST))
-    });
-    let next = spans.map(wire).collect();
-    RetryPolicy {
-        max_attempts: i32::from(max_attempts),
-        strategy: Some(Strategy::CustomizedBackoff(CustomizedBackoff { next })),
-    }
+/// The back-off that starts and ends as these spans do, and doubles in between.
+fn growing_like(spans: &[DurationMs]) -> Strategy {
+    let first = spans.first().copied().unwrap_or(SEND_FIRST);
+    let longest = spans.iter().copied().fold(first, DurationMs::max);
+    exponential(first, if longest > first { 2 } else { 1 }, longest)
 }
 
-fn exponential(first: Duration, longest: Duration) -> Strategy {
+fn exponential(first: DurationMs, multiplier: u32, longest: DurationMs) -> Strategy {
     Strategy::ExponentialBackoff(ExponentialBackoff {
-        initial: Some(wire(first)),
-        max: Some(wire(longest)),
-        multiplier: MULTIPLIER as f32,
+        initial: Some(duration(first)),
+        max: Some(duration(longest)),
+        multiplier: multiplier as f32,
     })
-}
-
-fn wire(span: Duration) -> prost_types::Duration {
-    duration(DurationMs(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]
@@ -66,27 +60,65 @@ mod tests {
 
     use super::*;
 
-    fn listed() -> Vec<i64> {
-        match of_delivery_listed(MAX_ATTEMPTS_DEFAULT).strategy.unwrap() {
+    const ALL: [Language; 6] = [
+        Language::Java,
+        Language::Go,
+        Language::Node,
+        Language::Python,
+        Language::Other,
+        Language::Unknown,
+    ];
+
+    fn told(backoff: Backoff, language: Language) -> Strategy {
+        let options = GroupOptions { backoff, ..GroupOptions::default() };
+        of_delivery(&options, language).strategy.unwrap()
+    }
+
+    fn listed(strategy: Strategy) -> Option<Vec<i64>> {
+        match strategy {
             Strategy::CustomizedBackoff(backoff) => {
-                backoff.next.iter().map(|span| span.seconds).collect()
+                Some(backoff.next.iter().map(|span| span.seconds).collect())
             }
-            Strategy::ExponentialBackoff(_) => panic!("not listed"),
+            Strategy::ExponentialBackoff(_) => None,
         }
     }
 
     #[test]
-    fn the_list_doubles_up_to_ten_minutes() {
-        assert_eq!(listed(), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600]);
+    fn python_is_told_the_spans_of_any_back_off_and_all_others_a_growing_one() {
+        for language in ALL {
+            let found = listed(told(Backoff::default(), language));
+            let is_python = language == Language::Python;
+            assert_eq!(found.is_some(), is_python, "{language:?}");
+            assert!(!is_python || found.unwrap() == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600]);
+        }
+    }
+
+    #[test]
+    fn a_list_is_told_as_it_is_to_who_understands_lists_and_as_one_that_grows_like_it_to_others() {
+        let spans = [5, 10, 1].map(DurationMs::from_secs);
+        for language in ALL {
+            let strategy = told(Backoff::Listed(spans.to_vec()), language);
+            match (language, &strategy) {
+                (Language::Java | Language::Python, _) => {
+                    assert_eq!(listed(strategy).unwrap(), [5, 10, 1], "{language:?}");
+                }
+                (_, Strategy::ExponentialBackoff(told)) => {
+                    assert_eq!(told.initial.unwrap().seconds, 5, "{language:?}");
+                    assert_eq!(told.max.unwrap().seconds, 10, "{language:?}");
+                    assert!(told.multiplier >= 1.0);
+                }
+                (_, Strategy::CustomizedBackoff(_)) => panic!("{language:?} cannot read a list"),
+            }
+        }
     }
 
     #[test]
     fn all_attempts_fit_into_the_time_a_lease_is_renewed() {
-        let listed = listed();
+        let spans = Backoff::default().spans();
         let retries = usize::from(MAX_ATTEMPTS_DEFAULT) - 1;
-        let longest = *listed.last().unwrap();
-        let total: i64 =
-            (0..retries).map(|retry| listed.get(retry).copied().unwrap_or(longest)).sum();
-        assert!(u64::try_from(total).unwrap() * 1000 < AUTO_RENEW_MAX.0, "{total} s");
+        let longest = spans.last().unwrap().0;
+        let total: u64 =
+            (0..retries).map(|retry| spans.get(retry).map_or(longest, |span| span.0)).sum();
+        assert!(total < AUTO_RENEW_MAX.0, "{total} ms");
     }
 }

@@ -80,7 +80,7 @@ fn batch_size(asked: i32) -> usize {
 }
 
 fn per_lite_topic_max(group: &Group, language: Language, messages_max: usize) -> usize {
-    if group.ordered && !language.keeps_order() { 1 } else { messages_max }
+    if group.options.ordered && !language.keeps_order() { 1 } else { messages_max }
 }
 
 /// Lite consumers of some SDKs send no filter; other kinds than tags are refused.
@@ -121,7 +121,7 @@ fn invisible(request: &ReceiveMessageRequest) -> Result<DurationMs> {
 
 #[cfg(test)]
 mod tests {
-    use litemq_domain::{GroupId, GroupName, SubscriptionMode, Timestamp, TopicId};
+    use litemq_domain::{GroupId, GroupName, GroupOptions, Timestamp, TopicId};
 
     use super::*;
 
@@ -131,10 +131,7 @@ mod tests {
             name: GroupName::new("workers").unwrap(),
             topic: TopicId(1),
             dead_letter_topic: TopicId(2),
-            ordered,
-            mode: SubscriptionMode::Shared,
-            client_quota: None,
-            max_attempts: 17,
+            options: GroupOptions { ordered, ..GroupOptions::default() },
             created_at: Timestamp(0),
         }
     }

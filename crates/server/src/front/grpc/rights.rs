@@ -234,9 +234,9 @@ impl Asker<'_> {
 }
 
 /// What a client of a group gets without naming it.
-fn reach(group: &Group) -> Scope<'static> {
-    match group.mode {
+fn reach(group: &Group) -> Scope<'_> {
+    match &group.options.mode {
         SubscriptionMode::Shared | SubscriptionMode::Exclusive => Scope::Some,
-        SubscriptionMode::Wildcard => Scope::All(""),
+        SubscriptionMode::Wildcard(prefix) => Scope::All(prefix.as_str()),
     }
 }

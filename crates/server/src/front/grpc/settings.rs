@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use litemq_domain::limits::{
-    BODY_BYTES_MAX, LITE_TOPIC_BYTES_MAX, MAX_ATTEMPTS_DEFAULT, RECEIVE_MESSAGES_MAX,
-    SYNC_NAMES_MAX,
+    BODY_BYTES_MAX, LITE_TOPIC_BYTES_MAX, RECEIVE_MESSAGES_MAX, SYNC_NAMES_MAX,
 };
-use litemq_domain::{DurationMs, Error, ErrorCode, Group, GroupName, Result, TopicName};
+use litemq_domain::{
+    DurationMs, Error, ErrorCode, Group, GroupName, GroupOptions, Result, TopicName,
+};
 use litemq_protocol::v2;
 use v2::settings::PubSub;
 use v2::{ClientType, Metric, Publishing, Settings, Subscription, Ua};
@@ -53,10 +54,10 @@ pub(super) fn answer(
                 Err(_) if role == Role::LiteConsumer && hides_refusals => None,
                 found => found?,
             };
-            let attempts = complete_subscription(group.as_deref(), subscription);
-            match language {
-                Language::Python => backoff::of_delivery_listed(attempts),
-                _ => backoff::of_delivery(attempts),
+            complete_subscription(group.as_deref(), subscription);
+            match group {
+                Some(group) => backoff::of_delivery(&group.options, language),
+                None => backoff::of_delivery(&GroupOptions::default(), language),
             }
         }
     };
@@ -154,15 +155,13 @@ fn group_of(
     Ok(group)
 }
 
-/// Completes a subscription; the result is how often a message is delivered at most.
-fn complete_subscription(group: Option<&Group>, subscription: &mut Subscription) -> u16 {
+fn complete_subscription(group: Option<&Group>, subscription: &mut Subscription) {
     let quota = group.map_or(0, client_quota);
-    subscription.fifo = Some(group.is_some_and(|group| group.ordered));
+    subscription.fifo = Some(group.is_some_and(|group| group.options.ordered));
     subscription.receive_batch_size = Some(to_i32(RECEIVE_MESSAGES_MAX));
     subscription.long_polling_timeout = Some(duration(DurationMs::from_secs(POLL_MAX.as_secs())));
     subscription.lite_subscription_quota = Some(quota.max(1));
     subscription.max_lite_topic_size = Some(to_i32(LITE_TOPIC_BYTES_MAX));
-    group.map_or(MAX_ATTEMPTS_DEFAULT, |group| group.max_attempts)
 }
 
 fn check_entry(catalog: &impl Catalog, topic: &str, group: &Group) -> Result<()> {
@@ -175,6 +174,7 @@ fn check_entry(catalog: &impl Catalog, topic: &str, group: &Group) -> Result<()>
 /// Python ignores settings with a zero here.
 fn client_quota(group: &Group) -> i32 {
     group
+        .options
         .client_quota
         .map_or_else(|| to_i32(SYNC_NAMES_MAX), |quota| i32::try_from(quota).unwrap_or(i32::MAX))
 }

@@ -1,7 +1,7 @@
 //! SyncLiteSubscription.
 
 use litemq_domain::limits::SYNC_NAMES_MAX;
-use litemq_domain::{Error, ErrorCode, LiteTopicName, Result};
+use litemq_domain::{Error, ErrorCode, LiteTopicName, Result, Timestamp};
 use litemq_protocol::v2;
 use v2::offset_option::{OffsetType, Policy};
 use v2::{
@@ -11,7 +11,7 @@ use v2::{
 use super::Door;
 use super::call::Call;
 use super::resource::{check_bound, find_group, find_topic, full_name};
-use crate::broker::SyncAction;
+use crate::broker::{Start, SyncAction};
 
 impl Door {
     pub(super) async fn sync_subscription(
@@ -29,11 +29,15 @@ impl Door {
             .map_err(|error| Error::new(ErrorCode::ConsumerGroupIllegal, error.message))?;
         check_bound(&topic, &group)?;
         let action = action(request.action)?;
-        if action == SyncAction::PartialAdd {
-            check_offset_option(request.offset_option.as_ref())?;
-        }
+        let start = match action {
+            SyncAction::PartialAdd => start(request.offset_option.as_ref())?,
+            _ => None,
+        };
         let names = names(action, &request.lite_topic_set)?;
-        self.broker.sync_subscription(&call.client, &group, action, names).await
+        match start {
+            Some(start) => self.broker.subscribe_from(&call.client, &group, names, start).await,
+            None => self.broker.sync_subscription(&call.client, &group, action, names).await,
+        }
     }
 }
 
@@ -64,17 +68,33 @@ fn names(action: SyncAction, set: &[String]) -> Result<Vec<LiteTopicName>> {
     }
 }
 
-/// A group continues where it is, or starts at the oldest message. Other starts are not there yet,
-/// and a client that asks for one must not believe that it got it.
-fn check_offset_option(option: Option<&OffsetOption>) -> Result<()> {
-    match option.and_then(|option| option.offset_type.as_ref()) {
-        None => Ok(()),
-        Some(OffsetType::Policy(policy)) if *policy == i32::from(Policy::Last) => Ok(()),
-        Some(_) => Err(Error::new(
-            ErrorCode::NotImplemented,
-            "offset options other than LAST are not implemented; a group starts at the oldest \
-             message and continues where it was",
-        )),
+/// Where the group goes on; it stays where it is if nothing is asked, and starts at the oldest message.
+/// The numbers are signed on the wire; what lies beyond what is stored is as near as can be, but below
+/// zero there is nothing near.
+fn start(option: Option<&OffsetOption>) -> Result<Option<Start>> {
+    let Some(asked) = option.and_then(|option| option.offset_type.as_ref()) else {
+        return Ok(None);
+    };
+    let positive = |number: i64, what: &str| {
+        u64::try_from(number).map_err(|_| {
+            Error::new(ErrorCode::BadRequest, format!("{what} is {number}; give 0 or more"))
+        })
+    };
+    match asked {
+        OffsetType::Policy(number) => match Policy::try_from(*number) {
+            Ok(Policy::Last) => Ok(None),
+            Ok(Policy::Min) => Ok(Some(Start::Oldest)),
+            Ok(Policy::Max) => Ok(Some(Start::Newest)),
+            Err(_) => Err(Error::new(
+                ErrorCode::BadRequest,
+                format!("the offset policy {number} is unknown; give LAST, MIN or MAX"),
+            )),
+        },
+        OffsetType::Offset(offset) => Ok(Some(Start::Offset(positive(*offset, "the offset")?))),
+        OffsetType::TailN(count) => Ok(Some(Start::Tail(positive(*count, "tail n")?))),
+        OffsetType::Timestamp(at) => {
+            Ok(Some(Start::Time(Timestamp(positive(*at, "the timestamp")?))))
+        }
     }
 }
 
@@ -111,21 +131,30 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_option_that_would_be_ignored_is_refused() {
-        let option = |offset_type| Some(OffsetOption { offset_type });
-        let policy = |policy: Policy| option(Some(OffsetType::Policy(policy.into())));
-        for fine in [None, option(None), policy(Policy::Last)] {
-            assert!(check_offset_option(fine.as_ref()).is_ok(), "{fine:?}");
+    fn every_offset_option_is_a_place_to_start_and_nothing_lies_below_zero() {
+        let read = |offset_type| start(Some(&OffsetOption { offset_type: Some(offset_type) }));
+        let policy = |policy: Policy| OffsetType::Policy(policy.into());
+        assert_eq!(start(None), Ok(None));
+        assert_eq!(start(Some(&OffsetOption { offset_type: None })), Ok(None));
+        for (asked, place) in [
+            (policy(Policy::Last), None),
+            (policy(Policy::Min), Some(Start::Oldest)),
+            (policy(Policy::Max), Some(Start::Newest)),
+            (OffsetType::Offset(0), Some(Start::Offset(0))),
+            (OffsetType::Offset(i64::MAX), Some(Start::Offset(i64::MAX as u64))),
+            (OffsetType::TailN(3), Some(Start::Tail(3))),
+            (OffsetType::Timestamp(5), Some(Start::Time(Timestamp(5)))),
+        ] {
+            assert_eq!(read(asked), Ok(place), "{asked:?}");
         }
         for refused in [
-            policy(Policy::Max),
-            policy(Policy::Min),
-            option(Some(OffsetType::Offset(3))),
-            option(Some(OffsetType::TailN(1))),
-            option(Some(OffsetType::Timestamp(1))),
+            OffsetType::Policy(3),
+            OffsetType::Policy(-1),
+            OffsetType::Offset(-1),
+            OffsetType::TailN(i64::MIN),
+            OffsetType::Timestamp(-1),
         ] {
-            let error = check_offset_option(refused.as_ref()).unwrap_err();
-            assert_eq!(error.code, ErrorCode::NotImplemented, "{refused:?}");
+            assert_eq!(read(refused).unwrap_err().code, ErrorCode::BadRequest, "{refused:?}");
         }
     }
 }

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use litemq_domain::limits::{CLIENT_QUOTA_DEFAULT, MAX_ATTEMPTS_DEFAULT};
-use litemq_domain::{Group, GroupName, SubscriptionMode, TopicName, check_max_attempts};
+use litemq_domain::{ClientId, Group, GroupName, GroupOptions, TopicName};
 
 use super::App;
-use super::model::{ErrorView, GroupChangeForm, GroupList, GroupView, NewGroupForm};
-use super::reply::{Form, Refusal, Reply, Segments, to_the_end};
-use crate::broker::{GroupChange, NewGroup};
-use crate::config::ORDERED_DEFAULT;
-use crate::config::units::{format_time, quota_from_number, quota_number};
+use super::model::{
+    ClientQuery, ErrorView, GroupChangeForm, GroupList, GroupView, NewGroupForm, ResetForm,
+    ResetView, UnsubscribedView,
+};
+use super::reply::{Form, Params, Refusal, Reply, Segments, to_the_end};
+use crate::broker::{GroupChange, NewGroup, Start};
+use crate::config::units::{
+    format_backoff, format_mode, format_time, parse_backoff, parse_mode, parse_time,
+    quota_from_number, quota_number, rate_from_number, rate_number,
+};
 
 /// Lists all groups by name.
 #[utoipa::path(get, path = "/api/v1/groups", tag = "groups",
@@ -30,15 +34,10 @@ pub(super) async fn create(
     State(app): State<App>,
     Form(form): Form<NewGroupForm>,
 ) -> Reply<(StatusCode, Json<GroupView>)> {
-    let max_attempts = form.max_attempts.unwrap_or(MAX_ATTEMPTS_DEFAULT);
-    check_max_attempts(max_attempts)?;
     let new = NewGroup {
         name: GroupName::new(&form.name)?,
         bind: TopicName::new(&form.bind)?,
-        ordered: form.ordered.unwrap_or(ORDERED_DEFAULT),
-        mode: SubscriptionMode::Shared,
-        client_quota: quota(form.client_quota)?.unwrap_or(Some(CLIENT_QUOTA_DEFAULT)),
-        max_attempts,
+        options: change(&form.options)?.of(&GroupOptions::default()),
     };
     let broker = Arc::clone(&app.broker);
     let group = to_the_end(async move { broker.create_group(new).await }).await?;
@@ -66,10 +65,7 @@ pub(super) async fn update(
     Segments(name): Segments<String>,
     Form(form): Form<GroupChangeForm>,
 ) -> Reply<Json<GroupView>> {
-    form.max_attempts.map_or(Ok(()), check_max_attempts)?;
-    let client_quota = quota(form.client_quota)?;
-    let GroupChangeForm { ordered, max_attempts, .. } = form;
-    let change = GroupChange { ordered, client_quota, max_attempts };
+    let change = change(&form)?;
     let broker = Arc::clone(&app.broker);
     let group = to_the_end(async move { broker.update_group(&name, change).await }).await?;
     Ok(Json(view(&app, &group)))
@@ -87,20 +83,95 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn quota(number: Option<i64>) -> Reply<Option<Option<u32>>> {
-    let quota = number.map(quota_from_number).transpose();
-    quota.map_err(|problem| Refusal::bad_request(format!("client_quota: {problem}")))
+/// Moves a group to another place of a lite topic, or of all that it consumes. What is in flight there
+/// is as if it had never been handed out.
+#[utoipa::path(post, path = "/api/v1/groups/{group}/reset", tag = "groups",
+    params(("group", description = "its name")), request_body = ResetForm,
+    responses((status = 200, body = ResetView), (status = "default", body = ErrorView)))]
+pub(super) async fn reset(
+    State(app): State<App>,
+    Segments(name): Segments<String>,
+    Form(form): Form<ResetForm>,
+) -> Reply<Json<ResetView>> {
+    let start = start(&form)?;
+    let moved = app.broker.reset_group(&name, form.lite_topic.as_deref(), start).await?;
+    Ok(Json(ResetView { moved }))
+}
+
+/// Takes a lite topic, or all, from a client of a group, and tells the client. It may subscribe again.
+#[utoipa::path(delete, path = "/api/v1/groups/{group}/clients/{client}", tag = "groups",
+    params(("group", description = "its name"), ("client", description = "the client's id"),
+        ClientQuery),
+    responses((status = 200, body = UnsubscribedView), (status = "default", body = ErrorView)))]
+pub(super) async fn unsubscribe(
+    State(app): State<App>,
+    Segments((name, client)): Segments<(String, String)>,
+    Params(query): Params<ClientQuery>,
+) -> Reply<Json<UnsubscribedView>> {
+    let client = ClientId::new(&client)?;
+    let removed = app.broker.expel(&client, &name, query.lite_topic.as_deref()).await?;
+    Ok(Json(UnsubscribedView { removed }))
+}
+
+fn start(form: &ResetForm) -> Reply<Start> {
+    let to = form.to.as_deref().map(|to| match to {
+        "oldest" => Ok(Start::Oldest),
+        "newest" => Ok(Start::Newest),
+        _ => Err(format!("to: '{}' is no place; give oldest or newest", to.escape_debug())),
+    });
+    let time = form.time.as_deref().map(|time| {
+        parse_time(time).map(Start::Time).map_err(|problem| format!("time: {problem}"))
+    });
+    let offset = form.offset.map(|offset| Ok(Start::Offset(offset)));
+    let tail = form.tail.map(|count| Ok(Start::Tail(count)));
+    let given: Vec<_> = [to, offset, tail, time].into_iter().flatten().collect();
+    match <[_; 1]>::try_from(given) {
+        Ok([start]) => start.map_err(Refusal::bad_request),
+        Err(_) => Err(Refusal::bad_request("give one of to, offset, tail and time")),
+    }
+}
+
+fn change(form: &GroupChangeForm) -> Reply<GroupChange> {
+    let refused = |field: &'static str| {
+        move |problem: String| Refusal::bad_request(format!("{field}: {problem}"))
+    };
+    let quota = form.client_quota.map(quota_from_number).transpose();
+    let rate = form.consume_rate.map(rate_from_number).transpose();
+    Ok(GroupChange {
+        ordered: form.ordered,
+        mode: parse_mode(form.mode.as_deref(), form.pattern.as_deref()).map_err(refused("mode"))?,
+        client_quota: quota.map_err(refused("client_quota"))?,
+        max_attempts: form.max_attempts,
+        consume_rate: rate.map_err(refused("consume_rate"))?,
+        reset_on_takeover: form.reset_on_takeover,
+        reset_on_unsubscribe: form.reset_on_unsubscribe,
+        simple_suspend: form.simple_suspend,
+        backoff: form
+            .backoff
+            .as_deref()
+            .map(parse_backoff)
+            .transpose()
+            .map_err(refused("backoff"))?,
+    })
 }
 
 fn view(app: &App, group: &Group) -> GroupView {
     let bind = app.broker.topic_by_id(group.topic);
+    let options = &group.options;
+    let (mode, pattern) = format_mode(&options.mode);
     GroupView {
         name: group.name.as_str().to_owned(),
         bind: bind.map_or_else(String::new, |topic| topic.name.as_str().to_owned()),
-        ordered: group.ordered,
-        mode: format!("{:?}", group.mode).to_ascii_uppercase(),
-        client_quota: quota_number(group.client_quota),
-        max_attempts: group.max_attempts,
+        ordered: options.ordered,
+        mode: mode.to_ascii_uppercase(),
+        pattern,
+        client_quota: quota_number(options.client_quota),
+        max_attempts: options.max_attempts,
+        consume_rate: rate_number(options.consume_rate),
+        reset_on_takeover: options.reset_on_takeover,
+        reset_on_unsubscribe: options.reset_on_unsubscribe,
+        simple_suspend: options.simple_suspend,
+        backoff: format_backoff(&options.backoff),
         dead_letter_topic: TopicName::dead_letter(&group.name).as_str().to_owned(),
         created_at: format_time(group.created_at),
     }

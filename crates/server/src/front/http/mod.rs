@@ -21,7 +21,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 
 pub use guard::AllowedHosts;
 pub use server::{HttpOptions, serve};
@@ -62,7 +62,7 @@ pub fn router(broker: Arc<Broker>, metrics: Arc<Metrics>, hosts: AllowedHosts) -
 }
 
 /// Every path that is served. The OpenAPI document has the same; a test compares them.
-fn routes() -> [(&'static str, MethodRouter<App>); 12] {
+fn routes() -> [(&'static str, MethodRouter<App>); 14] {
     let message_body = DefaultBodyLimit::max(limits::MESSAGE_BODY_BYTES_MAX);
     [
         ("/api/v1/topics", get(topics::list).post(topics::create)),
@@ -75,6 +75,8 @@ fn routes() -> [(&'static str, MethodRouter<App>); 12] {
             "/api/v1/groups/{group}",
             get(groups::describe).patch(groups::update).delete(groups::delete),
         ),
+        ("/api/v1/groups/{group}/reset", post(groups::reset)),
+        ("/api/v1/groups/{group}/clients/{client}", delete(groups::unsubscribe)),
         ("/api/v1/topics/{topic}/lite", get(lite::list)),
         ("/api/v1/topics/{topic}/lite/{name}", get(lite::describe).delete(lite::delete)),
         (

@@ -2,10 +2,17 @@
 //!
 //! Moments are RFC 3339 in UTC with milliseconds. A time to live is text, `30m` or `never`.
 
+mod groups;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+
+pub use groups::{
+    ClientQuery, GroupChangeForm, GroupList, GroupView, NewGroupForm, ResetForm, ResetView,
+    UnsubscribedView,
+};
 
 /// What kind of messages a topic takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -107,68 +114,6 @@ pub struct TopicView {
 pub struct TopicList {
     /// The topics.
     pub topics: Vec<TopicView>,
-}
-
-/// A group to create.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewGroupForm {
-    /// 1 to 120 letters, digits, `_`, `-`, `%`, `|`.
-    pub name: String,
-    /// The parent topic that it consumes.
-    pub bind: String,
-    /// Whether messages of one lite topic are handed out strictly one after another; the default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ordered: Option<bool>,
-    /// Lite topics that one client may subscribe to; -1 is no limit. 2000 by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_quota: Option<i64>,
-    /// Delivery attempts before a message is a dead letter, 1 to 1000. 17 by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_attempts: Option<u16>,
-}
-
-/// What to change of a group; what is absent stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GroupChangeForm {
-    /// See the group.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ordered: Option<bool>,
-    /// See the group; -1 is no limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_quota: Option<i64>,
-    /// See the group.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_attempts: Option<u16>,
-}
-
-/// A group.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct GroupView {
-    /// Its name.
-    pub name: String,
-    /// The parent topic that it consumes.
-    pub bind: String,
-    /// Whether messages of one lite topic are handed out strictly one after another.
-    pub ordered: bool,
-    /// How clients share lite topics: `SHARED`, `EXCLUSIVE` or `WILDCARD`.
-    pub mode: String,
-    /// Lite topics that one client may subscribe to; -1 is no limit.
-    pub client_quota: i64,
-    /// Delivery attempts before a message is a dead letter.
-    pub max_attempts: u16,
-    /// The topic that keeps its dead letters.
-    pub dead_letter_topic: String,
-    /// When it was created.
-    pub created_at: String,
-}
-
-/// All groups, by name.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct GroupList {
-    /// The groups.
-    pub groups: Vec<GroupView>,
 }
 
 /// Which lite topics to list.

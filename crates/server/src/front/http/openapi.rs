@@ -19,6 +19,8 @@ use super::{groups, lite, messages, operations, topics};
         groups::describe,
         groups::update,
         groups::delete,
+        groups::reset,
+        groups::unsubscribe,
         lite::list,
         lite::describe,
         lite::delete,

@@ -28,6 +28,15 @@ impl World {
         }))
     }
 
+    pub(super) fn show_farewells(&self) -> String {
+        words(self.told_farewell.iter().map(|farewell| {
+            let client = self.clients.get(&farewell.client).cloned().unwrap_or_default();
+            let group = self.group_name(farewell.group);
+            let asked = if farewell.ended { "" } else { "?" };
+            format!("{client}@{group}:{}{asked}", farewell.lite_topic)
+        }))
+    }
+
     pub(super) fn show_view(&self, view: &LiteView) -> String {
         let groups = view.groups.iter().map(|group| {
             let name = self.group_name(group.group);

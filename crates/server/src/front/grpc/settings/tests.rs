@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use litemq_domain::{
-    ClientId, GroupId, SubscriptionMode, Timestamp, Topic, TopicId, TopicOptions, TopicType,
+    ClientId, GroupId, GroupOptions, Timestamp, Topic, TopicId, TopicOptions, TopicType,
 };
 use v2::retry_policy::Strategy;
 use v2::{Resource, SubscriptionEntry, Ua};
@@ -41,10 +41,12 @@ impl Catalog for Fixture {
             name: GroupName::new(name)?,
             topic: TopicId(1),
             dead_letter_topic: TopicId(2),
-            ordered: self.ordered,
-            mode: SubscriptionMode::Shared,
-            client_quota: self.client_quota,
-            max_attempts: 9,
+            options: GroupOptions {
+                ordered: self.ordered,
+                client_quota: self.client_quota,
+                max_attempts: 9,
+                ..GroupOptions::default()
+            },
             created_at: Timestamp(0),
         }))
     }
