@@ -19,8 +19,6 @@ use super::snapshot::{
     CHUNK_BYTES, ChunkKind, SnapshotHeader, encode_chunk, encode_heads, encode_pair,
 };
 
-/// Finished checkpoints kept: the newest, and the one before it in case that is damaged.
-const KEPT_CHECKPOINTS: usize = 2;
 /// Bytes written between two syncs, so that no sync holds up the log's for long.
 const BYTES_PER_SYNC: u64 = 16 << 20;
 
@@ -138,10 +136,12 @@ impl Writer {
         })?;
         self.is_published = true;
         let state = &engine.checkpoints;
+        let before = state.good.swap(self.header.number, Ordering::AcqRel);
         state.number.store(self.header.number, Ordering::Release);
         state.replay_from.store(self.header.replay_from, Ordering::Release);
         state.log_bytes.store(self.log_bytes, Ordering::Release);
-        remove_old(&engine).map_err(|error| io_error(&engine.layout.checkpoint_dir, &error))
+        remove_others(&engine, [self.header.number, before])
+            .map_err(|error| io_error(&engine.layout.checkpoint_dir, &error))
     }
 }
 
@@ -193,11 +193,11 @@ impl Drop for Writer {
     }
 }
 
-/// Removes checkpoints that are not needed any more.
-fn remove_old(engine: &Engine) -> io::Result<()> {
-    let numbers = numbers(engine)?;
-    for number in numbers.iter().skip(KEPT_CHECKPOINTS) {
-        engine.disk.remove(&engine.layout.checkpoint(*number))?;
+/// Removes all checkpoints but the newest and the good one before it, which is there in case the newest
+/// gets damaged: one that a start found damaged already is no help.
+fn remove_others(engine: &Engine, kept: [u32; 2]) -> io::Result<()> {
+    for number in numbers(engine)?.into_iter().filter(|number| !kept.contains(number)) {
+        engine.disk.remove(&engine.layout.checkpoint(number))?;
     }
     count_bytes(engine)
 }
@@ -212,11 +212,8 @@ pub(super) fn count_bytes(engine: &Engine) -> io::Result<()> {
     Ok(())
 }
 
-/// The checkpoints of the folder, newest first.
+/// The checkpoints of the folder.
 fn numbers(engine: &Engine) -> io::Result<Vec<u32>> {
     let names = engine.disk.list(&engine.layout.checkpoint_dir)?;
-    let mut numbers: Vec<u32> =
-        names.iter().filter_map(|name| number_of(name, CHECKPOINT)).collect();
-    numbers.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
-    Ok(numbers)
+    Ok(names.iter().filter_map(|name| number_of(name, CHECKPOINT)).collect())
 }

@@ -66,6 +66,8 @@ pub(super) struct Counters {
 pub(super) struct CheckpointState {
     pub(super) is_being_written: AtomicBool,
     pub(super) number: AtomicU32,
+    /// The newest that is not known to be damaged; 0 is none.
+    pub(super) good: AtomicU32,
     /// Recovery reads the log from this segment on.
     pub(super) replay_from: AtomicU32,
     /// Log bytes that were written when it began.

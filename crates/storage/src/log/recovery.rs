@@ -221,6 +221,8 @@ fn start(
     counters.index_bytes.store(index_bytes.sum(), Ordering::Relaxed);
     counters.log_bytes.store(replayed.bytes, Ordering::Relaxed);
     engine.checkpoints.number.store(survey.newest_checkpoint, Ordering::Release);
+    let good = survey.start.as_ref().map_or(0, |start| start.header.number);
+    engine.checkpoints.good.store(good, Ordering::Release);
     engine.checkpoints.replay_from.store(survey.replay_from(), Ordering::Release);
 
     let mut segment_files = survey.segments.len() as u64;

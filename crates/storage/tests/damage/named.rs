@@ -156,6 +156,24 @@ fn damaged_checkpoint_gives_way_to_the_one_before() {
 }
 
 #[test]
+fn checkpoint_after_a_damaged_one_leaves_the_good_one_before_it() {
+    let (disk, model) = filled(100, &[60, 80]);
+    flip(&disk, &path("ckpt/00000002.ckpt"), 4_105);
+    let (store, recovered, _) = recover(&disk).expect("the store starts from the first");
+    assert_eq!(recovered.state, model.state);
+    // Now the log does not reach back to its start: it needs a checkpoint.
+    store.retain_after(u64::MAX).expect("retention runs");
+    chores(&store);
+    common::checkpoint(&store, &model).expect("the checkpoint is written");
+    drop(store);
+    let left = |number: u32| disk.contents(&path(&format!("ckpt/{number:08}.ckpt"))).is_some();
+    assert_eq!([1, 2, 3].map(left), [true, false, true]);
+    flip(&disk, &path("ckpt/00000003.ckpt"), 4_105);
+    let (_, recovered, _) = recover(&disk).expect("the store starts from the first again");
+    assert_eq!(recovered.state, model.state);
+}
+
+#[test]
 fn damaged_checkpoints_are_refused_when_the_log_does_not_reach_back() {
     let (disk, _) = filled(100, &[60, 80]);
     let (store, _, _) = recover(&disk).expect("the store recovers");
