@@ -28,7 +28,8 @@ const PREFIX_BYTES: usize = 5;
 pub(super) struct IntakeLimits {
     /// Bytes of one message.
     pub(super) message_bytes_max: usize,
-    /// Time from the first wait for a message to its last byte. On a stream, from its first byte.
+    /// Time from the start of a call to the end of its request, whatever that is. On a stream, from
+    /// the first byte of a message to its last.
     pub(super) time_max: Duration,
     /// Whether messages come for as long as the call lives.
     pub(super) is_stream: bool,
@@ -67,6 +68,7 @@ pub(super) struct WholeMessages<B> {
     held: Arc<Held>,
     /// What has come of the next message.
     parts: BytesMut,
+    started: Instant,
     deadline: Option<Pin<Box<Sleep>>>,
     is_over: bool,
 }
@@ -75,7 +77,8 @@ impl<B> WholeMessages<B> {
     /// The messages of a body, which count as held.
     pub(super) fn of(body: B, limits: IntakeLimits, held: Arc<Held>) -> Self {
         let parts = BytesMut::new();
-        Self { body, limits, held, parts, deadline: None, is_over: false }
+        let started = Instant::now();
+        Self { body, limits, held, parts, started, deadline: None, is_over: false }
     }
 
     /// The next message if all of it is here.
@@ -87,6 +90,9 @@ impl<B> WholeMessages<B> {
 
     /// Takes data in. What is one whole message by itself, as most requests are, is handed on.
     fn take_in(&mut self, data: Bytes) -> Result<Option<Bytes>, Status> {
+        if !self.limits.is_stream && self.started.elapsed() > self.limits.time_max {
+            return Err(self.too_late());
+        }
         if !self.held.try_grow(data.len()) {
             return Err(too_many());
         }
@@ -111,7 +117,9 @@ impl<B> WholeMessages<B> {
 
     /// Lets a whole message pass if what it becomes fits.
     fn admit(&mut self, message: Bytes) -> Result<Bytes, Status> {
-        self.deadline = None;
+        if self.limits.is_stream {
+            self.deadline = None;
+        }
         let content = message.get(PREFIX_BYTES..).unwrap_or(&[]);
         let decoded = self.limits.shape.decoded_bytes(content, self.held.left());
         match decoded {
@@ -125,13 +133,16 @@ impl<B> WholeMessages<B> {
         if self.limits.is_stream && self.parts.is_empty() {
             return Poll::Pending;
         }
-        let time_max = self.limits.time_max;
-        let deadline =
-            self.deadline.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + time_max)));
+        let from = if self.limits.is_stream { Instant::now() } else { self.started };
+        let until = from + self.limits.time_max;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep_until(until)));
         ready!(deadline.as_mut().poll(context));
-        Poll::Ready(Status::deadline_exceeded(format!(
-            "the request did not arrive in {time_max:?}"
-        )))
+        Poll::Ready(self.too_late())
+    }
+
+    fn too_late(&self) -> Status {
+        let time_max = self.limits.time_max;
+        Status::deadline_exceeded(format!("the request did not arrive in {time_max:?}"))
     }
 }
 

@@ -42,7 +42,10 @@ fn intake(
     WholeMessages::of(Parts { frames, ends }, limits, Held::of(pool))
 }
 
-async fn next(intake: &mut WholeMessages<Parts>) -> Option<Result<Bytes, Status>> {
+async fn next<B>(intake: &mut WholeMessages<B>) -> Option<Result<Bytes, Status>>
+where
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
+{
     let frame = std::future::poll_fn(|context| Pin::new(&mut *intake).poll_frame(context)).await?;
     Some(match frame {
         Ok(frame) => Ok(frame.into_data().unwrap()),
@@ -116,6 +119,54 @@ async fn a_message_that_does_not_come_in_time_is_given_up() {
     assert_eq!(pool.used(), 0);
 }
 
+/// A body of small messages without end, each of which comes after a pause.
+#[derive(Debug)]
+struct Drip(Pin<Box<Sleep>>, Duration);
+
+impl Body for Drip {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        ready!(self.0.as_mut().poll(context));
+        let next = Instant::now() + self.1;
+        self.0.as_mut().reset(next);
+        Poll::Ready(Some(Ok(Frame::data(message(b"1").into()))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_has_one_deadline_however_many_messages_come() {
+    for pause in [TIME_MAX - Duration::from_millis(1), TIME_MAX / 7, Duration::from_millis(1)] {
+        let pool = Pool::new(1_000_000);
+        let started = Instant::now();
+        let body = Drip(Box::pin(sleep_until(started + pause)), pause);
+        let mut intake = WholeMessages::of(body, limits(false), Held::of(&pool));
+        let late = loop {
+            if let Err(late) = next(&mut intake).await.unwrap() {
+                break late;
+            }
+            assert!(started.elapsed() <= TIME_MAX, "a message every {pause:?}");
+        };
+        assert_eq!(late.code(), tonic::Code::DeadlineExceeded);
+        assert_eq!(started.elapsed(), TIME_MAX);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_keep_coming_do_not_hide_that_the_time_is_over() {
+    let pool = Pool::new(10_000);
+    let one = message(b"1");
+    let mut intake = intake(&pool, &[&one, &one], false, limits(false));
+    assert!(next(&mut intake).await.unwrap().is_ok());
+    tokio::time::advance(TIME_MAX + Duration::from_millis(1)).await;
+    let late = next(&mut intake).await.unwrap().unwrap_err();
+    assert_eq!(late.code(), tonic::Code::DeadlineExceeded);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_may_be_silent_between_messages_and_not_within_one() {
     let pool = Pool::new(10_000);
@@ -125,6 +176,16 @@ async fn a_stream_may_be_silent_between_messages_and_not_within_one() {
     let silence = tokio::time::timeout(TIME_MAX * 10, next(&mut quiet)).await;
     assert!(silence.is_err(), "the stream was given up");
     assert_eq!(pool.used(), 0, "what is answered is not held");
+
+    let mut long = WholeMessages::of(
+        Drip(Box::pin(sleep_until(Instant::now() + TIME_MAX)), TIME_MAX),
+        limits(true),
+        Held::of(&pool),
+    );
+    let started = Instant::now();
+    while started.elapsed() < TIME_MAX * 3 {
+        assert!(next(&mut long).await.unwrap().is_ok());
+    }
 
     let mut broken = intake(&pool, &[&whole, &whole[..6]], false, limits(true));
     assert!(next(&mut broken).await.unwrap().is_ok());
