@@ -34,6 +34,9 @@ pub const RECEIVE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long beyond its own wait a receive waits for its claim to become durable. SDKs give up 3 s
 /// after the wait.
 pub const CLAIM_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a client's ready flags are trusted; its next receive looks at every shard. Shorter than the
+/// polls of SDKs (20 s), so that a wake-up that got lost costs one of them.
+pub const READY_TRUST_MAX: Duration = Duration::from_secs(15);
 /// Receives that may wait at a time.
 pub const PARKED_RECEIVES_MAX: usize = 200_000;
 /// Calls open at a time when the configuration does not say, long polls and Telemetry streams among

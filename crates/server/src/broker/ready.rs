@@ -2,19 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use litemq_domain::{ClientKey, GroupId};
 use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::limits::READY_TRUST_MAX;
 
 /// One bit per shard, for one client of one group.
 ///
 /// A shard's actor is the only one that clears its bit, and only right after a claim has emptied
 /// the client's ready list; it sets the bit when the list stops being empty. A waiting receive
-/// registers with `notify`, then looks at the bits, then waits: no wake-up falls in between.
+/// registers with `notify`, then looks at the bits, then waits: no wake-up falls in between. Should
+/// one get lost all the same, it costs a wait: bits are trusted for so long and no longer.
 #[derive(Debug)]
 pub(super) struct ReadySignal {
     bits: AtomicU64,
+    /// One for each shard there is.
+    all: u64,
+    trusted_until: Mutex<Instant>,
     notify: Notify,
     /// The last receive's attempt id, as a keyed hash; 0 is none.
     last_attempt: AtomicU64,
@@ -22,9 +29,12 @@ pub(super) struct ReadySignal {
 
 impl ReadySignal {
     /// What is known of a client that was not waited for: any shard may have something.
-    fn unknown() -> Self {
+    fn unknown(shards: u16) -> Self {
+        let all = if shards >= 64 { u64::MAX } else { (1 << shards) - 1 };
         Self {
-            bits: AtomicU64::new(u64::MAX),
+            bits: AtomicU64::new(all),
+            all,
+            trusted_until: Mutex::new(Instant::now() + READY_TRUST_MAX),
             notify: Notify::new(),
             last_attempt: AtomicU64::new(0),
         }
@@ -33,6 +43,17 @@ impl ReadySignal {
     /// Shards that may have something.
     pub(super) fn bits(&self) -> u64 {
         self.bits.load(Ordering::Acquire)
+    }
+
+    /// A receive begins: bits that were trusted for long are looked at no more, any shard may have
+    /// something.
+    pub(super) fn doubt(&self) {
+        let now = Instant::now();
+        let mut until = self.trusted_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if now >= *until {
+            *until = now + READY_TRUST_MAX;
+            self.bits.fetch_or(self.all, Ordering::AcqRel);
+        }
     }
 
     /// For waiting; register before looking at the bits.
@@ -55,12 +76,6 @@ impl ReadySignal {
     /// The shard has nothing; called by its actor only.
     pub(super) fn lower(&self, shard: u16) {
         self.bits.fetch_and(!bit(shard), Ordering::AcqRel);
-    }
-
-    /// Clears the bits of shards that do not exist.
-    pub(super) fn keep_shards(&self, shards: u16) {
-        let mask = if shards >= 64 { u64::MAX } else { (1 << shards) - 1 };
-        self.bits.fetch_and(mask, Ordering::AcqRel);
     }
 
     /// Wakes one waiting receive if there is still something, so that a wake-up taken by a receive
@@ -101,11 +116,9 @@ impl ReadySignals {
             return found;
         }
         let mut signals = self.signals.write().unwrap_or_else(PoisonError::into_inner);
-        let signal = signals.entry((client, group)).or_insert_with(|| {
-            let signal = ReadySignal::unknown();
-            signal.keep_shards(self.shards);
-            Arc::new(signal)
-        });
+        let signal = signals
+            .entry((client, group))
+            .or_insert_with(|| Arc::new(ReadySignal::unknown(self.shards)));
         Arc::clone(signal)
     }
 
@@ -127,3 +140,6 @@ impl ReadySignals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,6 +61,7 @@ impl Broker {
         let _parked = Parked::enter(&self.parked)?;
         let _open = self.context.sessions.open(&request.client);
         let signal = self.context.signals.find_or_add(client, group);
+        signal.doubt();
         let mut is_repeat = signal.is_repeat(self.keys.attempt(&request.attempt_id));
         let _pass_on = PassOn(Arc::clone(&signal));
         let deadline = Instant::now() + request.wait.min(RECEIVE_WAIT_MAX);
