@@ -2,12 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use litemq_domain::{
-    ClientId, DurationMs, Group, GroupName, LiteTopicName, SubscriptionMode, TagFilter, Topic,
+    ClientId, DurationMs, Group, GroupName, GroupOptions, LiteTopicName, TagFilter, Topic,
     TopicName, TopicOptions,
 };
 use litemq_storage::MemoryStore;
 
 use super::*;
+use crate::access::Caller;
 use crate::broker::{
     Broker, BrokerOptions, NewGroup, NewMessage, NewTopic, ReceiveRequest, StoredMessage,
     SyncAction,
@@ -38,10 +39,7 @@ impl World {
         let group = NewGroup {
             name: GroupName::new("workers").unwrap(),
             bind: name,
-            ordered: true,
-            mode: SubscriptionMode::Shared,
-            client_quota: None,
-            max_attempts: 17,
+            options: GroupOptions::default(),
         };
         let group = broker.create_group(group).await.unwrap();
         let client = ClientId::new("c").unwrap();
@@ -68,6 +66,7 @@ impl World {
             attempt_id: String::new(),
             auto_renew: false,
             wait,
+            caller: Caller::internal(),
         };
         let mut deliveries = self.broker.receive(request).await.unwrap();
         std::iter::from_fn(|| deliveries.take_next()).count()
