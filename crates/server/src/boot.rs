@@ -217,6 +217,7 @@ fn broker_options(config: &Config) -> BrokerOptions {
         access: AccessOptions {
             enabled: config.access.enabled,
             signature_window: config.access.signature_window,
+            open_operations: config.access.open_operations,
         },
         edge: Edge::System,
     }

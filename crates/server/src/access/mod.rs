@@ -31,6 +31,8 @@ pub struct AccessOptions {
     /// How far the date of a signature may be from the server's time; `None` is any date, for some SDKs send
     /// local time as if it were UTC.
     pub signature_window: Option<Duration>,
+    /// Whether health and metrics are told to anybody, also beyond loopback.
+    pub open_operations: bool,
 }
 
 /// Who may do what on this node. A reader takes the present directory and is done with the lock.
@@ -49,6 +51,11 @@ impl Access {
     /// Whether callers must prove who they are.
     pub fn is_enabled(&self) -> bool {
         self.options.enabled
+    }
+
+    /// Whether health and metrics are told to anybody, also beyond loopback.
+    pub fn opens_operations(&self) -> bool {
+        self.options.open_operations
     }
 
     /// All users and policies at this moment.

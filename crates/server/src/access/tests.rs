@@ -23,7 +23,10 @@ fn access(signature_window: Option<Duration>) -> Access {
         };
         directory.put_user(user);
     }
-    Access::new(AccessOptions { enabled: true, signature_window }, directory)
+    Access::new(
+        AccessOptions { enabled: true, signature_window, ..AccessOptions::default() },
+        directory,
+    )
 }
 
 fn header(user: &str, secret: &str, date: &str) -> String {

@@ -22,6 +22,18 @@ pub(super) struct Cli {
         help_heading = CLIENT_OPTIONS
     )]
     pub(super) server: String,
+    /// The user who asks; its secret is in LITEMQ_SECRET or in a file, never among the arguments
+    #[arg(long, global = true, env = "LITEMQ_USER", value_name = "NAME", help_heading = CLIENT_OPTIONS)]
+    pub(super) user: Option<String>,
+    /// A file with the secret of --user
+    #[arg(
+        long,
+        global = true,
+        env = "LITEMQ_SECRET_FILE",
+        value_name = "FILE",
+        help_heading = CLIENT_OPTIONS
+    )]
+    pub(super) secret_file: Option<PathBuf>,
     /// Print JSON instead of tables
     #[arg(long, global = true, help_heading = CLIENT_OPTIONS)]
     pub(super) json: bool,
@@ -53,6 +65,12 @@ pub(super) enum ClientCommand {
     Send(SendArgs),
     /// Look at messages of a lite topic without consuming them
     Peek(PeekArgs),
+    /// Users, who sign with an access key and a secret
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Policies: what users may and may not do
+    #[command(subcommand)]
+    Policy(PolicyCommand),
 }
 
 #[derive(Debug, Args)]
@@ -276,6 +294,108 @@ pub(super) enum LiteCommand {
         /// Its name
         name: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Create a user and print its secret, which is told only now
+    Create {
+        /// Its name, which is its access key
+        name: String,
+        /// It may do everything
+        #[arg(long = "super")]
+        is_super: bool,
+        /// Its signature is not accepted until it is enabled
+        #[arg(long)]
+        disabled: bool,
+        /// A file with its secret; the server draws one otherwise
+        #[arg(long, value_name = "FILE")]
+        new_secret_file: Option<PathBuf>,
+    },
+    /// List all users
+    List,
+    /// Accept the signature of a user again
+    Enable {
+        /// Its name
+        name: String,
+    },
+    /// Accept the signature of a user no more, and end its clients
+    Disable {
+        /// Its name
+        name: String,
+    },
+    /// Delete a user with its policies
+    Delete {
+        /// Its name
+        name: String,
+    },
+    /// Give a user another secret and print it, which is told only now
+    Rotate {
+        /// Its name
+        name: String,
+        /// A file with its secret; the server draws one otherwise
+        #[arg(long, value_name = "FILE")]
+        new_secret_file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Allow or deny a user something: policy add tenant-a allow publish,subscribe 'lite:chat/a-*'
+    Add {
+        /// Whom it is about
+        name: String,
+        /// Whether it may be done; a denial wins over every permission
+        effect: EffectArg,
+        /// Which actions
+        #[arg(value_delimiter = ',', required = true)]
+        actions: Vec<ActionArg>,
+        /// cluster, topic:NAME, group:NAME, lite:TOPIC/NAME or *; a name may end in *
+        resource: String,
+        /// From which network, such as 10.0.0.0/8
+        #[arg(long, value_name = "NETWORK")]
+        from: Option<String>,
+    },
+    /// List policies
+    List {
+        /// Only those of this user
+        name: Option<String>,
+    },
+    /// Remove a policy
+    Remove {
+        /// Its number
+        id: u32,
+    },
+    /// Say what is decided about a request, and by which policy
+    Test {
+        /// Who asks
+        name: String,
+        /// What is to be done
+        action: ActionArg,
+        /// cluster, topic:NAME, group:NAME, lite:TOPIC/NAME or lite:TOPIC/PREFIX*
+        resource: String,
+        /// From where [default: 127.0.0.1]
+        #[arg(long, value_name = "ADDRESS")]
+        from: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum EffectArg {
+    /// It may be done
+    Allow,
+    /// It may not be done, whatever else allows it
+    Deny,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ActionArg {
+    /// Send messages
+    Publish,
+    /// Subscribe, receive, settle, look at messages
+    Subscribe,
+    /// Administer
+    Manage,
 }
 
 #[derive(Debug, Args)]

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use ureq::http::header::{AUTHORIZATION, HeaderValue};
 use ureq::http::{Response, Uri};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::CliError;
 use crate::front::http::model::ErrorView;
@@ -19,11 +22,15 @@ const ANSWER_BYTES_MAX: u64 = 256 << 20;
 pub(super) struct Client {
     agent: Agent,
     server: String,
+    authorization: Option<HeaderValue>,
 }
 
 impl Client {
-    /// A client of the server at `http://HOST:PORT`. Nothing is sent yet.
-    pub(super) fn new(server: &str) -> Result<Self, CliError> {
+    /// A client of the server at `http://HOST:PORT` with a name and its secret. Nothing is sent yet.
+    pub(super) fn new(
+        server: &str,
+        credentials: Option<(String, String)>,
+    ) -> Result<Self, CliError> {
         let uri: Option<Uri> = server.parse().ok();
         let valid = uri.is_some_and(|uri| {
             uri.scheme_str() == Some("http")
@@ -43,7 +50,8 @@ impl Client {
             // The server is this machine or one nearby, whatever proxies there are for the web.
             .proxy(None);
         let server = server.trim_end_matches('/').to_owned();
-        Ok(Self { agent: config.build().new_agent(), server })
+        let authorization = credentials.map(|(user, secret)| basic(&user, &secret)).transpose()?;
+        Ok(Self { agent: config.build().new_agent(), server, authorization })
     }
 
     /// GET with a query.
@@ -54,7 +62,7 @@ impl Client {
     ) -> Result<T, CliError> {
         let given = query.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?)));
         let call = self.agent.get(self.url(path)).query_pairs(given);
-        self.answer(call.call())
+        self.answer(self.signed(call).call())
     }
 
     /// POST of a JSON form.
@@ -63,7 +71,7 @@ impl Client {
         path: &str,
         form: &impl Serialize,
     ) -> Result<T, CliError> {
-        self.answer(self.agent.post(self.url(path)).send_json(form))
+        self.answer(self.signed(self.agent.post(self.url(path))).send_json(form))
     }
 
     /// PATCH with a JSON form.
@@ -72,12 +80,19 @@ impl Client {
         path: &str,
         form: &impl Serialize,
     ) -> Result<T, CliError> {
-        self.answer(self.agent.patch(self.url(path)).send_json(form))
+        self.answer(self.signed(self.agent.patch(self.url(path))).send_json(form))
     }
 
     /// DELETE.
     pub(super) fn delete(&self, path: &str) -> Result<(), CliError> {
-        self.text(self.agent.delete(self.url(path)).call()).map(drop)
+        self.text(self.signed(self.agent.delete(self.url(path))).call()).map(drop)
+    }
+
+    fn signed<B>(&self, call: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.authorization {
+            Some(authorization) => call.header(AUTHORIZATION, authorization),
+            None => call,
+        }
     }
 
     /// DELETE with a query, of what is answered.
@@ -135,6 +150,14 @@ impl Client {
     }
 }
 
+fn basic(user: &str, secret: &str) -> Result<HeaderValue, CliError> {
+    let token = format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")));
+    let mut value = HeaderValue::try_from(token)
+        .map_err(|_| CliError::Usage("the credentials do not fit into a header".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// A name as one segment of a path.
 pub(super) fn segment(name: &str) -> String {
     let mut segment = String::with_capacity(name.len());
@@ -181,10 +204,10 @@ mod tests {
     #[test]
     fn a_server_is_a_plain_http_address() {
         for server in ["http://127.0.0.1:8080", "http://broker:80/"] {
-            assert!(Client::new(server).is_ok(), "{server}");
+            assert!(Client::new(server, None).is_ok(), "{server}");
         }
         for server in ["127.0.0.1:8080", "https://broker", "http://", "http://b/path", ""] {
-            assert!(matches!(Client::new(server), Err(CliError::Usage(_))), "{server}");
+            assert!(matches!(Client::new(server, None), Err(CliError::Usage(_))), "{server}");
         }
     }
 }

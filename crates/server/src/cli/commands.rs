@@ -9,13 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use litemq_domain::limits::BODY_BYTES_MAX;
 use serde::Serialize;
 
-use super::CliError;
 use super::args::{
     BodyArgs, ClientCommand, GroupCommand, GroupSettings, LiteCommand, PeekArgs, PlaceArgs,
     SendArgs, TopicCommand, TopicTypeArg,
 };
 use super::client::{Client, segment, visible};
 use super::table::{write_properties, write_table};
+use super::{CliError, access};
 use crate::config::units::{UNLIMITED, UNLIMITED_NUMBER};
 use crate::front::http::model::{
     BodyFormat, GroupChangeForm, GroupList, GroupView, LitePage, LiteView, MessagePage,
@@ -41,12 +41,14 @@ pub(super) fn run(
         ClientCommand::Lite(command) => lite(command, client, output),
         ClientCommand::Send(args) => send(args, client, output),
         ClientCommand::Peek(args) => peek(args, client, output),
+        ClientCommand::User(command) => access::user(command, client, output),
+        ClientCommand::Policy(command) => access::policy(command, client, output),
     }
 }
 
 impl Output<'_> {
     /// Prints an answer as JSON, or as `people` writes it.
-    fn print<T: Serialize>(
+    pub(super) fn print<T: Serialize>(
         &mut self,
         answer: &T,
         people: impl FnOnce(&mut dyn Write, &T) -> io::Result<()>,
@@ -59,7 +61,7 @@ impl Output<'_> {
         Ok(writeln!(self.out, "{text}")?)
     }
 
-    fn deleted(&mut self, what: &str, name: &str) -> Result<(), CliError> {
+    pub(super) fn deleted(&mut self, what: &str, name: &str) -> Result<(), CliError> {
         let answer = serde_json::json!({ "deleted": name });
         self.print(&answer, |out, _| writeln!(out, "{what} {} deleted", visible(name)))
     }

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 the command or the configuration is wrong.
 
+mod access;
 mod args;
 mod client;
 mod commands;
@@ -39,9 +40,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut out = io::stdout().lock();
     let result = match cli.command {
         Command::Serve(arguments) => serve::run(arguments, &mut out),
-        Command::Client(command) => Client::new(&cli.server).and_then(|client| {
-            commands::run(command, &client, &mut Output { out: &mut out, json: cli.json })
-        }),
+        Command::Client(command) => access::credentials(cli.user, cli.secret_file.as_deref())
+            .and_then(|credentials| Client::new(&cli.server, credentials))
+            .and_then(|client| {
+                commands::run(command, &client, &mut Output { out: &mut out, json: cli.json })
+            }),
     };
     let (code, message) = match result.and_then(|()| Ok(out.flush()?)) {
         Ok(()) | Err(CliError::OutputClosed) => return ExitCode::SUCCESS,

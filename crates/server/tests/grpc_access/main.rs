@@ -30,7 +30,7 @@ struct Guarded(Door);
 
 impl Guarded {
     async fn open() -> Self {
-        let access = AccessOptions { enabled: true, signature_window: None };
+        let access = AccessOptions { enabled: true, ..AccessOptions::default() };
         let options = BrokerOptions { access, ..BrokerOptions::default() };
         let door = Self(Door::open_over(options, GrpcOptions::default()).await);
         door.user("super", UserKind::Super).await;

@@ -8,9 +8,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::{Method, Request, StatusCode};
-use litemq_server::broker::{Broker, BrokerOptions};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use litemq_domain::UserName;
+use litemq_domain::access::{Secret, UserKind};
+use litemq_server::access::AccessOptions;
+use litemq_server::broker::{Broker, BrokerOptions, NewUser};
 use litemq_server::front::http::{AllowedHosts, HttpOptions, router, serve};
 use litemq_server::front::stop::{StopSwitch, stop_switch};
 use litemq_server::observe::Metrics;
@@ -42,6 +47,21 @@ impl Door {
         let broker = broker(Arc::clone(&metrics)).await;
         let hosts = AllowedHosts::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Vec::new());
         Self { router: router(broker, metrics, hosts) }
+    }
+
+    /// A door bound to this address that asks for credentials, its broker, and user `root` with
+    /// [`SECRET`], who may do everything.
+    pub(crate) async fn guarded(bound: IpAddr, access: AccessOptions) -> (Self, Arc<Broker>) {
+        let metrics = Arc::new(Metrics::new());
+        let store = Arc::new(MemoryStore::new());
+        let options = BrokerOptions {
+            access: AccessOptions { enabled: true, ..access },
+            ..BrokerOptions::default()
+        };
+        let broker = Broker::open(store, options, Arc::clone(&metrics)).await.unwrap();
+        add_user(&broker, "root", UserKind::Super).await;
+        let hosts = AllowedHosts::new(bound, Vec::new());
+        (Self { router: router(Arc::clone(&broker), metrics, hosts) }, broker)
     }
 
     /// The same with topic `chat` and group `bots`.
@@ -91,6 +111,34 @@ impl Answer {
         assert_eq!(json["error"]["rocketmq_code"], rocketmq, "{self:?}");
         json["error"]["message"].as_str().unwrap().to_owned()
     }
+}
+
+/// The secret of every user of a guarded door.
+pub(crate) const SECRET: &str = "secret-of-everybody";
+
+pub(crate) async fn add_user(broker: &Arc<Broker>, name: &str, kind: UserKind) {
+    let new = NewUser {
+        name: UserName::new(name).unwrap(),
+        secret: Secret::new(SECRET).unwrap(),
+        kind,
+        enabled: true,
+    };
+    broker.create_user(new).await.unwrap();
+}
+
+/// A request with the name and secret of a user.
+pub(crate) fn request_by(
+    user: &str,
+    secret: &str,
+    method: Method,
+    path: &str,
+    body: Body,
+) -> Request<Body> {
+    let token = STANDARD.encode(format!("{user}:{secret}"));
+    let mut request = request(method, path, body);
+    let value = format!("Basic {token}").parse().unwrap();
+    request.headers_mut().insert(AUTHORIZATION, value);
+    request
 }
 
 /// A request as a client on the same machine sends it.

@@ -13,18 +13,20 @@ use super::model::{
     ResetView, UnsubscribedView,
 };
 use super::reply::{Form, Params, Refusal, Reply, Segments, to_the_end};
+use super::rights::Asker;
 use crate::broker::{GroupChange, NewGroup, Start};
 use crate::config::units::{
     format_backoff, format_mode, format_time, parse_backoff, parse_mode, parse_time,
     quota_from_number, quota_number, rate_from_number, rate_number,
 };
 
-/// Lists all groups by name.
+/// Lists the groups that the caller may manage, by name.
 #[utoipa::path(get, path = "/api/v1/groups", tag = "groups",
     responses((status = 200, body = GroupList)))]
-pub(super) async fn list(State(app): State<App>) -> Json<GroupList> {
+pub(super) async fn list(State(app): State<App>, asker: Asker) -> Json<GroupList> {
     let groups = app.broker.groups();
-    Json(GroupList { groups: groups.iter().map(|group| view(&app, group)).collect() })
+    let groups = groups.iter().filter(|group| asker.manages_group(group.name.as_str()));
+    Json(GroupList { groups: groups.map(|group| view(&app, group)).collect() })
 }
 
 /// Creates a group. Creating it again with the same settings is fine.
@@ -32,6 +34,7 @@ pub(super) async fn list(State(app): State<App>) -> Json<GroupList> {
     responses((status = 201, body = GroupView), (status = "default", body = ErrorView)))]
 pub(super) async fn create(
     State(app): State<App>,
+    asker: Asker,
     Form(form): Form<NewGroupForm>,
 ) -> Reply<(StatusCode, Json<GroupView>)> {
     let new = NewGroup {
@@ -39,6 +42,7 @@ pub(super) async fn create(
         bind: TopicName::new(&form.bind)?,
         options: change(&form.options)?.of(&GroupOptions::default()),
     };
+    asker.may_create_group(new.name.as_str(), new.bind.as_str())?;
     let broker = Arc::clone(&app.broker);
     let group = to_the_end(async move { broker.create_group(new).await }).await?;
     Ok((StatusCode::CREATED, Json(view(&app, &group))))

@@ -1,7 +1,7 @@
 //! What every request passes: is it meant for this server, does it end in time, did it fail.
 //!
-//! The door asks for no password, so a web page in a browser on the same machine must not be able
-//! to use it. Two checks see to that. A page that points its own name at 127.0.0.1 (DNS rebinding)
+//! On loopback the door may ask nobody for credentials, and where it does a browser would send them by itself,
+//! so a web page of somebody else must not be able to use it. Two checks see to that. A page that points its own name at 127.0.0.1 (DNS rebinding)
 //! sends that name as Host: only loopback names, the bound address and configured names are let
 //! in. A page that sends a form or a script request from elsewhere sends its Origin: whatever
 //! changes something must come from this server's own origin, or from no page at all.
@@ -35,6 +35,11 @@ impl AllowedHosts {
     /// all addresses every address is allowed: no name, so nothing that could be rebound.
     pub fn new(bound: IpAddr, names: Vec<String>) -> Self {
         Self { bound, names }
+    }
+
+    /// Whether nobody beyond this machine can come here.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.bound.to_canonical().is_loopback()
     }
 
     fn allow(&self, authority: &Authority) -> bool {

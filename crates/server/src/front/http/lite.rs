@@ -10,6 +10,7 @@ use super::App;
 use super::limits::LIST_NAMES_DEFAULT;
 use super::model::{ErrorView, LiteGroupView, LitePage, LiteQuery, LiteView};
 use super::reply::{Params, Refusal, Reply, Segments};
+use super::rights::Asker;
 use crate::broker::{LiteGroupInfo, LiteTopicInfo};
 use crate::config::units::format_time;
 
@@ -19,9 +20,11 @@ use crate::config::units::format_time;
     responses((status = 200, body = LitePage), (status = "default", body = ErrorView)))]
 pub(super) async fn list(
     State(app): State<App>,
+    asker: Asker,
     Segments(topic): Segments<String>,
     Params(query): Params<LiteQuery>,
 ) -> Reply<Json<LitePage>> {
+    asker.may_list(&topic, &query.prefix)?;
     let limit = query.limit.unwrap_or(LIST_NAMES_DEFAULT);
     check_limit(limit, LIST_NAMES_MAX)?;
     let page = app.broker.list_lite(&topic, &query.prefix, query.after.as_deref(), limit).await?;

@@ -1,7 +1,7 @@
 //! The HTTP door: administration, messages by hand, health and metrics.
 //!
-//! It asks for no password, so it listens on loopback unless told otherwise, and it keeps browsers
-//! out: see `guard`. The JSON forms stand in [`model`]; the command line is a client of them.
+//! It listens on loopback unless told otherwise, and it keeps the pages of others out of browsers on the same
+//! machine: see `guard`. Who may do what here stands in `rights`. The JSON forms stand in [`model`]; the command line is a client of them.
 
 mod groups;
 mod guard;
@@ -11,10 +11,13 @@ mod messages;
 pub mod model;
 mod openapi;
 mod operations;
+mod policies;
 mod reply;
+mod rights;
 mod server;
 mod stall;
 mod topics;
+mod users;
 
 use std::sync::Arc;
 
@@ -57,14 +60,15 @@ pub fn router(broker: Arc<Broker>, metrics: Arc<Metrics>, hosts: AllowedHosts) -
         .fallback(reply::unknown_route)
         .method_not_allowed_fallback(reply::unknown_method)
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
+        .layer(from_fn_with_state(app.clone(), rights::admit))
         .layer(from_fn_with_state(app.clone(), guard::watch))
         .with_state(app)
 }
 
 /// Every path that is served. The OpenAPI document has the same; a test compares them.
-fn routes() -> [(&'static str, MethodRouter<App>); 14] {
+fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
     let message_body = DefaultBodyLimit::max(limits::MESSAGE_BODY_BYTES_MAX);
-    [
+    vec![
         ("/api/v1/topics", get(topics::list).post(topics::create)),
         (
             "/api/v1/topics/{topic}",
@@ -83,6 +87,12 @@ fn routes() -> [(&'static str, MethodRouter<App>); 14] {
             "/api/v1/topics/{topic}/lite/{name}/messages",
             post(messages::send).layer(message_body).get(messages::peek),
         ),
+        ("/api/v1/users", get(users::list).post(users::create)),
+        ("/api/v1/users/{user}", get(users::describe).patch(users::update).delete(users::delete)),
+        ("/api/v1/users/{user}/secret", post(users::rotate)),
+        ("/api/v1/policies", get(policies::list).post(policies::create)),
+        ("/api/v1/policies/{id}", delete(policies::delete)),
+        ("/api/v1/policies/test", post(policies::test)),
         ("/api/v1/openapi.json", get(openapi::document)),
         ("/healthz", get(operations::healthz)),
         ("/readyz", get(operations::readyz)),

@@ -2,10 +2,16 @@
 //!
 //! Moments are RFC 3339 in UTC with milliseconds. A time to live is text, `30m` or `never`.
 
+mod access;
 mod groups;
 
 use std::collections::BTreeMap;
 
+pub use access::{
+    ActionName, EffectName, NewPolicyForm, NewSecretForm, NewUserForm, PolicyList, PolicyQuery,
+    PolicyTestForm, PolicyTestView, PolicyView, SecretText, UserChangeForm, UserList,
+    UserSecretView, UserView,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

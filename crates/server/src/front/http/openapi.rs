@@ -3,11 +3,14 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{groups, lite, messages, operations, topics};
+use super::{groups, lite, messages, operations, policies, topics, users};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "LiteMQ administration", description = "Topics, groups, lite topics, messages."),
+    info(
+        title = "LiteMQ administration",
+        description = "Topics, groups, lite topics, messages, users and policies."
+    ),
     paths(
         topics::list,
         topics::create,
@@ -26,6 +29,16 @@ use super::{groups, lite, messages, operations, topics};
         lite::delete,
         messages::send,
         messages::peek,
+        users::list,
+        users::create,
+        users::describe,
+        users::update,
+        users::rotate,
+        users::delete,
+        policies::list,
+        policies::create,
+        policies::delete,
+        policies::test,
         document,
         operations::healthz,
         operations::readyz,

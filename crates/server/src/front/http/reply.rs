@@ -4,6 +4,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, http};
+use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Method, StatusCode, Uri};
 use litemq_domain::{Error, ErrorCode};
@@ -61,6 +62,11 @@ impl IntoResponse for Refusal {
                 let codes = door_codes(error.code);
                 let name = code_name(error.code);
                 let mut response = refuse(codes.http, name, codes.rocketmq, error.message);
+                if error.code == ErrorCode::Unauthenticated {
+                    let scheme =
+                        HeaderValue::from_static("Basic realm=\"litemq\", charset=\"UTF-8\"");
+                    response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+                }
                 response.extensions_mut().insert(Failed(error.code));
                 response
             }

@@ -10,18 +10,20 @@ use litemq_domain::{DurationMs, Topic, TopicName, TopicOptions, TopicType, check
 use super::App;
 use super::model::{ErrorView, NewTopicForm, TopicChangeForm, TopicKind, TopicList, TopicView};
 use super::reply::{Form, Refusal, Reply, Segments, to_the_end};
+use super::rights::Asker;
 use crate::broker::{NewTopic, TopicChange};
 use crate::config::units::{
     format_time, format_ttl, limit_from_number, limit_number, parse_ttl, rate_from_number,
     rate_number,
 };
 
-/// Lists all topics by name.
+/// Lists the topics that the caller may manage, by name.
 #[utoipa::path(get, path = "/api/v1/topics", tag = "topics",
     responses((status = 200, body = TopicList)))]
-pub(super) async fn list(State(app): State<App>) -> Json<TopicList> {
+pub(super) async fn list(State(app): State<App>, asker: Asker) -> Json<TopicList> {
     let topics = app.broker.topics();
-    Json(TopicList { topics: topics.iter().map(|topic| view(&app, topic)).collect() })
+    let topics = topics.iter().filter(|topic| asker.manages_topic(topic.name.as_str()));
+    Json(TopicList { topics: topics.map(|topic| view(&app, topic)).collect() })
 }
 
 /// Creates a topic. Creating it again with the same settings is fine.
@@ -29,12 +31,14 @@ pub(super) async fn list(State(app): State<App>) -> Json<TopicList> {
     responses((status = 201, body = TopicView), (status = "default", body = ErrorView)))]
 pub(super) async fn create(
     State(app): State<App>,
+    asker: Asker,
     Form(form): Form<NewTopicForm>,
 ) -> Reply<(StatusCode, Json<TopicView>)> {
     if form.kind != TopicKind::Lite {
         return Err(Refusal::bad_request("dead letter topics are made by the server; give LITE"));
     }
     let name = TopicName::new(&form.name)?;
+    asker.may_create_topic(name.as_str())?;
     let change = change(TopicChangeForm {
         ttl: form.ttl,
         counts_reads: form.counts_reads,

@@ -1,0 +1,323 @@
+//! Who may do what at the HTTP door.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a helper that cannot go on fails its test"
+)]
+
+mod http_support;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Method, StatusCode};
+use litemq_domain::access::UserKind;
+use litemq_server::access::AccessOptions;
+use litemq_server::broker::Broker;
+use serde_json::{Value, json};
+
+use http_support::{Answer, Door, SECRET, add_user, request, request_by};
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const NETWORK: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// A door that asks for credentials, with the callers of the table, topic `chat`, group `bots` and lite
+/// topic `a-1`.
+struct Guarded {
+    door: Door,
+    broker: Arc<Broker>,
+}
+
+impl Guarded {
+    async fn open() -> Self {
+        let (door, broker) = Door::guarded(LOOPBACK, AccessOptions::default()).await;
+        let guarded = Self { door, broker };
+        for (user, resources) in [
+            ("stranger", &[][..]),
+            ("reader", &["subscribe lite:chat/a-*"]),
+            ("tenant", &["publish,subscribe,manage lite:chat/a-*"]),
+            ("keeper", &["manage topic:chat", "manage group:bots", "manage topic:made"]),
+            ("manager", &["manage cluster"]),
+        ] {
+            add_user(&guarded.broker, user, UserKind::Normal).await;
+            for resource in resources {
+                guarded.allow(user, resource).await;
+            }
+        }
+        guarded.by("root", Method::POST, "/api/v1/topics", r#"{"name":"chat"}"#).await;
+        let group = r#"{"name":"bots","bind":"chat"}"#;
+        guarded.by("root", Method::POST, "/api/v1/groups", group).await;
+        let messages = "/api/v1/topics/chat/lite/a-1/messages";
+        guarded.by("root", Method::POST, messages, r#"{"body":"x"}"#).await;
+        guarded
+    }
+
+    async fn allow(&self, user: &str, what: &str) -> u64 {
+        let (actions, resource) = what.split_once(' ').unwrap();
+        let actions: Vec<_> = actions.split(',').collect();
+        let policy =
+            json!({"user": user, "effect": "allow", "actions": actions, "resource": resource});
+        let path = "/api/v1/policies";
+        let created = self.by("root", Method::POST, path, &policy.to_string()).await;
+        assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
+        created.json()["id"].as_u64().unwrap()
+    }
+
+    async fn by(&self, user: &str, method: Method, path: &str, json: &str) -> Answer {
+        self.with(user, SECRET, method, path, json).await
+    }
+
+    async fn with(
+        &self,
+        user: &str,
+        secret: &str,
+        method: Method,
+        path: &str,
+        json: &str,
+    ) -> Answer {
+        let body = Body::from(json.to_owned());
+        self.door.ask(request_by(user, secret, method, path, body)).await
+    }
+}
+
+const CALLERS: [&str; 6] = ["stranger", "reader", "tenant", "keeper", "manager", "root"];
+
+#[tokio::test]
+async fn every_call_asks_every_caller_for_its_rights() {
+    let guarded = Guarded::open().await;
+    let messages = "/api/v1/topics/chat/lite/a-1/messages";
+    let message = r#"{"body":"x"}"#;
+    let made = r#"{"name":"made"}"#;
+    let bound = r#"{"name":"bots","bind":"chat"}"#;
+    let nobody = r#"{"user":"nobody","effect":"allow","actions":["manage"],"resource":"*"}"#;
+    let asked = r#"{"user":"nobody","action":"manage","resource":"cluster"}"#;
+    // One letter for each caller: `.` is refused, `x` is served.
+    for (rights, method, path, body) in [
+        ("xxxxxx", Method::GET, "/", ""),
+        ("xxxxxx", Method::GET, "/api/v1/openapi.json", ""),
+        ("xxxxxx", Method::GET, "/healthz", ""),
+        ("xxxxxx", Method::GET, "/api/v1/topics", ""),
+        ("xxxxxx", Method::GET, "/api/v1/groups", ""),
+        ("...x.x", Method::POST, "/api/v1/topics", made),
+        ("..xx.x", Method::GET, "/api/v1/topics/chat", ""),
+        ("...x.x", Method::PATCH, "/api/v1/topics/chat", r#"{"ttl":"never"}"#),
+        ("...x.x", Method::DELETE, "/api/v1/topics/made", ""),
+        ("...x.x", Method::POST, "/api/v1/groups", bound),
+        ("...x.x", Method::GET, "/api/v1/groups/bots", ""),
+        ("...x.x", Method::PATCH, "/api/v1/groups/bots", r#"{"max_attempts":3}"#),
+        ("...x.x", Method::GET, "/api/v1/topics/chat/lite", ""),
+        (".xxx.x", Method::GET, "/api/v1/topics/chat/lite?prefix=a-", ""),
+        ("..xx.x", Method::GET, "/api/v1/topics/chat/lite/a-1", ""),
+        ("...x.x", Method::GET, "/api/v1/topics/chat/lite/b-1", ""),
+        ("..x..x", Method::POST, messages, message),
+        (".xxx.x", Method::GET, messages, ""),
+        ("..xx.x", Method::DELETE, "/api/v1/topics/chat/lite/a-9", ""),
+        ("....xx", Method::GET, "/api/v1/users", ""),
+        ("....xx", Method::POST, "/api/v1/users", r#"{"name":"no name"}"#),
+        ("....xx", Method::GET, "/api/v1/users/reader", ""),
+        ("....xx", Method::PATCH, "/api/v1/users/reader", r#"{"enabled":true}"#),
+        ("....xx", Method::DELETE, "/api/v1/users/nobody", ""),
+        ("....xx", Method::POST, "/api/v1/users/nobody/secret", "{}"),
+        (".....x", Method::PATCH, "/api/v1/users/root", r#"{"enabled":true}"#),
+        (".....x", Method::POST, "/api/v1/users/root/secret", r#"{"secret":"x"}"#),
+        (
+            ".....x",
+            Method::POST,
+            "/api/v1/users",
+            r#"{"name":"no-secret","secret":"x","super":true}"#,
+        ),
+        ("....xx", Method::GET, "/api/v1/policies", ""),
+        ("....xx", Method::POST, "/api/v1/policies", nobody),
+        ("....xx", Method::DELETE, "/api/v1/policies/999", ""),
+        ("....xx", Method::POST, "/api/v1/policies/test", asked),
+        // Served is not found: there is no such path, and nobody needs a right to hear that.
+        ("xxxxxx", Method::GET, "/api/v1/nothing", ""),
+        (".....x", Method::PUT, "/api/v1/topics", ""),
+    ] {
+        let nobody = guarded.door.ask(request(method.clone(), path, Body::empty())).await;
+        if path != "/healthz" {
+            nobody.is_refused(401, "UNAUTHENTICATED", 40100);
+            let wrong = guarded.with("root", "another-secret", method.clone(), path, body).await;
+            wrong.is_refused(401, "UNAUTHENTICATED", 40100);
+        }
+        for (caller, right) in CALLERS.into_iter().zip(rights.chars()) {
+            let answer = guarded.by(caller, method.clone(), path, body).await;
+            match right {
+                '.' => drop(answer.is_refused(403, "PERMISSION_DENIED", 40300)),
+                _ => {
+                    let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+                    let place = format!("{method} {path} by {caller}: {answer:?}");
+                    assert!(!refused.contains(&answer.status), "{place}");
+                    assert!(answer.status.as_u16() < 500, "{place}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_is_shown_what_it_may_manage_and_nothing_else() {
+    let guarded = Guarded::open().await;
+    guarded.by("root", Method::POST, "/api/v1/topics", r#"{"name":"other"}"#).await;
+    let names = |answer: &Answer, of: &str| -> Vec<String> {
+        let listed = answer.json()[of].as_array().unwrap().clone();
+        listed.iter().map(|view| view["name"].as_str().unwrap().to_owned()).collect()
+    };
+    for (caller, topics, groups) in [
+        ("stranger", &[][..], &[][..]),
+        ("reader", &[], &[]),
+        ("tenant", &["chat"], &[]),
+        ("keeper", &["chat"], &["bots"]),
+        ("root", &["%DLQ%bots", "chat", "other"], &["bots"]),
+    ] {
+        let listed = guarded.by(caller, Method::GET, "/api/v1/topics", "").await;
+        assert_eq!(names(&listed, "topics"), topics, "{caller}");
+        let listed = guarded.by(caller, Method::GET, "/api/v1/groups", "").await;
+        assert_eq!(names(&listed, "groups"), groups, "{caller}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_told_once_and_a_user_comes_and_goes() {
+    let guarded = Guarded::open().await;
+    let created = guarded.by("root", Method::POST, "/api/v1/users", r#"{"name":"new"}"#).await;
+    assert_eq!(created.status, StatusCode::CREATED);
+    let first = created.json()["secret"].as_str().unwrap().to_owned();
+    assert_eq!(first.len(), 40);
+    let path = "/api/v1/users/new";
+    for shown in [path, "/api/v1/users"] {
+        let shown = guarded.by("root", Method::GET, shown, "").await;
+        assert!(!shown.text.contains(&first) && !shown.text.contains("secret"), "{shown:?}");
+    }
+    let again = guarded.by("root", Method::POST, "/api/v1/users", r#"{"name":"new"}"#).await;
+    again.is_refused(409, "ALREADY_EXISTS", 42800);
+
+    let index = async |secret: &str| guarded.with("new", secret, Method::GET, "/", "").await.status;
+    assert_eq!(index(&first).await, StatusCode::OK);
+    let given = r#"{"secret":"a-secret-of-mine"}"#;
+    let rotated = guarded.by("root", Method::POST, &format!("{path}/secret"), given).await;
+    assert_eq!(rotated.json()["secret"], "a-secret-of-mine");
+    assert_eq!(index(&first).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(index("a-secret-of-mine").await, StatusCode::OK);
+
+    let disabled = guarded.by("root", Method::PATCH, path, r#"{"enabled":false}"#).await;
+    assert_eq!(disabled.json()["enabled"], false);
+    assert_eq!(index("a-secret-of-mine").await, StatusCode::UNAUTHORIZED);
+    let deleted = guarded.by("root", Method::DELETE, path, "").await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+    let gone = guarded.by("root", Method::GET, path, "").await;
+    gone.is_refused(404, "USER_NOT_FOUND", 40400);
+}
+
+#[tokio::test]
+async fn bad_users_and_policies_are_refused_with_what_is_allowed() {
+    let guarded = Guarded::open().await;
+    let policy = |change: fn(&mut Value)| {
+        let mut policy = json!({
+            "user": "tenant", "effect": "deny", "actions": ["publish"], "resource": "topic:chat"
+        });
+        change(&mut policy);
+        ("/api/v1/policies", policy.to_string())
+    };
+    for ((path, body), text) in [
+        (("/api/v1/users", r#"{"name":"a/b"}"#.to_owned()), "letters"),
+        (("/api/v1/users", r#"{"name":"a","secret":"short"}"#.to_owned()), "8 to 64"),
+        (policy(|policy| policy["resource"] = json!("lite:chat")), "lite:TOPIC/NAME"),
+        (policy(|policy| policy["resource"] = json!("topic:a b")), "allowed are"),
+        (policy(|policy| policy["actions"] = json!([])), "at least"),
+        (policy(|policy| policy["actions"] = json!(["delete"])), "delete"),
+        (policy(|policy| policy["source"] = json!("10.0.0.0/33")), "no network"),
+        (policy(|policy| policy["effect"] = json!("maybe")), "maybe"),
+    ] {
+        let refused = guarded.by("root", Method::POST, path, &body).await;
+        let message = refused.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
+        assert!(message.contains(text), "{message}");
+    }
+    let unknown = policy(|policy| policy["user"] = json!("nobody"));
+    let refused = guarded.by("root", Method::POST, unknown.0, &unknown.1).await;
+    refused.is_refused(404, "USER_NOT_FOUND", 40400);
+}
+
+#[tokio::test]
+async fn the_last_super_user_cannot_lock_everybody_out() {
+    let guarded = Guarded::open().await;
+    let root = "/api/v1/users/root";
+    for (method, body) in [
+        (Method::PATCH, r#"{"enabled":false}"#),
+        (Method::PATCH, r#"{"super":false}"#),
+        (Method::DELETE, ""),
+    ] {
+        guarded.by("root", method, root, body).await.is_refused(409, "IN_USE", 42800);
+    }
+    add_user(&guarded.broker, "second", UserKind::Super).await;
+    let demoted = guarded.by("second", Method::PATCH, root, r#"{"super":false}"#).await;
+    assert_eq!(demoted.json()["super"], false);
+}
+
+#[tokio::test]
+async fn a_test_names_the_policy_that_decides() {
+    let guarded = Guarded::open().await;
+    let deny = json!({
+        "user": "tenant", "effect": "deny", "actions": ["publish"], "resource": "lite:chat/a-9",
+        "source": "10.0.0.0/8"
+    });
+    guarded.by("root", Method::POST, "/api/v1/policies", &deny.to_string()).await;
+    let test = async |user: &str, action: &str, resource: &str, address: &str| {
+        let asked =
+            json!({"user": user, "action": action, "resource": resource, "address": address});
+        let path = "/api/v1/policies/test";
+        let answer = guarded.by("root", Method::POST, path, &asked.to_string()).await.json();
+        let policy = answer["policy"]["resource"].as_str().unwrap_or("-").to_owned();
+        (answer["allowed"].as_bool().unwrap(), policy)
+    };
+    let allowed = |policy: &str| (true, policy.to_owned());
+    let refused = |policy: &str| (false, policy.to_owned());
+    let home = "127.0.0.1";
+    assert_eq!(test("tenant", "publish", "lite:chat/a-9", home).await, allowed("lite:chat/a-*"));
+    let far = test("tenant", "publish", "lite:chat/a-9", "10.1.1.1").await;
+    assert_eq!(far, refused("lite:chat/a-9"));
+    assert_eq!(test("tenant", "publish", "lite:chat/b-1", home).await, refused("-"));
+    assert_eq!(test("tenant", "manage", "topic:chat", home).await, refused("-"));
+    assert_eq!(test("tenant", "manage", "lite:chat/a-*", home).await, allowed("lite:chat/a-*"));
+    assert_eq!(test("keeper", "manage", "topic:chat", home).await, allowed("topic:chat"));
+    assert_eq!(test("root", "manage", "cluster", home).await, allowed("-"));
+    let off = r#"{"enabled":false}"#;
+    guarded.by("root", Method::PATCH, "/api/v1/users/tenant", off).await;
+    assert_eq!(test("tenant", "publish", "lite:chat/a-1", home).await, refused("-"));
+}
+
+#[tokio::test]
+async fn health_and_metrics_are_for_anybody_on_loopback_and_beyond_it_by_a_setting() {
+    let open = AccessOptions { open_operations: true, ..AccessOptions::default() };
+    for (bound, access, is_open) in [
+        (LOOPBACK, AccessOptions::default(), true),
+        (NETWORK, AccessOptions::default(), false),
+        (NETWORK, open, true),
+    ] {
+        let (door, broker) = Door::guarded(bound, access).await;
+        add_user(&broker, "stranger", UserKind::Normal).await;
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            let anybody = door.get(path).await;
+            let expected = if is_open { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+            assert_eq!(anybody.status, expected, "{bound} {path}");
+            let ask = |user| request_by(user, SECRET, Method::GET, path, Body::empty());
+            assert_eq!(door.ask(ask("root")).await.status, StatusCode::OK);
+            let stranger = door.ask(ask("stranger")).await;
+            let may = is_open || path != "/metrics";
+            assert_eq!(stranger.status == StatusCode::OK, may, "{bound} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_while_authentication_is_off_and_users_can_be_made_before_it_is_on() {
+    let door = Door::open().await;
+    let created = door.post("/api/v1/users", r#"{"name":"first","super":true}"#).await;
+    assert_eq!(created.status, StatusCode::CREATED);
+    let wrong = request_by("first", "another-secret", Method::GET, "/api/v1/users", Body::empty());
+    assert_eq!(door.ask(wrong).await.json()["users"][0]["super"], true);
+}
