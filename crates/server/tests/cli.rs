@@ -15,7 +15,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use http_support::Served;
+use http_support::{SECRET, Served};
 
 /// What a command line did.
 struct Ran {
@@ -29,6 +29,10 @@ fn litemq(arguments: &[&str]) -> Ran {
 }
 
 fn with_input(arguments: &[&str], input: &[u8]) -> Ran {
+    with_environment(arguments, &[], input)
+}
+
+fn with_environment(arguments: &[&str], environment: &[(&str, &str)], input: &[u8]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_litemq"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, _) in std::env::vars_os() {
@@ -36,6 +40,7 @@ fn with_input(arguments: &[&str], input: &[u8]) -> Ran {
             command.env_remove(name);
         }
     }
+    command.envs(environment.iter().copied());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
@@ -271,4 +276,82 @@ fn a_wrong_configuration_is_told_in_full_and_exits_with_2() {
     let missing = litemq(&["serve", "--config", "/nowhere/litemq.toml"]);
     assert_eq!(missing.code, 2);
     assert!(missing.err.contains("/nowhere/litemq.toml: cannot be read"), "{}", missing.err);
+}
+
+#[test]
+fn users_and_policies_are_administered_with_a_secret_from_the_environment_or_a_file() {
+    let served = Served::start_guarded();
+    let server = format!("http://{}", served.address);
+    let as_root = [("LITEMQ_USER", "root"), ("LITEMQ_SECRET", SECRET)];
+    let run = |arguments: &[&str], environment: &[(&str, &str)]| {
+        with_environment(&[&["--server", &server], arguments].concat(), environment, b"")
+    };
+    let refused = run(&["user", "list"], &[]).failed(1);
+    assert!(refused.starts_with("error: UNAUTHENTICATED: "), "{refused}");
+    let without = run(&["user", "list", "--user", "root"], &[]).failed(2);
+    assert!(without.contains("LITEMQ_SECRET") && without.contains("--secret-file"), "{without}");
+
+    let created = run(&["user", "create", "tenant-a"], &as_root).done();
+    let secret = created.lines().last().unwrap().strip_prefix("secret    ").unwrap().to_owned();
+    assert_eq!(secret.len(), 40, "{created}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "a-secret-of-mine\n").unwrap();
+    let file = file.to_str().unwrap();
+    let rotate = ["user", "rotate", "tenant-a", "--new-secret-file", file];
+    assert!(run(&rotate, &as_root).done().ends_with("secret    a-secret-of-mine\n"));
+    let table = run(&["user", "list"], &as_root).done();
+    assert!(table.contains("tenant-a  normal  true     0"), "{table}");
+
+    run(&["topic", "create", "chat"], &as_root).done();
+    let add = ["policy", "add", "tenant-a", "allow", "publish,subscribe", "lite:chat/a-*"];
+    let added = run(&[&add[..], &["--from", "127.0.0.0/8"]].concat(), &as_root).done();
+    let row = "0   tenant-a  allow   publish,subscribe  lite:chat/a-*  127.0.0.0/8";
+    assert_eq!(added.lines().last(), Some(row));
+    run(&["policy", "add", "tenant-a", "deny", "publish", "lite:chat/a-9"], &as_root).done();
+    let list = run(&["policy", "list", "tenant-a"], &as_root).done();
+    assert!(list.ends_with("1   tenant-a  deny    publish            lite:chat/a-9  anywhere\n"));
+
+    let send = |lite: &str| {
+        let send = ["send", "chat", "--lite", lite, "--body", "x", "--user", "tenant-a"];
+        run(&[&send[..], &["--secret-file", file]].concat(), &[])
+    };
+    send("a-1").done();
+    for lite in ["a-9", "b-1"] {
+        let refused = send(lite).failed(1);
+        assert!(refused.starts_with("error: PERMISSION_DENIED: user 'tenant-a' may not publish"));
+    }
+    let test = |lite: &str| run(&["policy", "test", "tenant-a", "publish", lite], &as_root).done();
+    assert!(test("lite:chat/a-9").starts_with("refused: a policy denies it\nID  USER"));
+    assert_eq!(test("lite:chat/b-1"), "refused: no policy allows it\n");
+    assert_eq!(run(&["policy", "remove", "1"], &as_root).done(), "policy 1 deleted\n");
+    send("a-9").done();
+
+    let disabled = run(&["user", "disable", "tenant-a"], &as_root).done();
+    assert!(disabled.contains("enabled   false\n"), "{disabled}");
+    assert!(send("a-1").failed(1).starts_with("error: UNAUTHENTICATED: "));
+    run(&["user", "enable", "tenant-a"], &as_root).done();
+    send("a-1").done();
+    assert_eq!(run(&["user", "delete", "tenant-a"], &as_root).done(), "user tenant-a deleted\n");
+    let none: Value =
+        serde_json::from_str(&run(&["policy", "list", "--json"], &as_root).done()).unwrap();
+    assert_eq!(none, json!({"policies": []}));
+}
+
+#[test]
+fn a_door_open_to_the_network_needs_credentials_or_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let serve = ["serve", "--data", data.to_str().unwrap(), "--listen", "0.0.0.0:0"];
+    let refused = litemq(&serve).failed(2);
+    assert!(refused.contains("access.enabled"), "{refused}");
+    assert!(refused.contains("--allow-anonymous-beyond-loopback"), "{refused}");
+    assert!(!data.exists(), "nothing was touched");
+    let without_super = with_environment(
+        &[&serve[..], &["--http", "127.0.0.1:0"]].concat(),
+        &[("LITEMQ_ACCESS_ENABLED", "true")],
+        b"",
+    );
+    assert_eq!(without_super.code, 1);
+    assert!(without_super.err.contains("there is no super user"), "{}", without_super.err);
 }

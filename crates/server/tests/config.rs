@@ -238,10 +238,58 @@ fn the_printed_defaults_are_the_defaults() {
 }
 
 #[test]
-fn an_address_open_to_the_network_is_worth_a_notice() {
-    let notices = loaded("listen = '0.0.0.0:8081'").config.notices();
-    assert!(notices[0].contains("gRPC door on 0.0.0.0:8081 is open"), "{notices:?}");
-    assert!(notices[1].contains("advertise"), "{notices:?}");
+fn an_address_open_to_the_network_needs_credentials_or_a_word_and_is_worth_a_notice() {
+    let open = "listen = '0.0.0.0:8081'\n";
+    let config = loaded(open).config;
+    let refused = config.check_exposure().unwrap_err();
+    assert!(refused.contains("gRPC door") && refused.contains("0.0.0.0:8081"), "{refused}");
+    for text in ["http = '[::]:8080'", "http = '10.0.0.1:8080'", "listen = '192.0.2.1:8081'"] {
+        assert!(loaded(text).config.check_exposure().is_err(), "{text}");
+    }
+    for text in
+        ["", "listen = '127.9.9.9:1'", "http = '[::1]:1'", "listen = '[::ffff:127.0.0.1]:1'"]
+    {
+        assert!(loaded(text).config.check_exposure().is_ok(), "{text}");
+    }
+
+    let word = format!("{open}[access]\nallow_anonymous_beyond_loopback = true");
+    let config = loaded(&word).config;
+    assert!(config.check_exposure().is_ok());
+    assert!(config.notices()[0].contains("asks nobody for credentials"), "{:?}", config.notices());
+    assert!(config.notices()[1].contains("advertise"), "{:?}", config.notices());
+    let flags = Flags { allow_anonymous_beyond_loopback: true, ..Flags::default() };
+    let flagged = load(&Sources { flags, ..with_file(open) }).unwrap();
+    assert!(flagged.config.check_exposure().is_ok());
+    let origin = flagged.origins.get("access.allow_anonymous_beyond_loopback").unwrap();
+    assert_eq!(origin.to_string(), "--allow-anonymous-beyond-loopback");
+
+    let guarded = loaded(&format!("{open}http = '0.0.0.0:8080'\n[access]\nenabled = true")).config;
+    assert!(guarded.check_exposure().is_ok());
+    assert!(guarded.notices()[0].contains("HTTP door on 0.0.0.0:8080 takes secrets"));
+}
+
+#[test]
+fn the_secret_of_the_super_user_is_read_from_the_environment_and_never_shown() {
+    let sources = Sources {
+        variables: vec![("LITEMQ_ACCESS_SUPER_SECRET".to_owned(), "correct-horse".to_owned())],
+        ..with_file("[access]\nenabled = true\nsuper_user = 'root'\nsignature_window = '26h'")
+    };
+    let loaded = load(&sources).unwrap();
+    let super_user = loaded.config.access.super_user.as_ref().unwrap();
+    assert_eq!(super_user.name.as_str(), "root");
+    assert_eq!(super_user.secret.expose(), "correct-horse");
+    let printed = loaded.to_toml().unwrap();
+    assert!(printed.contains("# super_secret is set and not shown\n"), "{printed}");
+    assert!(printed.contains("enabled = true # litemq.toml:2\n"), "{printed}");
+    assert!(!printed.contains("horse") && !format!("{loaded:?}").contains("horse"));
+
+    let wrong = problems("[access]\nsuper_user = 'root'\nsuper_secret = 'a horse'\nenabled = 1");
+    assert!(wrong.contains("litemq.toml:3: access.super_secret: the secret must have"), "{wrong}");
+    assert!(wrong.contains("litemq.toml:4: access.enabled: must be true or false"), "{wrong}");
+    assert!(!wrong.contains("horse"), "{wrong}");
+    let half = problems("[access]\nsuper_user = 'root'");
+    assert!(half.contains("litemq.toml:2: access.super_secret: is missing beside"), "{half}");
+    assert!(problems("[access]\nsignature_window = '25h'").contains("26h"));
 }
 
 #[test]

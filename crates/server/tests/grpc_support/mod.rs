@@ -33,7 +33,7 @@ pub const ORDERED: &str = "ordered-workers";
 pub const UNORDERED: &str = "workers";
 
 /// What signing clients sign.
-const DATE: &str = "20260102T030405Z";
+pub const DATE: &str = "20260102T030405Z";
 
 /// A served door.
 pub struct Door {

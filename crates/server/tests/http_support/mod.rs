@@ -172,7 +172,18 @@ impl Served {
         Self::start_with(HttpOptions { address_share_percent: 100, ..HttpOptions::default() })
     }
 
+    /// A door that asks for credentials, with user `root`.
+    pub(crate) fn start_guarded() -> Self {
+        let access = AccessOptions { enabled: true, ..AccessOptions::default() };
+        let options = HttpOptions { address_share_percent: 100, ..HttpOptions::default() };
+        Self::start_over(BrokerOptions { access, ..BrokerOptions::default() }, options)
+    }
+
     pub(crate) fn start_with(options: HttpOptions) -> Self {
+        Self::start_over(BrokerOptions::default(), options)
+    }
+
+    fn start_over(of_broker: BrokerOptions, options: HttpOptions) -> Self {
         let runtime = Runtime::new().unwrap();
         let (switch, stopping) = stop_switch();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -182,7 +193,12 @@ impl Served {
         let options = HttpOptions { connections_max: CONNECTIONS_MAX, grace, ..options };
         let task = runtime.spawn(async move {
             let metrics = Arc::new(Metrics::new());
-            let broker = broker(Arc::clone(&metrics)).await;
+            let store = Arc::new(MemoryStore::new());
+            let is_guarded = of_broker.access.enabled;
+            let broker = Broker::open(store, of_broker, Arc::clone(&metrics)).await.unwrap();
+            if is_guarded {
+                add_user(&broker, "root", UserKind::Super).await;
+            }
             serve(broker, metrics, listener, options, stopping).await
         });
         Self { address, switch, task, runtime }
