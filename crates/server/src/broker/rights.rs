@@ -7,7 +7,7 @@ use litemq_domain::{Claimed, Group, LiteTopicName, Result, UserName};
 
 use super::Broker;
 use super::handle::of_receipt;
-use super::request::{Receipt, ReceiveRequest, SyncAction};
+use super::request::{Receipt, ReceiveRequest};
 use super::shard::command::Command;
 
 impl Broker {
@@ -26,7 +26,8 @@ impl Broker {
     }
 
     /// Checks that what was claimed may be handed out: the right to a lite topic is asked for when a client
-    /// subscribes, and it may have ended since. Then the subscription ends, too.
+    /// subscribes, and it may have ended since. Then the
+    /// subscription ends, and the client is told.
     ///
     /// # Errors
     /// [`litemq_domain::ErrorCode::PermissionDenied`], or [`litemq_domain::ErrorCode::Unauthenticated`] when the user may not call at
@@ -61,9 +62,10 @@ impl Broker {
             %error,
             "subscriptions end, for their user has lost the right to them"
         );
-        let ended = ended.into_iter().collect();
-        let (client, group) = (&request.client, &request.group);
-        self.sync_subscription(client, group, SyncAction::PartialRemove, ended).await?;
+        for lite_topic in &ended {
+            let (group, name) = (request.group.name.as_str(), Some(lite_topic.as_str()));
+            self.expel(&request.client, group, name).await?;
+        }
         Err(error)
     }
 
