@@ -74,7 +74,11 @@ func (d *driver) do(verb string, args []string) ([]string, error) {
 }
 
 func (d *driver) config(group string) *rmq.Config {
-	return &rmq.Config{Endpoint: d.endpoint, ConsumerGroup: group, Credentials: &credentials.SessionCredentials{}}
+	own := &credentials.SessionCredentials{
+		AccessKey:    os.Getenv("LITEMQ_SDK_ACCESS_KEY"),
+		AccessSecret: os.Getenv("LITEMQ_SDK_SECRET"),
+	}
+	return &rmq.Config{Endpoint: d.endpoint, ConsumerGroup: group, Credentials: own}
 }
 
 func (d *driver) startProducer(topic string) error {

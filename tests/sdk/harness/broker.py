@@ -14,6 +14,9 @@ from pathlib import Path
 READY_WITHIN_S = 30
 ADMIN_WITHIN_S = 20
 
+# The super user of brokers that ask for credentials.
+SUPER_USER, SUPER_SECRET = "root", "secret-of-the-root"
+
 _ports_given = set()
 _ports_lock = threading.Lock()
 
@@ -21,13 +24,20 @@ _ports_lock = threading.Lock()
 class Broker:
     """One broker. The ports and the data folder stay the same over restarts."""
 
-    def __init__(self, binary, folder, listen=None):
+    def __init__(self, binary, folder, listen=None, is_guarded=False):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log_path = self.folder / "broker.log"
         self.endpoint = listen or f"127.0.0.1:{_free_port()}"
         self.http = f"http://127.0.0.1:{_free_port()}"
         self._binary = str(binary)
+        self._own = {
+            "LITEMQ_ACCESS_ENABLED": "true",
+            "LITEMQ_ACCESS_SUPER_USER": SUPER_USER,
+            "LITEMQ_ACCESS_SUPER_SECRET": SUPER_SECRET,
+            "LITEMQ_USER": SUPER_USER,
+            "LITEMQ_SECRET": SUPER_SECRET,
+        } if is_guarded else {}
         self._process = None
 
     def start(self):
@@ -40,7 +50,7 @@ class Broker:
         ]
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
-                command, env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                command, env={**_environment(), **self._own}, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + READY_WITHIN_S
         while not self._is_ready():
             if self._process.poll() is not None:
@@ -68,6 +78,13 @@ class Broker:
     def create_group(self, group, topic, ordered):
         self._admin("group", "create", group, "--bind", topic, "--ordered", str(ordered).lower())
 
+    def create_user(self, name):
+        """A user that asks; its secret."""
+        return json.loads(self._admin("user", "create", name, "--json"))["secret"]
+
+    def allow(self, user, actions, resource):
+        self._admin("policy", "add", user, "allow", actions, resource)
+
     def lite_names(self, topic):
         """The names of the lite topics that exist below `topic`, as the command line tells them."""
         page = json.loads(self._admin("lite", "list", topic, "--json"))
@@ -75,7 +92,8 @@ class Broker:
 
     def _admin(self, *arguments):
         command = [self._binary, "--server", self.http, *arguments]
-        done = subprocess.run(command, env=_environment(), capture_output=True, text=True, timeout=ADMIN_WITHIN_S)
+        environment = {**_environment(), **self._own}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=ADMIN_WITHIN_S)
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout

@@ -208,6 +208,43 @@ def says_what_is_wrong_with_a_lite_name(w):
     driver.send(topic, "chat-42", "hello")
 
 
+def serves_who_has_the_right_and_nobody_else(w):
+    """A user sends and consumes what it has the right to; elsewhere, and with a wrong secret, it hears why not."""
+    broker = w.own_broker(is_guarded=True)
+    topic = w.topic(broker)
+    group = w.group(topic, broker=broker)
+    secret = broker.create_user("tenant")
+    # One letter, again and again: a SDK that sends the letters of a name sends names with the same right.
+    broker.allow("tenant", "publish,subscribe", f"lite:{topic}/a*")
+    broker.allow("tenant", "subscribe", f"group:{group}")
+    driver = w.driver(broker, ("tenant", secret))
+    driver.producer(topic)
+    driver.push("c", topic, group)
+    driver.subscribe("c", "aaa")
+    for body in ("1", "2"):
+        driver.send(topic, "aaa", body)
+    seen = driver.wait_for("2 messages", lambda seen: len(seen) >= 2, w.delivery_s)
+    check(bodies(seen, "aaa") == ["1", "2"], f"aaa came as {bodies(seen, 'aaa')}")
+    for what, call in (
+        ("sending to another tenant", lambda: driver.send(topic, "bbb", "3")),
+        ("subscribing to another tenant", lambda: driver.subscribe("c", "bbb")),
+    ):
+        text = error_of(what, call)
+        check("user 'tenant' may not" in text, f"{what}: the missing right is not named in: {text}")
+
+    for access_key, wrong in (("tenant", "not-the-secret"), ("nobody", secret), ("", "")):
+        stranger = w.driver(broker, (access_key, wrong))
+
+        def send():
+            stranger.producer(topic)
+            stranger.send(topic, "aaa", "4")
+
+        text = error_of(f"user '{access_key}'", send)
+        check("access key" in text and "secret" in text, f"user '{access_key}': the reason is not in: {text}")
+    there = broker.lite_names(topic)
+    check(there == ["aaa"], f"what was refused must leave nothing; there are {there}")
+
+
 def says_what_is_wrong_with_a_group(w):
     """A group that is unknown or bound elsewhere is an error at start or at the first subscribe, not silence."""
     topic, elsewhere = w.topic(), w.topic()
@@ -354,6 +391,7 @@ def cases_of(sdk):
         subscribes_and_unsubscribes_at_run_time,
         sends_and_receives_in_order,
         says_what_is_wrong_with_a_group,
+        serves_who_has_the_right_and_nobody_else,
         says_what_is_wrong_with_a_lite_name,
         runs_the_published_examples,
         runs_the_sample_programs,

@@ -36,13 +36,15 @@ class World:
         (broker or self.broker).create_group(name, topic, ordered)
         return name
 
-    def driver(self, broker=None):
-        """A new process with clients of the SDK."""
+    def driver(self, broker=None, credentials=("", "")):
+        """A new process with clients of the SDK, which have an access key and a secret if they are given."""
         number = next(self._numbers)
         endpoint = (broker or self.broker).endpoint
+        access_key, secret = credentials
+        own = {"LITEMQ_SDK_ACCESS_KEY": access_key, "LITEMQ_SDK_SECRET": secret}
         driver = Driver(
             self.sdk.command(endpoint, log_folder=self._folder),
-            self.sdk.environment_for(self._folder),
+            {**self.sdk.environment_for(self._folder), **own},
             self._folder / f"driver-{number}.log",
         )
         self._cleanups.append(driver.kill)
@@ -64,9 +66,9 @@ class World:
         path.write_text(content)
         return path
 
-    def own_broker(self, listen=None):
-        """A broker for this case alone, to be killed or to listen at a special address."""
-        broker = Broker(self._binary, self._folder / f"broker-{next(self._numbers)}", listen)
+    def own_broker(self, listen=None, is_guarded=False):
+        """A broker for this case alone: to be killed, to listen at a special address, or to ask for credentials."""
+        broker = Broker(self._binary, self._folder / f"broker-{next(self._numbers)}", listen, is_guarded)
         self._cleanups.append(broker.stop)
         return broker.start()
 

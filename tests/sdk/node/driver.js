@@ -6,7 +6,9 @@ const { ConsumeResult, LitePushConsumerBuilder, Producer } = require('rocketmq-c
 
 const toStderr = (...words) => console.error(...words);
 const logger = { debug: toStderr, info: toStderr, warn: toStderr, error: toStderr };
-const configuration = { endpoints: process.argv[2], namespace: '', logger };
+const { LITEMQ_SDK_ACCESS_KEY: accessKey, LITEMQ_SDK_SECRET: accessSecret } = process.env;
+const sessionCredentials = accessKey ? { accessKey, accessSecret } : undefined;
+const configuration = { endpoints: process.argv[2], namespace: '', logger, sessionCredentials };
 const consumers = new Map();
 let producer;
 

@@ -240,3 +240,6 @@ fn reach(group: &Group) -> Scope<'_> {
         SubscriptionMode::Wildcard(prefix) => Scope::All(prefix.as_str()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import org.apache.rocketmq.client.apis.ClientConfiguration;
+import org.apache.rocketmq.client.apis.ClientConfigurationBuilder;
 import org.apache.rocketmq.client.apis.ClientException;
 import org.apache.rocketmq.client.apis.ClientServiceProvider;
+import org.apache.rocketmq.client.apis.StaticSessionCredentialsProvider;
 import org.apache.rocketmq.client.apis.consumer.ConsumeResult;
 import org.apache.rocketmq.client.apis.consumer.LitePushConsumer;
 import org.apache.rocketmq.client.apis.message.MessageView;
@@ -28,7 +30,13 @@ public final class Driver {
     private Producer producer;
 
     private Driver(String endpoint, PrintStream out) {
-        this.configuration = ClientConfiguration.newBuilder().setEndpoints(endpoint).build();
+        String accessKey = System.getenv("LITEMQ_SDK_ACCESS_KEY");
+        ClientConfigurationBuilder builder = ClientConfiguration.newBuilder().setEndpoints(endpoint);
+        if (!accessKey.isEmpty()) {
+            String secret = System.getenv("LITEMQ_SDK_SECRET");
+            builder.setCredentialProvider(new StaticSessionCredentialsProvider(accessKey, secret));
+        }
+        this.configuration = builder.build();
         this.out = out;
     }
 
