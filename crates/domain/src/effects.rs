@@ -48,11 +48,11 @@ pub enum Record {
     },
 }
 
-/// A client of a group has something ready where there was nothing.
+/// Something is ready where nothing was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wake {
-    /// The client.
-    pub client: ClientKey,
+    /// For whom; `None` is any one client of the group.
+    pub client: Option<ClientKey>,
     /// The group.
     pub group: GroupId,
 }

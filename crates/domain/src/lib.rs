@@ -24,6 +24,7 @@ mod subscription;
 mod table;
 mod time;
 mod topic;
+mod wildcard;
 
 pub use client::ClientKey;
 pub use effects::{Burial, Effects, Event, Farewell, Place, Record, Wake};

@@ -202,6 +202,11 @@ impl NamePrefix {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a name, as bytes, starts so.
+    pub(crate) fn matches(&self, name: &[u8]) -> bool {
+        name.starts_with(self.0.as_bytes())
+    }
 }
 
 impl fmt::Display for NamePrefix {

@@ -218,7 +218,7 @@ impl Subscriptions {
         }
         found.ready.push_back(slot);
         found.ready_count += 1;
-        (found.ready_count == 1).then_some(Wake { client: found.key, group: found.group })
+        (found.ready_count == 1).then_some(Wake { client: Some(found.key), group: found.group })
     }
 
     /// Takes the oldest ready slot of a subscriber.
@@ -279,7 +279,7 @@ mod tests {
         for slot in [5, 3, 9] {
             all.add(subscriber, slot, NONE);
         }
-        let wake = Wake { client: ClientKey(1), group: GroupId(1) };
+        let wake = Wake { client: Some(ClientKey(1)), group: GroupId(1) };
         assert_eq!(all.mark_ready(subscriber, 3), Some(wake), "the first wakes");
         assert_eq!(all.mark_ready(subscriber, 9), None);
         assert_eq!(all.mark_ready(subscriber, 3), None, "a repeat changes nothing");

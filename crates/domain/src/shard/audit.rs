@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Shard;
 use super::background::Work;
+use crate::client::ClientKey;
 use crate::delivery::cursor::Cursor;
 use crate::delivery::run::{EntryState, Run};
 use crate::group::GroupId;
@@ -73,6 +74,7 @@ impl Shard {
         let mut findings = Findings(Vec::new());
         self.lites.audit(&mut findings);
         self.subscriptions.audit(&mut findings);
+        self.wildcards.audit(&mut findings);
         self.subscriptions_paired(&mut findings);
         self.one_owner(&mut findings);
         self.positions_in_place(&mut findings);
@@ -180,6 +182,16 @@ impl Shard {
                 });
             }
         }
+        for (slot, group) in (0..self.lites.slots_len())
+            .flat_map(|slot| self.shared_by(slot).into_iter().map(move |group| (slot, group)))
+        {
+            let Some(topic) = self.lites.get(slot).map(|slot| slot.topic) else { continue };
+            let is_missing = !self.wildcards.is_marked(topic, group, slot)
+                && self.is_deliverable_to(now, slot, group);
+            findings.expect(Invariant::ReadyListed, !is_missing || is_to_come(group), || {
+                format!("slot {slot} is not on the list of {group:?}")
+            });
+        }
     }
 
     fn one_after_another(&self, findings: &mut Findings) {
@@ -233,6 +245,11 @@ impl Shard {
                 )
             });
         }
+        let is_held = |(client, _): &(ClientKey, GroupId)| self.held_by.contains_key(client);
+        let holds = self.last_receives.keys().all(is_held);
+        findings.expect(Invariant::HoldersKnown, holds, || {
+            format!("receives of nobody are kept: {:?}", self.last_receives)
+        });
         let held: usize = self.held_by.values().map(BTreeSet::len).sum();
         let is_tidy = self.held_by.values().all(|cursors| !cursors.is_empty());
         findings.expect(Invariant::HoldersKnown, held == known && is_tidy, || {

@@ -48,7 +48,9 @@ impl Shard {
 
     /// The group was deleted: its positions and subscriptions go, over the next [`Self::step`]s.
     pub fn remove_group(&mut self, group: GroupId) {
-        self.groups.remove(&group);
+        if let Some(removed) = self.groups.remove(&group) {
+            self.wildcards.remove(removed.topic, group);
+        }
         self.work.push_back(Work::RemoveGroup { group, slot: 0 });
     }
 
@@ -108,8 +110,9 @@ impl Shard {
 
     fn refresh_group_of(&mut self, now: Timestamp, slot: u32, group: GroupId, fx: &mut Effects) {
         let Some(first) = self.lites.get(slot).map(|slot| slot.first_cursor) else { return };
-        if let Some(cursor) = self.cursors.find(first, group) {
-            self.refresh(now, cursor, fx);
+        match self.cursors.find(first, group) {
+            Some(cursor) => self.refresh(now, cursor, fx),
+            None => self.offer(now, slot, group, fx),
         }
     }
 
@@ -145,6 +148,7 @@ impl Shard {
         let Some(slot) = self.lites.get(index) else { return };
         let (generation, first_cursor, first_link) =
             (slot.generation, slot.first_cursor, slot.first_link);
+        self.wildcards.forget_slot(slot.topic, index);
         if slot.state == SlotState::Live {
             fx.events.push(Event::LiteTopicRemoved(slot.topic));
         }

@@ -12,6 +12,7 @@ use crate::limits::{AUTO_RENEW_MAX, AUTO_RENEW_STEP};
 use crate::names::LiteTopicName;
 use crate::subscription::{LastReceive, Subscriber};
 use crate::time::{DurationMs, Timestamp};
+use crate::topic::TopicId;
 
 /// A client asks for messages.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +58,15 @@ pub struct ClaimOutcome {
     pub more: bool,
 }
 
+/// Where it stands what is ready for a client.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum List {
+    /// In the list of this subscriber.
+    Of(u32),
+    /// In the list of a wildcard group.
+    OfAll(TopicId, GroupId),
+}
+
 impl Shard {
     /// Hands out what is ready for a client, oldest ready lite topic first.
     pub fn claim(
@@ -67,10 +77,8 @@ impl Shard {
     ) -> Result<ClaimOutcome> {
         let group = std::sync::Arc::clone(self.group(claim.group)?);
         let mut outcome = ClaimOutcome::default();
-        let Some(subscriber) = self.subscriptions.find(claim.client, claim.group) else {
-            return Ok(outcome);
-        };
-        if let Some(repeated) = self.repeat_claim(now, subscriber, claim, &group, fx) {
+        let Some(list) = self.list_of(claim.client, &group) else { return Ok(outcome) };
+        if let Some(repeated) = self.repeat_claim(now, list, claim, &group, fx) {
             outcome.messages = repeated;
             outcome.more = true;
             return Ok(outcome);
@@ -78,22 +86,77 @@ impl Shard {
         let burials_before = fx.burials.len();
         let mut visited = Vec::new();
         while outcome.messages.len() + (fx.burials.len() - burials_before) < claim.messages_max
-            && let Some(slot) = self.subscriptions.take_ready(subscriber)
+            && let Some(slot) = self.take_ready(list)
         {
             visited.extend(self.claim_slot(now, slot, claim, &group, &mut outcome.messages, fx));
         }
         if claim.attempt_id != 0 && !outcome.messages.is_empty() {
             let (attempt_id, cursors) = (claim.attempt_id, visited.clone());
-            if let Some(found) = self.subscriptions.get_mut(subscriber) {
-                found.last_receive = LastReceive { attempt_id, cursors };
+            if let Some(last) = self.last_receive_mut(list, claim.client) {
+                *last = LastReceive { attempt_id, cursors };
             }
         }
         // Only now, so that no lite topic comes up twice in one claim.
         for cursor in visited {
             self.refresh(now, cursor, fx);
         }
-        outcome.more = self.subscriptions.get(subscriber).is_some_and(Subscriber::has_ready);
+        outcome.more = match list {
+            List::Of(subscriber) => {
+                self.subscriptions.get(subscriber).is_some_and(Subscriber::has_ready)
+            }
+            List::OfAll(topic, group) => self.wildcards.has_ready(topic, group),
+        };
         Ok(outcome)
+    }
+
+    /// The list that a client claims from, if it has one.
+    pub(super) fn list_of(&self, client: ClientKey, group: &Group) -> Option<List> {
+        match group.options.wildcard() {
+            Some(_) => Some(List::OfAll(group.topic, group.id)),
+            None => self.subscriptions.find(client, group.id).map(List::Of),
+        }
+    }
+
+    fn take_ready(&mut self, list: List) -> Option<u32> {
+        match list {
+            List::Of(subscriber) => self.subscriptions.take_ready(subscriber),
+            List::OfAll(topic, group) => self.wildcards.take_ready(topic, group),
+        }
+    }
+
+    pub(super) fn last_receive(&self, list: List, client: ClientKey) -> Option<&LastReceive> {
+        match list {
+            List::Of(subscriber) => {
+                self.subscriptions.get(subscriber).map(|found| &found.last_receive)
+            }
+            List::OfAll(_, group) => self.last_receives.get(&(client, group)),
+        }
+    }
+
+    pub(super) fn last_receive_mut(
+        &mut self,
+        list: List,
+        client: ClientKey,
+    ) -> Option<&mut LastReceive> {
+        match list {
+            List::Of(subscriber) => {
+                self.subscriptions.get_mut(subscriber).map(|found| &mut found.last_receive)
+            }
+            List::OfAll(_, group) => Some(self.last_receives.entry((client, group)).or_default()),
+        }
+    }
+
+    /// Whether what is ready of a slot is for who claims from this list.
+    fn is_listed_by(&self, list: List, slot_index: u32, group: &Group) -> bool {
+        match list {
+            List::Of(subscriber) => self
+                .subscriptions
+                .get(subscriber)
+                .is_some_and(|found| found.slots.contains_key(&slot_index)),
+            List::OfAll(..) => {
+                self.lites.get(slot_index).is_some_and(|slot| self.is_shared_by(slot, group))
+            }
+        }
     }
 
     /// What the same receive was given before, if it was given something that is still its own, of
@@ -101,19 +164,18 @@ impl Shard {
     fn repeat_claim(
         &mut self,
         now: Timestamp,
-        subscriber: u32,
+        list: List,
         claim: Claim,
         group: &Group,
         fx: &mut Effects,
     ) -> Option<Vec<Claimed>> {
-        let found = self.subscriptions.get(subscriber)?;
-        let last = &found.last_receive;
+        let last = self.last_receive(list, claim.client)?;
         if claim.attempt_id == 0 || last.attempt_id != claim.attempt_id {
             return None;
         }
         let own = |index: &&u32| {
             self.cursors.get(**index).is_some_and(|cursor| {
-                cursor.group == claim.group && found.slots.contains_key(&cursor.slot)
+                cursor.group == claim.group && self.is_listed_by(list, cursor.slot, group)
             })
         };
         let indexes: Vec<u32> = last.cursors.iter().filter(own).copied().collect();

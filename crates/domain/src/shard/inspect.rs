@@ -27,7 +27,7 @@ pub struct LiteView {
     pub created_at: Timestamp,
     /// When the last message was stored.
     pub last_send_at: Timestamp,
-    /// Each group with a position or a subscriber.
+    /// Each group with a position or a subscriber, and each wildcard group that shares it.
     pub groups: Vec<GroupView>,
 }
 
@@ -157,6 +157,9 @@ impl Shard {
                 let view = views.entry(found.group).or_insert_with(|| fresh(found.group));
                 view.subscribers.push(found.client.clone());
             }
+        }
+        for group in self.wildcards.sharing(slot.topic, self.lites.name_bytes(slot)) {
+            views.entry(group).or_insert_with(|| fresh(group));
         }
         let mut views: Vec<GroupView> = views.into_values().collect();
         for view in &mut views {

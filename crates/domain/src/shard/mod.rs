@@ -25,18 +25,19 @@ use std::sync::Arc;
 use crate::client::ClientKey;
 use crate::delivery::cursor::{Cursor, Cursors};
 use crate::delivery::run::{EntryState, Run};
-use crate::effects::{Effects, Record};
+use crate::effects::{Effects, Record, Wake};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::{Group, GroupId};
 use crate::limits::{AUTO_RENEW_STEP, TICK_CURSORS_MAX};
 use crate::lite::{LiteTable, NONE, Slot};
-use crate::names::LiteTopicName;
+use crate::names::{LiteTopicName, NamePrefix};
 use crate::persisted::{self, Key};
 use crate::resend::ResendWindow;
-use crate::subscription::Subscriptions;
+use crate::subscription::{LastReceive, Subscriptions};
 use crate::table::NumberMap;
 use crate::time::Timestamp;
 use crate::topic::{Topic, TopicId};
+use crate::wildcard::Wildcards;
 
 pub(crate) use audit::Findings;
 pub use audit::{Invariant, Violation};
@@ -74,6 +75,9 @@ pub struct Shard {
     topics: BTreeMap<TopicId, Arc<Topic>>,
     groups: BTreeMap<GroupId, Arc<Group>>,
     work: VecDeque<Work>,
+    wildcards: Wildcards,
+    /// What clients of wildcard groups were given last, while they hold something.
+    last_receives: BTreeMap<(ClientKey, GroupId), LastReceive>,
 }
 
 impl Shard {
@@ -90,6 +94,8 @@ impl Shard {
             topics: BTreeMap::new(),
             groups: BTreeMap::new(),
             work: VecDeque::new(),
+            wildcards: Wildcards::default(),
+            last_receives: BTreeMap::new(),
         }
     }
 
@@ -106,9 +112,30 @@ impl Shard {
     /// A group was created or changed.
     pub fn set_group(&mut self, group: Arc<Group>) {
         let before = self.groups.insert(group.id, Arc::clone(&group));
-        if before.is_some_and(|before| before.options.ordered != group.options.ordered) {
+        let before = before.as_ref().map(|before| &before.options);
+        let mut is_to_refresh = before.is_some_and(|of| of.ordered != group.options.ordered);
+        if before.is_none_or(|before| before.mode != group.options.mode) {
+            is_to_refresh |= self.set_wildcard(&group);
+        }
+        if is_to_refresh {
             self.work.push_back(Work::RefreshGroup { group: group.id, slot: 0 });
         }
+    }
+
+    /// Whether the group is a wildcard group; what is ready for it is to be found then.
+    fn set_wildcard(&mut self, group: &Group) -> bool {
+        match group.options.wildcard() {
+            Some(prefix) => self.wildcards.set(group.topic, group.id, prefix),
+            None => self.wildcards.remove(group.topic, group.id),
+        }
+        group.options.wildcard().is_some()
+    }
+
+    /// Who is woken when something is ready for this client of a group.
+    pub fn wake_of(&self, client: ClientKey, group: GroupId) -> Wake {
+        let is_wildcard =
+            self.groups.get(&group).is_some_and(|group| group.options.wildcard().is_some());
+        Wake { client: (!is_wildcard).then_some(client), group }
     }
 
     /// When [`Self::tick`] has something to do, possibly in the past; `None` while nothing is
@@ -207,12 +234,19 @@ impl Shard {
         if !self.is_deliverable(now, slot, rules) {
             return;
         }
+        if rules.options.wildcard().is_some() {
+            if self.is_shared_by(slot, rules) {
+                let topic = rules.topic;
+                fx.wakes.extend(self.wildcards.mark_ready(topic, group, slot_index));
+            }
+            return;
+        }
         for subscriber in self.subscriptions.of_group(slot.first_link, group) {
             self.mark_ready(subscriber, slot_index, fx);
         }
     }
 
-    /// Offers a slot to each group that somebody is subscribed for.
+    /// Offers a slot to each group that somebody is subscribed for, and to those that share it.
     fn offer_to_all(&mut self, now: Timestamp, slot_index: u32, fx: &mut Effects) {
         let Some(slot) = self.lites.get(slot_index) else { return };
         let mut deliverable = None;
@@ -224,6 +258,21 @@ impl Shard {
                 self.mark_ready(subscriber, slot_index, fx);
             }
         }
+        for group in self.shared_by(slot_index) {
+            self.offer(now, slot_index, group, fx);
+        }
+    }
+
+    /// Whether all clients of a group share the lite topic.
+    fn is_shared_by(&self, slot: &Slot, group: &Group) -> bool {
+        let is_named = |prefix: &NamePrefix| prefix.matches(self.lites.name_bytes(slot));
+        slot.topic == group.topic && group.options.wildcard().is_some_and(is_named)
+    }
+
+    /// The wildcard groups that share a lite topic.
+    fn shared_by(&self, slot_index: u32) -> Vec<GroupId> {
+        let Some(slot) = self.lites.get(slot_index) else { return Vec::new() };
+        self.wildcards.sharing(slot.topic, self.lites.name_bytes(slot)).collect()
     }
 
     fn is_deliverable_to(&self, now: Timestamp, slot: u32, group: GroupId) -> bool {
@@ -276,7 +325,17 @@ impl Shard {
             held.remove(&index);
             if held.is_empty() {
                 self.held_by.remove(&client);
+                self.forget_receives(client);
             }
+        }
+    }
+
+    /// A client of wildcard groups holds nothing that it could be given again.
+    fn forget_receives(&mut self, client: ClientKey) {
+        let of_client = (client, GroupId(0))..=(client, GroupId(u32::MAX));
+        while let Some((key, _)) = self.last_receives.range(of_client.clone()).next() {
+            let key = *key;
+            self.last_receives.remove(&key);
         }
     }
 

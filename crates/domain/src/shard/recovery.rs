@@ -147,6 +147,9 @@ impl ShardRecovery {
     ) -> Shard {
         self.shard.topics = topics.into_iter().map(|topic| (topic.id, topic)).collect();
         self.shard.groups = groups.into_iter().map(|group| (group.id, group)).collect();
+        for group in self.shard.groups.values().cloned().collect::<Vec<_>>() {
+            self.shard.set_wildcard(&group);
+        }
         self.shard.lites.finish_recovery();
         self.drop_stale_cursors();
         self.link_subscriptions();
@@ -291,19 +294,19 @@ impl Shard {
     /// A client that repeats its last receive after a restart finds what it was given. Of several
     /// receives the one with the latest leases was the last.
     fn resume_receives(&mut self, index: u32) {
-        let Some(group) = self.cursors.get(index).map(|cursor| cursor.group) else { return };
+        let group = self.cursors.get(index).and_then(|cursor| self.groups.get(&cursor.group));
+        let Some(group) = group.cloned() else { return };
         let Some(run) = self.cursors.run(index) else { return };
         for (client, attempt_id, at) in run.receives() {
-            let Some(subscriber) = self.subscriptions.find(client, group) else { continue };
-            let Some(found) = self.subscriptions.get(subscriber) else { continue };
-            let last = &found.last_receive;
-            let first = last.cursors.first().and_then(|cursor| self.cursors.run(*cursor));
-            let last_at = first.and_then(|run| run.given_at(client, last.attempt_id));
-            let Some(found) = self.subscriptions.get_mut(subscriber) else { continue };
-            if found.last_receive.attempt_id == attempt_id {
-                found.last_receive.cursors.push(index);
+            let Some(list) = self.list_of(client, &group) else { continue };
+            let last_at = self.last_receive(list, client).and_then(|last| {
+                self.cursors.run(*last.cursors.first()?)?.given_at(client, last.attempt_id)
+            });
+            let Some(last) = self.last_receive_mut(list, client) else { continue };
+            if last.attempt_id == attempt_id {
+                last.cursors.push(index);
             } else if last_at.is_none_or(|last_at| last_at < at) {
-                found.last_receive = LastReceive { attempt_id, cursors: vec![index] };
+                *last = LastReceive { attempt_id, cursors: vec![index] };
             }
         }
     }

@@ -44,7 +44,7 @@ pub struct Consumed {
 }
 
 impl Shard {
-    /// Lite topics in which a group has a position or a subscriber, of the next
+    /// Lite topics in which a group has a position or a subscriber, or that it shares, of the next
     /// [`SWEEP_SLOTS_PER_STEP`] slots from `first` on; and where the next part starts.
     pub fn consumed_by(&self, group: GroupId, first: u32) -> (Vec<Consumed>, Option<u32>) {
         let end = first.saturating_add(SWEEP_SLOTS_PER_STEP as u32).min(self.lites.slots_len());
@@ -81,7 +81,8 @@ impl Shard {
     fn consumed(&self, index: u32, group: GroupId) -> Option<Consumed> {
         let slot = self.lites.get(index).filter(|slot| slot.state == SlotState::Live)?;
         let is_consumed = self.cursors.find(slot.first_cursor, group).is_some()
-            || !self.subscriptions.of_group(slot.first_link, group).is_empty();
+            || !self.subscriptions.of_group(slot.first_link, group).is_empty()
+            || self.groups.get(&group).is_some_and(|group| self.is_shared_by(slot, group));
         is_consumed.then(|| place_of(index, slot))
     }
 

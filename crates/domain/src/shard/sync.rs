@@ -195,6 +195,16 @@ impl Shard {
     fn check_subscribable(&self, group: GroupId, names: &[LiteTopicName]) -> Result<Arc<Group>> {
         let group = self.group(group)?;
         self.topic(group.topic)?;
+        if let Some(prefix) = group.options.wildcard() {
+            return Err(Error::new(
+                ErrorCode::BadRequest,
+                format!(
+                    "all clients of consumer group '{}' share the lite topics '{prefix}' of its \
+                     topic; they do not subscribe",
+                    group.name
+                ),
+            ));
+        }
         if self.lites.has_room(names.len()) {
             return Ok(Arc::clone(group));
         }

@@ -16,3 +16,4 @@ mod script;
 mod sending;
 mod settle;
 mod subscriptions;
+mod wildcard;

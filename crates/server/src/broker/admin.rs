@@ -9,8 +9,8 @@ use litemq_domain::persisted::{
     topic_key, topic_value,
 };
 use litemq_domain::{
-    Error, ErrorCode, Group, GroupId, Result, SubscriptionMode, Timestamp, Topic, TopicId,
-    TopicName, TopicOptions, TopicType, check_ttl,
+    Error, ErrorCode, Group, GroupId, Result, Timestamp, Topic, TopicId, TopicName, TopicOptions,
+    TopicType, check_ttl,
 };
 use litemq_storage::{Batch, Op, ShardId};
 
@@ -142,7 +142,6 @@ impl Broker {
 
     async fn make_group(&self, new: NewGroup) -> Result<Arc<Group>> {
         new.options.check()?;
-        check_mode(&new.options.mode)?;
         let mut counters = self.counters.lock().await;
         let topic = self.context.catalog.topic(new.bind.as_str())?;
         if topic.topic_type != TopicType::Lite {
@@ -196,7 +195,6 @@ impl Broker {
             true => None,
             false => Some(self.context.subscriptions.unused(&present).await?),
         };
-        check_mode(&options.mode)?;
         let group = Arc::new(Group { options, ..(*present).clone() });
         self.persist(vec![put_group(&group)]).await?;
         self.publish_group(&group).await?;
@@ -296,14 +294,4 @@ fn check_unlimited(topic: &Topic, options: &TopicOptions) -> Result<()> {
         ErrorCode::BadRequest,
         format!("topic '{}' keeps dead letters; it has no quota and no send rate", topic.name),
     ))
-}
-
-fn check_mode(mode: &SubscriptionMode) -> Result<()> {
-    match mode {
-        SubscriptionMode::Shared | SubscriptionMode::Exclusive => Ok(()),
-        SubscriptionMode::Wildcard(_) => Err(Error::new(
-            ErrorCode::NotImplemented,
-            "wildcard groups are not built yet; create a shared or exclusive group",
-        )),
-    }
 }

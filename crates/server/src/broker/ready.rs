@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use litemq_domain::{ClientKey, GroupId};
+use litemq_domain::{ClientKey, GroupId, Wake};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::limits::READY_TRUST_MAX;
 
-/// One bit per shard, for one client of one group.
+/// One bit per shard, for one client of one group, or for all clients of a group that share what is
+/// ready.
 ///
 /// A shard's actor is the only one that clears its bit, and only right after a claim has emptied
-/// the client's ready list; it sets the bit when the list stops being empty. A waiting receive
-/// registers with `notify`, then looks at the bits, then waits: no wake-up falls in between. Should
-/// one get lost all the same, it costs a wait: bits are trusted for so long and no longer.
+/// the ready list; it sets the bit when the list stops being empty. A waiting receive registers with
+/// `notify`, then looks at the bits, then waits: no wake-up falls in between. Should one get lost all
+/// the same, it costs a wait: bits are trusted for so long and no longer.
 #[derive(Debug)]
 pub(super) struct ReadySignal {
     bits: AtomicU64,
@@ -87,6 +88,12 @@ impl ReadySignal {
     }
 }
 
+type Signals<K> = RwLock<BTreeMap<K, Arc<ReadySignal>>>;
+
+fn read<K>(signals: &Signals<K>) -> RwLockReadGuard<'_, BTreeMap<K, Arc<ReadySignal>>> {
+    signals.read().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn bit(shard: u16) -> u64 {
     1 << (shard % 64)
 }
@@ -95,37 +102,61 @@ fn bit(shard: u16) -> u64 {
 #[derive(Debug)]
 pub(super) struct ReadySignals {
     shards: u16,
-    signals: RwLock<BTreeMap<(ClientKey, GroupId), Arc<ReadySignal>>>,
+    signals: Signals<(ClientKey, GroupId)>,
+    /// Of groups whose clients share what is ready.
+    of_groups: Signals<GroupId>,
 }
 
 impl ReadySignals {
     /// No signals yet, for so many shards.
     pub(super) fn new(shards: u16) -> Self {
-        Self { shards, signals: RwLock::new(BTreeMap::new()) }
+        Self { shards, signals: RwLock::default(), of_groups: RwLock::default() }
     }
 
-    /// The signal of a client of a group, if it has received here.
-    pub(super) fn find(&self, client: ClientKey, group: GroupId) -> Option<Arc<ReadySignal>> {
-        let signals = self.signals.read().unwrap_or_else(PoisonError::into_inner);
-        signals.get(&(client, group)).cloned()
-    }
-
-    /// The signal of a client of a group.
-    pub(super) fn find_or_add(&self, client: ClientKey, group: GroupId) -> Arc<ReadySignal> {
-        if let Some(found) = self.find(client, group) {
-            return found;
+    /// The signal that a shard raises, if somebody has received here who waits for it.
+    pub(super) fn find(&self, wake: Wake) -> Option<Arc<ReadySignal>> {
+        match wake.client {
+            Some(client) => read(&self.signals).get(&(client, wake.group)).cloned(),
+            None => read(&self.of_groups).get(&wake.group).cloned(),
         }
-        let mut signals = self.signals.write().unwrap_or_else(PoisonError::into_inner);
-        let signal = signals
-            .entry((client, group))
-            .or_insert_with(|| Arc::new(ReadySignal::unknown(self.shards)));
+    }
+
+    /// The signal of a client of a group, and whether it is a new one.
+    pub(super) fn find_or_add(
+        &self,
+        client: ClientKey,
+        group: GroupId,
+    ) -> (Arc<ReadySignal>, bool) {
+        match self.find(Wake { client: Some(client), group }) {
+            Some(found) => (found, false),
+            None => (self.add(&self.signals, (client, group)), true),
+        }
+    }
+
+    /// The signal of a group whose clients share what is ready. Each change wakes one of those who
+    /// wait for it, and who was woken wakes the next while something is left.
+    pub(super) fn of_group(&self, group: GroupId) -> Arc<ReadySignal> {
+        let found = self.find(Wake { client: None, group });
+        found.unwrap_or_else(|| self.add(&self.of_groups, group))
+    }
+
+    fn add<K: Ord>(&self, signals: &Signals<K>, key: K) -> Arc<ReadySignal> {
+        let mut signals = signals.write().unwrap_or_else(PoisonError::into_inner);
+        let signal =
+            signals.entry(key).or_insert_with(|| Arc::new(ReadySignal::unknown(self.shards)));
         Arc::clone(signal)
     }
 
     /// Wakes everybody who waits for a group that is gone.
     pub(super) fn wake_group(&self, group: GroupId) {
-        let signals = self.signals.read().unwrap_or_else(PoisonError::into_inner);
-        for (_, signal) in signals.iter().filter(|((_, of), _)| *of == group) {
+        for (_, signal) in read(&self.signals).iter().filter(|((_, of), _)| *of == group) {
+            signal.notify.notify_waiters();
+        }
+        let of_group = {
+            let mut signals = self.of_groups.write().unwrap_or_else(PoisonError::into_inner);
+            signals.remove(&group)
+        };
+        if let Some(signal) = of_group {
             signal.notify.notify_waiters();
         }
     }

@@ -60,26 +60,36 @@ impl Broker {
         let client = self.keys.client(&request.client);
         let _parked = Parked::enter(&self.parked)?;
         let _open = self.context.sessions.open(&request.client);
-        let signal = self.context.signals.find_or_add(client, group);
+        let (own, is_first) = self.context.signals.find_or_add(client, group);
+        let mut is_repeat = own.is_repeat(self.keys.attempt(&request.attempt_id));
+        let is_sharing = entry.group.options.wildcard().is_some();
+        let signal = match is_sharing {
+            true => self.context.signals.of_group(group),
+            false => own,
+        };
         signal.doubt();
-        let mut is_repeat = signal.is_repeat(self.keys.attempt(&request.attempt_id));
+        if is_sharing && is_first {
+            self.join(&request.client, &entry.group);
+        }
         let _pass_on = PassOn(Arc::clone(&signal));
         let deadline = Instant::now() + request.wait.min(RECEIVE_WAIT_MAX);
         let mut life = self.context.life.subscribe();
         loop {
-            let notified = signal.notify().notified();
-            tokio::pin!(notified);
-            // Register first, then look: a flag raised after the look finds us registered.
-            notified.as_mut().enable();
             // With too many answers unread, nothing is claimed that could not be read then.
             let has_room = answers.left() >= PAYLOAD_BYTES_MAX;
+            let notified = signal.notify().notified();
+            tokio::pin!(notified);
             if has_room {
+                // Register first, then look: a flag raised after the look finds us registered.
+                notified.as_mut().enable();
                 let asked = Asked { client, request: &request, entry: &entry, answers };
                 let deliveries = self.claim_all(&signal, is_repeat, asked, deadline).await?;
                 is_repeat = false;
                 if !deliveries.is_empty() {
                     return Ok(deliveries);
                 }
+            } else if is_sharing {
+                signal.pass_on(); // another client may have room
             }
             if self.context.catalog.group_by_id(group).is_none() {
                 return Err(group_deleted());

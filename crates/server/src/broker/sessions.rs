@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use litemq_domain::{
@@ -27,6 +27,8 @@ struct Session {
     last_seen_ms: AtomicU64,
     /// Telemetry streams and waiting receives.
     open: AtomicU32,
+    /// It says that it is a lite simple consumer.
+    is_simple: AtomicBool,
     /// The connection of the last call, plus one; 0 is none.
     last_connection: AtomicU64,
     connections: Mutex<Connections>,
@@ -126,6 +128,19 @@ impl Sessions {
         connections.live.insert(connection);
         connections.lost_at = None;
         session.last_connection.store(mark, Ordering::Relaxed);
+    }
+
+    /// A client says what it is, in its settings or with a heartbeat.
+    pub fn note_simple(&self, client: &ClientId, is_simple: bool) {
+        if let Some(session) = self.find(self.keys.client(client)) {
+            session.is_simple.store(is_simple, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a client has said that it is a lite simple consumer.
+    pub fn is_simple(&self, client: &ClientId) -> bool {
+        let session = self.find(self.keys.client(client));
+        session.is_some_and(|session| session.is_simple.load(Ordering::Relaxed))
     }
 
     /// The client's Telemetry stream is open while the guard lives.
@@ -274,6 +289,7 @@ impl Session {
             user: OnceLock::new(),
             last_seen_ms: AtomicU64::new(now.0),
             open: AtomicU32::new(0),
+            is_simple: AtomicBool::new(false),
             last_connection: AtomicU64::new(0),
             connections: Mutex::default(),
         }

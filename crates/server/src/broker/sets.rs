@@ -38,6 +38,8 @@ struct SubscriptionSet {
     /// put together before an add may arrive after it (Node sends both at its start, each in a call
     /// of its own); it does not take such a name away. SDKs remove names by name only.
     added: BTreeMap<LiteTopicName, Timestamp>,
+    /// It is a client of a wildcard group.
+    has_joined: bool,
 }
 
 /// A client's set, for who changes it.
@@ -76,6 +78,21 @@ impl SubscriptionSets {
         }
     }
 
+    /// Notes a client of a wildcard group, if it is one still. While its mode changes it is noted by
+    /// the next thing that the client does.
+    pub(super) fn join(
+        &self,
+        client: ClientKey,
+        group: GroupId,
+        is_wildcard: impl FnOnce() -> bool,
+    ) {
+        let Ok(_mode) = self.modes.try_read() else { return };
+        if is_wildcard() {
+            let kept = Arc::clone(lock(&self.sets).entry((client, group)).or_default());
+            lock(&kept.set).has_joined = true;
+        }
+    }
+
     /// A client has so many lite topics more, or fewer.
     pub(super) fn count(&self, client: ClientKey, group: GroupId, more: i64) {
         if let Some(kept) = lock(&self.sets).get(&(client, group)) {
@@ -109,7 +126,7 @@ impl SubscriptionSets {
         lock(&self.sets).retain(|(_, of), _| *of != group);
     }
 
-    /// Clients with at least one lite topic, by group.
+    /// Clients of a group: those with at least one lite topic, or of a wildcard group all that it has.
     pub(super) fn clients_of(&self, group: GroupId) -> u64 {
         let sets = lock(&self.sets);
         let of_group = sets.iter().filter(|((_, of), _)| *of == group);
@@ -119,7 +136,7 @@ impl SubscriptionSets {
 
 impl SubscriptionSet {
     fn is_used(&self) -> bool {
-        self.count > 0
+        self.count > 0 || self.has_joined
     }
 }
 
@@ -149,9 +166,14 @@ impl Changing<'_> {
         }
     }
 
-    /// The client has left.
+    /// Nothing that was added counts as new any more.
     pub(super) fn forget_all_added(&self) {
         lock(&self.kept.set).added.clear();
+    }
+
+    /// It is a client of a wildcard group from now on, or is none any more.
+    pub(super) fn set_joined(&self, has_joined: bool) {
+        lock(&self.kept.set).has_joined = has_joined;
     }
 
     /// Keeps names that were added just before in a full sync without them, unless that would go over

@@ -9,6 +9,7 @@ use litemq_domain::{ClientId, ClientKey, Error, ErrorCode, Group, GroupId, LiteT
 use super::limits::SYNC_NAMES_PER_STEP;
 use super::request::{Start, SyncAction};
 use super::sessions::Sessions;
+use super::sets::Changing;
 use super::shard::command::{Change, Command, Sync};
 use super::{Broker, group_deleted};
 
@@ -71,6 +72,9 @@ impl Broker {
         let changing = self.context.subscriptions.change(key, group).await;
         // Only now, as its mode is the same until the end of the change.
         let group = self.context.catalog.group_by_id(group).ok_or_else(group_deleted)?;
+        if group.options.wildcard().is_some() {
+            return self.change_membership(client, &group, action, &names, &changing);
+        }
         let now = self.now();
         let mut noted = Vec::new();
         match action {
@@ -90,6 +94,52 @@ impl Broker {
         // What has subscriptions has a session, which ends them some day.
         self.context.sessions.keep(client.client);
         changed
+    }
+
+    /// A client of a wildcard group has no set: it is there, or it is not. What a full sync names does
+    /// not matter.
+    fn change_membership(
+        &self,
+        client: &ClientId,
+        group: &Group,
+        action: SyncAction,
+        names: &BTreeSet<LiteTopicName>,
+        changing: &Changing<'_>,
+    ) -> Result<()> {
+        match action {
+            SyncAction::PartialAdd if !names.is_empty() => Err(Error::new(
+                ErrorCode::BadRequest,
+                format!(
+                    "all clients of consumer group '{}' share its lite topics; they receive without \
+                     subscribing to any",
+                    group.name
+                ),
+            )),
+            SyncAction::PartialAdd | SyncAction::CompleteAdd => {
+                changing.set_joined(true);
+                self.context.sessions.keep(client);
+                Ok(())
+            }
+            SyncAction::PartialRemove => Ok(()),
+            SyncAction::CompleteRemove => {
+                changing.set_joined(false);
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes a client of a group, if it is a wildcard group. Some SDKs never sync a set without names,
+    /// so whatever they send says that they are there.
+    pub fn join(&self, client: &ClientId, group: &Group) {
+        if group.options.wildcard().is_none() {
+            return;
+        }
+        let is_wildcard = || {
+            let present = self.context.catalog.group_by_id(group.id);
+            present.is_some_and(|group| group.options.wildcard().is_some())
+        };
+        self.context.subscriptions.join(self.keys.client(client), group.id, is_wildcard);
+        self.context.sessions.keep(client);
     }
 
     /// Takes a lite topic, or all it has for the group, from a client, which is told; how many. It may
@@ -155,6 +205,7 @@ impl Broker {
             let (action, none) = (SyncAction::CompleteRemove, BTreeSet::new());
             self.sync_shards(of, action, none, None).await?;
             changing.forget_all_added();
+            changing.set_joined(false);
         }
         self.tell_shards(|| Command::ReleaseClient { client, renewed_only: false }).await?;
         if is_gone(&self.context.sessions) && subscriptions.groups_of(client).is_empty() {

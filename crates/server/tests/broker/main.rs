@@ -26,3 +26,4 @@ mod sessions;
 mod stingy;
 mod subscriptions;
 mod support;
+mod wildcard;

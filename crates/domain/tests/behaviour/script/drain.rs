@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use litemq_domain::{
-    Burial, Claim, Claimed, ClientKey, DurationMs, Effects, GroupId, Handle, Place, Record, Shard,
-    Timestamp,
+    Burial, Claim, Claimed, ClientKey, DurationMs, Effects, GroupId, GroupView, Handle, LiteView,
+    Place, Record, Shard, Timestamp,
 };
 
 use super::world::World;
 
 /// Longer than any lease.
 const LATER: DurationMs = DurationMs::from_hours(13);
+
+/// A client of groups that share.
+const ANYBODY: ClientKey = ClientKey(u64::MAX);
 
 /// In the names of dead letters that a drain made.
 const COPY_MARK: char = '\'';
@@ -43,7 +46,10 @@ pub(crate) fn drain(shard: &mut Shard, world: &World, handed: &mut dyn FnMut(Han
     let mut last = usize::MAX;
     while last != 0 {
         last = 0;
-        for (_, client, group, _) in shard.subscribers() {
+        let subscribers =
+            shard.subscribers().into_iter().map(|(_, client, group, _)| (client, group));
+        let sharing = sharing(world).map(|group| (ANYBODY, group));
+        for (client, group) in subscribers.chain(sharing).collect::<Vec<_>>() {
             let claim = Claim { client, group, ..claim_some() };
             last += claim_and_settle(shard, (world, now), claim, &mut stored, &mut drained, handed);
         }
@@ -59,6 +65,18 @@ pub(crate) fn drain(shard: &mut Shard, world: &World, handed: &mut dyn FnMut(Han
     }
     assert_nothing_is_left(shard, world, now);
     drained
+}
+
+/// The groups whose clients need not subscribe.
+fn sharing(world: &World) -> impl Iterator<Item = GroupId> {
+    let groups = world.groups.values().filter(|group| group.options.wildcard().is_some());
+    groups.map(|group| group.id)
+}
+
+fn shares(world: &World, group: GroupId, lite: &LiteView) -> bool {
+    let found = world.groups.values().find(|found| found.id == group);
+    let prefix = found.and_then(|found| found.options.wildcard());
+    prefix.is_some_and(|prefix| lite.name.as_str().starts_with(prefix.as_str()))
 }
 
 fn claim_some() -> Claim {
@@ -119,7 +137,10 @@ fn assert_nothing_is_left(shard: &Shard, world: &World, now: Timestamp) {
     assert_eq!(shard.next_deadline(), None, "a timer is left");
     for topic in world.topics.keys() {
         for view in shard.list(now, *topic, "", None, usize::MAX) {
-            for group in view.groups.iter().filter(|group| !group.subscribers.is_empty()) {
+            let is_served = |group: &&GroupView| {
+                !group.subscribers.is_empty() || shares(world, group.group, &view)
+            };
+            for group in view.groups.iter().filter(is_served) {
                 assert_eq!(group.committed, view.next_offset, "left behind: {view:?}");
             }
         }

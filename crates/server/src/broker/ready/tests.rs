@@ -58,6 +58,7 @@ impl World {
     async fn receive(&self, wait: Duration) -> usize {
         let request = ReceiveRequest {
             client: self.client.clone(),
+            caller: Caller::internal(),
             group: Arc::clone(&self.group),
             messages_max: 32,
             per_lite_topic_max: 32,
@@ -66,7 +67,6 @@ impl World {
             attempt_id: String::new(),
             auto_renew: false,
             wait,
-            caller: Caller::internal(),
         };
         let mut deliveries = self.broker.receive(request).await.unwrap();
         std::iter::from_fn(|| deliveries.take_next()).count()
@@ -82,7 +82,8 @@ impl World {
     /// As if no shard had raised its flag for what was sent so far.
     fn lose_wake_ups(&self) {
         let client = self.broker.keys.client(&self.client);
-        let signal = self.broker.context.signals.find(client, self.group.id).unwrap();
+        let wake = Wake { client: Some(client), group: self.group.id };
+        let signal = self.broker.context.signals.find(wake).unwrap();
         (0..self.broker.options.shards).for_each(|shard| signal.lower(shard));
     }
 }
@@ -120,7 +121,8 @@ async fn a_lost_wake_up_is_made_good_also_for_a_client_that_has_enough_to_do() {
 #[tokio::test(start_paused = true)]
 async fn flags_are_trusted_until_their_time_is_over() {
     let signals = ReadySignals::new(3);
-    let signal = signals.find_or_add(ClientKey(1), GroupId(1));
+    let (signal, is_new) = signals.find_or_add(ClientKey(1), GroupId(1));
+    assert!(is_new && !signals.find_or_add(ClientKey(1), GroupId(1)).1);
     assert_eq!(signal.bits(), 0b111, "nothing is known of a new client");
     (0..3).for_each(|shard| signal.lower(shard));
     tokio::time::advance(READY_TRUST_MAX - Duration::from_millis(1)).await;

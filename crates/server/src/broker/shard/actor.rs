@@ -208,7 +208,7 @@ impl ShardActor {
         }
         self.backlog.answers.append(answers);
         for wake in fx.wakes.drain(..) {
-            if let Some(signal) = self.context.signals.find(wake.client, wake.group) {
+            if let Some(signal) = self.context.signals.find(wake) {
                 signal.raise(number);
             }
         }

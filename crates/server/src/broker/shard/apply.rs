@@ -21,8 +21,8 @@ impl ShardActor {
             Command::Claim(claim, reply) => {
                 let outcome = shard.claim(now, claim, fx);
                 let more = outcome.as_ref().is_ok_and(|outcome| outcome.more);
-                if !more && let Some(signal) = self.context.signals.find(claim.client, claim.group)
-                {
+                let wake = shard.wake_of(claim.client, claim.group);
+                if !more && let Some(signal) = self.context.signals.find(wake) {
                     signal.lower(shard.number());
                 }
                 Answer::Claim(claim.group, reply, outcome)

@@ -36,8 +36,12 @@ impl Door {
             .map_err(final_or_transient)?;
         let receipt = receipt(&request.receipt_handle, request.lite_topic.as_deref())?;
         self.check_unnamed(call, &group, receipt).await?;
+        // SDKs of simple consumers suspend whatever their user asks for, so that a message that can
+        // never be processed would never reach the dead letters.
+        let is_nack = self.broker.sessions().is_simple(&call.client);
+        let suspend = request.suspend() && (group.options.simple_suspend || !is_nack);
         self.broker
-            .change_invisible(&group, receipt, invisible, request.suspend())
+            .change_invisible(&group, receipt, invisible, suspend)
             .await
             .map_err(final_or_transient)
     }

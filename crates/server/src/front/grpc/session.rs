@@ -1,15 +1,35 @@
 //! Heartbeat and NotifyClientTermination.
 
-use litemq_domain::{ErrorCode, Result};
+use litemq_domain::{ClientId, ErrorCode, Result};
 use litemq_protocol::v2;
 use tonic::Request;
 use v2::{
-    HeartbeatRequest, HeartbeatResponse, NotifyClientTerminationRequest,
-    NotifyClientTerminationResponse,
+    ClientType, HeartbeatRequest, HeartbeatResponse, NotifyClientTerminationRequest,
+    NotifyClientTerminationResponse, Resource,
 };
 
-use super::call::{client_id, connection};
+use super::call::{client_id, connection, namespace};
+use super::resource::full_name_in;
 use super::{Door, reply};
+use crate::broker::Broker;
+
+/// Notes what a client says it is, and that it is there for its group: a client of a wildcard group has
+/// no other way to say so. Who is no lite consumer says nothing here.
+pub(super) fn note_consumer(
+    broker: &Broker,
+    client: &ClientId,
+    callers_namespace: &str,
+    (client_type, group): (ClientType, Option<&Resource>),
+) {
+    let is_simple = client_type == ClientType::LiteSimpleConsumer;
+    if !is_simple && client_type != ClientType::LitePushConsumer {
+        return;
+    }
+    broker.sessions().note_simple(client, is_simple);
+    if let Ok(group) = broker.group(&full_name_in(callers_namespace, group)) {
+        broker.join(client, &group);
+    }
+}
 
 impl Door {
     /// OK for everybody who may call: Java keeps an endpoint out of use until its heartbeat is OK. Go
@@ -35,7 +55,11 @@ impl Door {
         let caller = self.authorize(request)?;
         let Some(client) = client else { return Ok(()) };
         let connection = connection(request).map(|connection| connection.id);
-        self.broker.sessions().seen(&client, caller.user(), connection)
+        self.broker.sessions().seen(&client, caller.user(), connection)?;
+        let beat = request.get_ref();
+        let consumer = (beat.client_type(), beat.group.as_ref());
+        note_consumer(&self.broker, &client, namespace(request)?, consumer);
+        Ok(())
     }
 
     /// A client without an id has nothing here that could end.

@@ -9,11 +9,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use tracing::debug;
 use v2::TelemetryCommand;
+use v2::settings::PubSub;
 use v2::telemetry_command::Command;
 
 use super::call::{Call, Language};
 use super::limits::TELEMETRY_COMMANDS_MAX;
 use super::rights::{Asker, Asks as _};
+use super::session::note_consumer;
 use super::{Door, reply, settings};
 use crate::broker::Broker;
 use crate::front::stop::Stopping;
@@ -87,11 +89,17 @@ pub(super) fn refused(language: Language, error: &Error) -> Result<Commands, Sta
 fn answer_settings(broker: &Broker, metrics: &Metrics, call: &Call, asked: v2::Settings) -> Answer {
     let language = call.language.of_settings(asked.user_agent.as_ref());
     match admitted(broker, call, &asked).and_then(|()| settings::answer(broker, call, asked)) {
-        Ok(settings) => Ok(TelemetryCommand {
-            // Python drops an answer without a status.
-            status: Some(reply::ok()),
-            command: Some(Command::Settings(settings)),
-        }),
+        Ok(settings) => {
+            if let Some(PubSub::Subscription(subscription)) = &settings.pub_sub {
+                let consumer = (settings.client_type(), subscription.group.as_ref());
+                note_consumer(broker, &call.client, &call.namespace, consumer);
+            }
+            Ok(TelemetryCommand {
+                // Python drops an answer without a status.
+                status: Some(reply::ok()),
+                command: Some(Command::Settings(settings)),
+            })
+        }
         Err(error) => {
             metrics.error(error.code);
             debug!(client = %call.client, code = ?error.code, %error, "refused the settings of a client");

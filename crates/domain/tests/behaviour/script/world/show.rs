@@ -23,7 +23,7 @@ impl World {
 
     pub(super) fn show_wakes(&self) -> String {
         words(self.woke.iter().map(|wake| {
-            let client = self.clients.get(&wake.client).cloned().unwrap_or_default();
+            let client = wake.client.map_or("*", |client| &self.clients[&client]);
             format!("{client}@{}", self.group_name(wake.group))
         }))
     }
