@@ -98,10 +98,12 @@ pub struct Farewell {
 /// Something worth counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// A first message made a lite topic.
+    /// A first message, or somebody ahead of it, made a lite topic.
     LiteTopicCreated(TopicId),
-    /// A lite topic was removed.
+    /// Somebody removed a lite topic, or its topic.
     LiteTopicRemoved(TopicId),
+    /// A lite topic came to the end of its life.
+    LiteTopicExpired(TopicId),
 }
 
 /// Effects of one or more commands, in order.

@@ -87,6 +87,16 @@ pub enum Backoff {
     Listed(Vec<DurationMs>),
 }
 
+impl SubscriptionMode {
+    /// Whether the group may be handed a lite topic of this name.
+    pub(crate) fn covers(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Shared | Self::Exclusive => true,
+            Self::Wildcard(prefix) => prefix.matches(name),
+        }
+    }
+}
+
 impl Group {
     /// Messages of one lite topic that may be handed out and unsettled at a time.
     pub fn run_max(&self) -> usize {

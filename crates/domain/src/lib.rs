@@ -13,6 +13,7 @@ mod error;
 mod filter;
 mod group;
 mod handle;
+mod lifetime;
 pub mod limits;
 mod lite;
 mod names;
@@ -32,6 +33,7 @@ pub use error::{Error, ErrorCode, Result};
 pub use filter::TagFilter;
 pub use group::{Backoff, Group, GroupId, GroupOptions, SubscriptionMode, check_max_attempts};
 pub use handle::Handle;
+pub use lifetime::{LifetimeChange, LiteTopicRoom, OwnLifetime, PINNED, Protection};
 pub use names::{
     ClientId, DEAD_LETTER_PREFIX, GroupName, LiteTopicName, NamePrefix, TopicName, UserName,
 };

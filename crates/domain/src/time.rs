@@ -7,6 +7,10 @@ use std::ops::Add;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(pub u64);
 
+/// A moment in whole seconds, where that is exact enough; 0 is none. Good until the year 2106.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Second(pub(crate) u32);
+
 /// A span, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct DurationMs(pub u64);
@@ -27,6 +31,36 @@ impl Timestamp {
     /// Time passed since `earlier`; zero when that lies ahead.
     pub fn since(self, earlier: Self) -> DurationMs {
         DurationMs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Second {
+    /// No moment.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The second in which a moment lies.
+    pub(crate) fn of(at: Timestamp) -> Self {
+        Self(u32::try_from(at.0 / 1000).unwrap_or(u32::MAX))
+    }
+
+    /// The first second that begins no earlier; none beyond the last one.
+    pub(crate) fn not_before(at: Timestamp) -> Option<Self> {
+        u32::try_from(at.0.div_ceil(1000)).ok().map(Self)
+    }
+
+    /// When it begins.
+    pub(crate) fn start(self) -> Timestamp {
+        Timestamp(u64::from(self.0) * 1000)
+    }
+
+    /// When it is over.
+    pub(crate) fn end(self) -> Timestamp {
+        self.start() + DurationMs::from_secs(1)
+    }
+
+    /// When it begins, unless it is none.
+    pub(crate) fn given(self) -> Option<Timestamp> {
+        (self != Self::NONE).then(|| self.start())
     }
 }
 

@@ -54,6 +54,14 @@ pub struct TopicOptions {
     pub send_rate: Option<NonZeroU32>,
 }
 
+impl TopicOptions {
+    /// Whether lite topics expire alike by both.
+    pub(crate) fn expires_like(&self, other: &Self) -> bool {
+        let rules = |of: &Self| (of.ttl, of.counts_reads, of.keep_undelivered, of.keep_subscribed);
+        rules(self) == rules(other)
+    }
+}
+
 /// Checks a time to live: whole minutes, as RocketMQ's `lite.topic.expiration` counts, of 1 minute to
 /// 30 days.
 pub fn check_ttl(ttl: Option<DurationMs>) -> Result<()> {

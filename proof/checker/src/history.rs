@@ -28,6 +28,11 @@ pub enum Event {
         lites: BTreeSet<String>,
         at: Moment,
     },
+    /// A lite topic was made ahead of its first message, or was there already.
+    Created {
+        lite: String,
+        at: Moment,
+    },
     /// A client begins to say goodbye, or is taken for gone; its leases may end now.
     Left {
         client: String,
@@ -178,6 +183,7 @@ impl Event {
             Self::Counted(counted) => counted.at,
             Self::Sampled(sampled) => sampled.at,
             Self::Subscribed { at, .. }
+            | Self::Created { at, .. }
             | Self::Left { at, .. }
             | Self::Killed { at }
             | Self::Trimmed { at, .. }
@@ -219,6 +225,7 @@ impl fmt::Display for Event {
             Self::Subscribed { client, lites, .. } => {
                 write!(f, "{client} subscribes to {} lite topics", lites.len())
             }
+            Self::Created { lite, .. } => write!(f, "{lite} is created"),
             Self::Left { client, .. } => write!(f, "{client} leaves"),
             Self::Killed { .. } => write!(f, "the broker is killed"),
             Self::Removed(r) => {

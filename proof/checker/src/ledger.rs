@@ -105,6 +105,7 @@ impl<'a> Ledger<'a> {
                 self.trimmed.entry(lite).or_default().push((*at, *below));
             }
             Event::Settled(_)
+            | Event::Created { .. }
             | Event::Killed { .. }
             | Event::Calm { .. }
             | Event::Counted(_)

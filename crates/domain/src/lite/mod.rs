@@ -14,7 +14,7 @@ use siphasher::sip::SipHasher13;
 use crate::arena::Arena;
 use crate::limits::SLOTS_MAX;
 use crate::names::LiteTopicName;
-use crate::time::Timestamp;
+use crate::time::{Second, Timestamp};
 use crate::topic::TopicId;
 use name_arena::{NameArena, NameRef};
 use name_order::NameOrder;
@@ -43,8 +43,13 @@ pub(crate) struct Slot {
     pub(crate) next_offset: u64,
     /// Oldest offset known to be stored.
     pub(crate) first_offset: u64,
+    /// When the last message was stored; when it was created, if none was.
     pub(crate) last_send_at: Timestamp,
-    pub(crate) created_at: Timestamp,
+    pub(crate) created_at: Second,
+    /// When a group last was handed something of it or settled something.
+    pub(crate) last_read_at: Second,
+    /// Its place in the index of what expires.
+    pub(crate) filed_at: Second,
     pub(crate) topic: TopicId,
     pub(crate) generation: u32,
     pub(crate) name: NameRef,
@@ -66,7 +71,9 @@ impl Default for Slot {
             next_offset: 0,
             first_offset: 0,
             last_send_at: Timestamp(0),
-            created_at: Timestamp(0),
+            created_at: Second::NONE,
+            last_read_at: Second::NONE,
+            filed_at: Second::NONE,
             topic: TopicId(u32::MAX),
             generation: 0,
             name: NameRef::default(),
@@ -183,7 +190,7 @@ impl LiteTable {
             generation,
             name: place,
             state,
-            created_at: now,
+            created_at: Second::of(now),
             last_send_at: now,
             ..Slot::default()
         };
@@ -206,7 +213,7 @@ impl LiteTable {
             return;
         }
         found.state = SlotState::Live;
-        found.created_at = now;
+        found.created_at = Second::of(now);
         found.last_send_at = now;
         let topic = found.topic;
         *self.live.entry(topic).or_default() += 1;
@@ -266,25 +273,6 @@ impl LiteTable {
             .filter(|slot| slots.get(*slot).is_some_and(|slot| slot.state == SlotState::Live))
             .take(max)
             .collect()
-    }
-
-    /// The next life of a slot under the same name: a name only, without messages or cursors.
-    /// Generations start over after four billion lives of one name.
-    pub(crate) fn renew(&mut self, index: u32) {
-        let Some(slot) = self.get_mut(index) else { return };
-        let was_live = slot.state == SlotState::Live;
-        let topic = slot.topic;
-        *slot = Slot {
-            topic,
-            generation: slot.generation.wrapping_add(1),
-            name: slot.name,
-            first_link: slot.first_link,
-            state: SlotState::Named,
-            ..Slot::default()
-        };
-        if was_live {
-            self.count_live_down(topic);
-        }
     }
 
     /// Some slots of a topic, at most `max`.

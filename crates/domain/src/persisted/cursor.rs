@@ -9,23 +9,25 @@ use crate::client::ClientKey;
 use crate::delivery::cursor::Cursor;
 use crate::delivery::run::{Entry, EntryState, Run};
 use crate::limits::{OFFSET_MAX, UNORDERED_RUN_MAX};
-use crate::time::Timestamp;
+use crate::time::{Second, Timestamp};
 
-/// Version of the layout; 1 had no attempt id.
-const VERSION: u8 = 2;
+/// Version of the layout; 1 had no attempt id, 2 not the time of the last read.
+const VERSION: u8 = 3;
 const ACKED: u8 = 1;
 const KEEP_ATTEMPT: u8 = 2;
 /// Attempt, epoch, client, times and receive are those of the entry before.
 const AS_BEFORE: u8 = 4;
 const CONFIRMED: u8 = 8;
 
-pub(crate) fn encode(cursor: &Cursor, run: Option<&Run>) -> Vec<u8> {
+/// `last_read_at` is the lite topic's: it changes with positions, and rides with them.
+pub(crate) fn encode(cursor: &Cursor, run: Option<&Run>, last_read_at: Second) -> Vec<u8> {
     let entries = run.map_or(0, |run| run.entries.len());
     let mut out = Writer::with_capacity(64 + entries);
     out.u8(VERSION)
         .var(u64::from(cursor.generation))
         .var(cursor.committed)
         .var(u64::from(cursor.epoch))
+        .var(u64::from(last_read_at.0))
         .var(entries as u64);
     let mut before: Option<&Entry> = None;
     for entry in run.into_iter().flat_map(|run| &run.entries) {
@@ -55,10 +57,10 @@ pub(crate) fn encode(cursor: &Cursor, run: Option<&Run>) -> Vec<u8> {
     out.finish()
 }
 
-/// The position and entries; slot, group and chain are the caller's. A message that was being
+/// The position, entries, and when something of the lite topic was last read; slot, group and chain are the caller's. A message that was being
 /// dead-lettered comes back as leased: when the lease has run out it is handed out again, or
 /// dead-lettered again if its attempts are used up.
-pub(crate) fn decode(bytes: &[u8]) -> Result<(Cursor, Option<Run>), Malformed> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<(Cursor, Option<Run>, Second), Malformed> {
     let mut input = Reader::new(bytes);
     check_version(&mut input, VERSION)?;
     let mut cursor = Cursor { generation: input.var32()?, ..Cursor::default() };
@@ -67,6 +69,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Cursor, Option<Run>), Malformed> {
         return Err(Malformed("a position that cannot be"));
     }
     cursor.epoch = input.var32()?;
+    let last_read_at = Second(input.var32()?);
     let count = input.var()?;
     if count > UNORDERED_RUN_MAX as u64 {
         return Err(Malformed("a run is too long"));
@@ -84,7 +87,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Cursor, Option<Run>), Malformed> {
         entry.is_confirmed = flags & CONFIRMED != 0;
         run.entries.push_back(entry);
     }
-    Ok((cursor, (!run.entries.is_empty()).then_some(run)))
+    Ok((cursor, (!run.entries.is_empty()).then_some(run), last_read_at))
 }
 
 fn read_lease(input: &mut Reader<'_>) -> Result<Entry, Malformed> {
@@ -140,9 +143,10 @@ mod tests {
             .into(),
             ..Run::default()
         };
-        let bytes = encode(&cursor, Some(&run));
-        let (back, back_run) = decode(&bytes).unwrap();
+        let bytes = encode(&cursor, Some(&run), Second(1_700_000_000));
+        let (back, back_run, last_read_at) = decode(&bytes).unwrap();
         assert_eq!((back.generation, back.committed, back.epoch), (2, 500, 7));
+        assert_eq!(last_read_at, Second(1_700_000_000));
         assert_eq!(back_run.unwrap().entries, run.entries);
         for cut in 0..bytes.len() {
             assert!(decode(&bytes[..cut]).is_err(), "cut at {cut}");
@@ -152,9 +156,9 @@ mod tests {
     #[test]
     fn positions_and_attempts_that_cannot_be_are_malformed() {
         let beyond = Cursor { committed: u64::MAX, ..Cursor::default() };
-        assert!(decode(&encode(&beyond, None)).is_err());
+        assert!(decode(&encode(&beyond, None, Second::NONE)).is_err());
         let never = Run { entries: [entry(EntryState::Leased, 0)].into(), ..Run::default() };
-        assert!(decode(&encode(&Cursor::default(), Some(&never))).is_err());
+        assert!(decode(&encode(&Cursor::default(), Some(&never), Second::NONE)).is_err());
     }
 
     #[test]
@@ -164,8 +168,8 @@ mod tests {
             entries: (0..count).map(|_| entry(EntryState::Leased, 1)).collect(),
             ..Run::default()
         };
-        let one = encode(&cursor, Some(&run(1))).len();
-        let batch = encode(&cursor, Some(&run(32))).len();
+        let one = encode(&cursor, Some(&run(1)), Second::NONE).len();
+        let batch = encode(&cursor, Some(&run(32)), Second::NONE).len();
         assert_eq!(batch - one, 31);
     }
 }

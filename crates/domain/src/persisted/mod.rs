@@ -2,8 +2,8 @@
 //!
 //! | kind | key | value | life |
 //! |---|---|---|---|
-//! | 1 channel | slot | state, generation, offsets, times, topic, name | as long as the slot: a free slot keeps its generation |
-//! | 2 cursor | slot, group | generation, position, epoch, in-flight run | until its lite topic or group is gone |
+//! | 1 channel | slot | state, generation, offsets, times, topic, name, own lifetime | as long as the slot: a free slot keeps its generation |
+//! | 2 cursor | slot, group | generation, position, epoch, last read, in-flight run | until its lite topic or group is gone |
 //! | 3 subscription | slot, group, client key | client id | until unsubscribed or the client is gone |
 //! | 4 resends | place in the window | identities of sends, newest first, with their offsets | of a checkpoint only |
 //! | 16 topic | topic id | name, type, time, options | until deleted |

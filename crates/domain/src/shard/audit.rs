@@ -12,7 +12,9 @@ use crate::delivery::cursor::Cursor;
 use crate::delivery::run::{EntryState, Run};
 use crate::group::GroupId;
 use crate::limits::{RESEND_WINDOW_MESSAGES, UNORDERED_RUN_MAX};
-use crate::time::Timestamp;
+use crate::lite::SlotState;
+use crate::time::{Second, Timestamp};
+use crate::topic::TopicId;
 
 /// What is wrong with a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,9 @@ pub enum Invariant {
     OneAfterAnother,
     /// Nothing is leased beyond the moment at which its lite topic is looked at again.
     LeasesTimed,
+    /// Each lite topic that expires is filed once, no later than it is due, or protected; nothing else
+    /// is filed, and nothing but lite topics has a lifetime of its own.
+    LifetimesFiled,
     /// Who holds something is known, and can be released.
     HoldersKnown,
     /// What is kept is bounded by what is there.
@@ -82,6 +87,7 @@ impl Shard {
         self.ready_listed(now, &mut findings);
         self.one_after_another(&mut findings);
         self.leases_timed(now, &mut findings);
+        self.lifetimes_filed(&mut findings);
         self.holders_known(&mut findings);
         self.counts_exact(now, &mut findings);
         self.bounded(&mut findings);
@@ -225,6 +231,47 @@ impl Shard {
         let timers = self.timers.len();
         findings.expect(Invariant::LeasesTimed, timers == registered, || {
             format!("{timers} timers for {registered} runs")
+        });
+    }
+
+    fn lifetimes_filed(&self, findings: &mut Findings) {
+        let is_to_come = |of: TopicId| {
+            self.work.iter().any(|work| match work {
+                Work::FileTopic { topic, .. } => *topic == of,
+                Work::RemoveGroup { .. } => true,
+                _ => false,
+            })
+        };
+        let mut registered = 0;
+        for index in 0..self.lites.slots_len() {
+            let Some(slot) = self.lites.get_any(index) else { continue };
+            let is_filed = slot.filed_at != Second::NONE;
+            registered += usize::from(is_filed);
+            let is_found = !is_filed || self.lifetimes.filed.contains(&(slot.filed_at, index));
+            let is_in_time = match self.due_at(index, slot).and_then(Second::not_before) {
+                None => slot.state == SlotState::Live || !is_filed,
+                Some(_) if is_to_come(slot.topic) => true,
+                Some(due) if is_filed => slot.filed_at <= due,
+                Some(_) => self.protection(slot).is_some(),
+            };
+            findings.expect(Invariant::LifetimesFiled, is_found && is_in_time, || {
+                format!("slot {index} is due at {:?}: {slot:?}", self.due_at(index, slot))
+            });
+        }
+        let filed = self.lifetimes.filed.len();
+        findings.expect(Invariant::LifetimesFiled, filed == registered, || {
+            format!("{filed} are filed, {registered} say so")
+        });
+        for owner in self.lifetimes.owners() {
+            let is_live = self.lites.get(owner).is_some_and(|slot| slot.state == SlotState::Live);
+            findings.expect(Invariant::LifetimesFiled, is_live, || {
+                format!("slot {owner} has a lifetime of its own and is no lite topic")
+            });
+        }
+        let bound: BTreeSet<_> =
+            self.groups.values().map(|group| (group.topic, group.id)).collect();
+        findings.expect(Invariant::LifetimesFiled, bound == self.bound, || {
+            format!("groups are bound as {bound:?}, known are {:?}", self.bound)
         });
     }
 

@@ -4,6 +4,7 @@ use super::Shard;
 use crate::effects::{Effects, Event, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::GroupId;
+use crate::lifetime::OwnLifetime;
 use crate::limits::SWEEP_SLOTS_PER_STEP;
 use crate::lite::{NONE, Slot, SlotState};
 use crate::names::LiteTopicName;
@@ -22,21 +23,24 @@ pub(super) enum Work {
     DropUnusedNames { slot: u32 },
     /// Offer what a changed rule has made deliverable, from this slot on.
     RefreshGroup { group: GroupId, slot: u32 },
+    /// File lite topics of a topic by its changed options, from this slot on.
+    FileTopic { topic: TopicId, slot: u32 },
 }
 
 impl Shard {
-    /// Removes a lite topic with its messages and positions. Who is subscribed to the name stays
-    /// so, for its next life.
+    /// Removes a lite topic with its messages, positions and subscriptions, whose clients are to be
+    /// told.
+    ///
+    /// # Errors
+    /// [`ErrorCode::LiteTopicNotFound`].
     pub fn remove_lite(
         &mut self,
         topic: TopicId,
         name: &LiteTopicName,
         fx: &mut Effects,
     ) -> Result<()> {
-        let Some((index, _)) = self.find_lite(topic, name) else {
-            return Err(no_lite_topic(name));
-        };
-        self.end_life(index, fx);
+        let (index, _) = self.find_lite(topic, name).ok_or_else(|| no_lite_topic(name))?;
+        self.remove_slot(index, Event::LiteTopicRemoved, fx);
         Ok(())
     }
 
@@ -50,6 +54,7 @@ impl Shard {
     pub fn remove_group(&mut self, group: GroupId) {
         if let Some(removed) = self.groups.remove(&group) {
             self.wildcards.remove(removed.topic, group);
+            self.bound.remove(&(removed.topic, group));
         }
         self.work.push_back(Work::RemoveGroup { group, slot: 0 });
     }
@@ -65,7 +70,7 @@ impl Shard {
             None => {}
             Some(Work::RemoveTopic { topic }) => {
                 for slot in self.lites.some_of(topic, SWEEP_SLOTS_PER_STEP) {
-                    self.remove_slot(slot, fx);
+                    self.remove_slot(slot, Event::LiteTopicRemoved, fx);
                 }
                 if self.lites.named_of(topic) > 0 {
                     self.work.push_front(Work::RemoveTopic { topic });
@@ -96,6 +101,16 @@ impl Shard {
                     self.work.push_front(Work::RefreshGroup { group, slot });
                 }
             }
+            Some(Work::FileTopic { topic, slot }) => {
+                let next = self.each_slot(slot, |shard, slot| {
+                    if shard.lites.get(slot).is_some_and(|found| found.topic == topic) {
+                        shard.file(slot);
+                    }
+                });
+                if let Some(slot) = next {
+                    self.work.push_front(Work::FileTopic { topic, slot });
+                }
+            }
         }
     }
 
@@ -122,6 +137,7 @@ impl Shard {
             self.remove_cursor(cursor, fx);
         }
         self.remove_links(slot_index, Some(group), fx);
+        self.file_if_free(slot_index);
     }
 
     /// Ends the subscriptions of a group to a slot, or all.
@@ -135,32 +151,33 @@ impl Shard {
         self.set_first_link(slot_index, first, fx);
     }
 
-    /// Removes everything of a slot, subscriptions too.
-    fn remove_slot(&mut self, index: u32, fx: &mut Effects) {
-        self.remove_links(index, None, fx);
-        if self.lites.get(index).is_some() {
-            self.end_life(index, fx);
+    /// Removes everything of a slot, subscriptions too. `event` tells of the end of a lite topic.
+    pub(super) fn remove_slot(
+        &mut self,
+        index: u32,
+        event: fn(TopicId) -> Event,
+        fx: &mut Effects,
+    ) {
+        self.unfile(index);
+        let first_link = self.lites.get(index).map_or(NONE, |slot| slot.first_link);
+        for subscriber in self.subscriptions.chain(first_link) {
+            self.say_farewell(subscriber, index, true, fx);
         }
-    }
-
-    /// Ends the present life of a slot. While somebody is subscribed, the name stays.
-    pub(super) fn end_life(&mut self, index: u32, fx: &mut Effects) {
+        self.remove_links(index, None, fx);
+        // A mere name has gone with its last subscriber.
         let Some(slot) = self.lites.get(index) else { return };
-        let (generation, first_cursor, first_link) =
-            (slot.generation, slot.first_cursor, slot.first_link);
+        let (generation, first_cursor) = (slot.generation, slot.first_cursor);
         self.wildcards.forget_slot(slot.topic, index);
         if slot.state == SlotState::Live {
-            fx.events.push(Event::LiteTopicRemoved(slot.topic));
+            fx.events.push(event(slot.topic));
         }
         let cursors: Vec<u32> = self.cursors.chain(first_cursor).map(|(index, _)| index).collect();
         for cursor in cursors {
             self.remove_cursor(cursor, fx);
         }
-        if first_link == NONE {
-            self.lites.remove(index);
-        } else {
-            self.lites.renew(index);
-        }
+        self.unfile(index);
+        self.lifetimes.set_own(index, OwnLifetime::default());
+        self.lites.remove(index);
         fx.records.push(Record::Drop { slot: index, generation });
         self.save_slot(index, fx);
     }

@@ -201,6 +201,7 @@ impl Shard {
             if let Some(cursor) = self.cursors.get_mut(index) {
                 cursor.epoch = epoch;
             }
+            self.note_read(now, slot);
             self.save_cursor(index, fx);
             self.refresh(now, index, fx);
         }
@@ -277,6 +278,7 @@ impl Shard {
             fx.burials.push(Burial { place: place(at), group: group.id, attempts });
         }
         if !out.given.is_empty() {
+            self.note_read(now, slot_index);
             self.cursors.get_mut(index)?.epoch = epoch;
             self.hold(index, claim.client);
             self.save_cursor(index, fx);

@@ -4,10 +4,11 @@ use super::Shard;
 use crate::client::ClientKey;
 use crate::effects::Place;
 use crate::group::GroupId;
+use crate::lifetime::{OwnLifetime, Protection};
 use crate::limits::LIST_NAMES_MAX;
 use crate::lite::Slot;
 use crate::names::{ClientId, LiteTopicName};
-use crate::time::Timestamp;
+use crate::time::{DurationMs, Timestamp};
 use crate::topic::TopicId;
 
 /// A lite topic as it stands.
@@ -23,10 +24,20 @@ pub struct LiteView {
     pub first_offset: u64,
     /// Offset of the next message.
     pub next_offset: u64,
-    /// When it was created.
+    /// When it was created, to the second.
     pub created_at: Timestamp,
     /// When the last message was stored.
-    pub last_send_at: Timestamp,
+    pub last_send_at: Option<Timestamp>,
+    /// When a group last was handed something or settled something, to the second.
+    pub last_read_at: Option<Timestamp>,
+    /// The time to live in force; `None` is for ever.
+    pub ttl: Option<DurationMs>,
+    /// What it has of its own.
+    pub own: OwnLifetime,
+    /// When it expires, if nothing happens; `None` is never. It is removed within seconds after.
+    pub expires_at: Option<Timestamp>,
+    /// What keeps it although it may be due.
+    pub protection: Option<Protection>,
     /// Each group with a position or a subscriber, and each wildcard group that shares it.
     pub groups: Vec<GroupView>,
 }
@@ -122,14 +133,20 @@ impl Shard {
     }
 
     fn view(&self, now: Timestamp, index: u32, slot: &Slot) -> Option<LiteView> {
+        let own = self.lifetimes.own(index);
         Some(LiteView {
             name: self.lites.name(index)?,
             slot: index,
             generation: slot.generation,
             first_offset: slot.first_offset,
             next_offset: slot.next_offset,
-            created_at: slot.created_at,
-            last_send_at: slot.last_send_at,
+            created_at: slot.created_at.start(),
+            last_send_at: (slot.next_offset > 0).then_some(slot.last_send_at),
+            last_read_at: slot.last_read_at.given(),
+            ttl: self.topics.get(&slot.topic).and_then(|topic| own.ttl(&topic.options)),
+            own,
+            expires_at: self.due_at(index, slot),
+            protection: self.protection(slot),
             groups: self.group_views(now, slot),
         })
     }

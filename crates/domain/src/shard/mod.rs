@@ -8,6 +8,7 @@
 mod audit;
 mod background;
 mod claim;
+mod expiry;
 mod inspect;
 mod milestones;
 mod recovery;
@@ -28,6 +29,7 @@ use crate::delivery::run::{EntryState, Run};
 use crate::effects::{Effects, Record, Wake};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::{Group, GroupId};
+use crate::lifetime::Lifetimes;
 use crate::limits::{AUTO_RENEW_STEP, TICK_CURSORS_MAX};
 use crate::lite::{LiteTable, NONE, Slot};
 use crate::names::{LiteTopicName, NamePrefix};
@@ -35,7 +37,7 @@ use crate::persisted::{self, Key};
 use crate::resend::ResendWindow;
 use crate::subscription::{LastReceive, Subscriptions};
 use crate::table::NumberMap;
-use crate::time::Timestamp;
+use crate::time::{Second, Timestamp};
 use crate::topic::{Topic, TopicId};
 use crate::wildcard::Wildcards;
 
@@ -70,10 +72,14 @@ pub struct Shard {
     resends: ResendWindow,
     /// Cursors by the moment at which something of theirs becomes visible.
     timers: BTreeSet<(Timestamp, u32)>,
+    /// When lite topics expire.
+    lifetimes: Lifetimes,
     /// Cursors with a run whose `clients` has this client.
     held_by: NumberMap<ClientKey, BTreeSet<u32>>,
     topics: BTreeMap<TopicId, Arc<Topic>>,
     groups: BTreeMap<GroupId, Arc<Group>>,
+    /// Each group with its topic.
+    bound: BTreeSet<(TopicId, GroupId)>,
     work: VecDeque<Work>,
     wildcards: Wildcards,
     /// What clients of wildcard groups were given last, while they hold something.
@@ -90,9 +96,11 @@ impl Shard {
             subscriptions: Subscriptions::default(),
             resends: ResendWindow::default(),
             timers: BTreeSet::new(),
+            lifetimes: Lifetimes::default(),
             held_by: NumberMap::default(),
             topics: BTreeMap::new(),
             groups: BTreeMap::new(),
+            bound: BTreeSet::new(),
             work: VecDeque::new(),
             wildcards: Wildcards::default(),
             last_receives: BTreeMap::new(),
@@ -106,11 +114,15 @@ impl Shard {
 
     /// A topic was created or changed.
     pub fn set_topic(&mut self, topic: Arc<Topic>) {
-        self.topics.insert(topic.id, topic);
+        let before = self.topics.insert(topic.id, Arc::clone(&topic));
+        if before.is_some_and(|before| !before.options.expires_like(&topic.options)) {
+            self.file_topic(topic.id);
+        }
     }
 
     /// A group was created or changed.
     pub fn set_group(&mut self, group: Arc<Group>) {
+        self.bound.insert((group.topic, group.id));
         let before = self.groups.insert(group.id, Arc::clone(&group));
         let before = before.as_ref().map(|before| &before.options);
         let mut is_to_refresh = before.is_some_and(|of| of.ordered != group.options.ordered);
@@ -120,6 +132,18 @@ impl Shard {
         if is_to_refresh {
             self.work.push_back(Work::RefreshGroup { group: group.id, slot: 0 });
         }
+        if before.is_some_and(|before| before.mode != group.options.mode) {
+            // What waited for it to be read may no longer be its own.
+            self.file_topic(group.topic);
+        }
+    }
+
+    /// Files all lite topics of a topic anew, over the next [`Self::step`]s.
+    fn file_topic(&mut self, topic: TopicId) {
+        let is_same =
+            |work: &Work| matches!(work, Work::FileTopic { topic: of, .. } if *of == topic);
+        self.work.retain(|work| !is_same(work));
+        self.work.push_back(Work::FileTopic { topic, slot: 0 });
     }
 
     /// Whether the group is a wildcard group; what is ready for it is to be found then.
@@ -139,15 +163,27 @@ impl Shard {
     }
 
     /// When [`Self::tick`] has something to do, possibly in the past; `None` while nothing is
-    /// leased.
+    /// leased and nothing expires.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.timers.first().map(|(at, _)| *at)
+        let lease = self.timers.first().map(|(at, _)| *at);
+        lease.into_iter().chain(self.lifetimes.next_deadline()).min()
     }
 
     /// Handles what has become due: leases of connected clients are renewed within their bound,
-    /// others end and their messages are ready again. Until then nobody is handed a message whose
-    /// lease has run out. At most [`TICK_CURSORS_MAX`] positions a call; what is left is due still.
+    /// others end and their messages are ready again; lite topics expire. Until then nobody is handed
+    /// a message whose lease has run out. At most [`TICK_CURSORS_MAX`] positions and
+    /// [`crate::limits::EXPIRIES_PER_TICK`] lite topics a call; what is left is due still.
     pub fn tick(
+        &mut self,
+        now: Timestamp,
+        is_connected: &dyn Fn(ClientKey) -> bool,
+        fx: &mut Effects,
+    ) {
+        self.end_or_renew_leases(now, is_connected, fx);
+        self.expire(now, fx);
+    }
+
+    fn end_or_renew_leases(
         &mut self,
         now: Timestamp,
         is_connected: &dyn Fn(ClientKey) -> bool,
@@ -286,10 +322,12 @@ impl Shard {
         fx.wakes.extend(self.subscriptions.mark_ready(subscriber, slot));
     }
 
-    /// After any change of a cursor: sets its timer and offers its lite topic.
+    /// After any change of a cursor: sets its timer and offers its lite topic, which may have waited
+    /// for this group to expire.
     fn refresh(&mut self, now: Timestamp, index: u32, fx: &mut Effects) {
         let Some(cursor) = self.cursors.get(index) else { return };
         let (slot, group) = (cursor.slot, cursor.group);
+        self.file_if_free(slot);
         if let Some(run) = self.cursors.run_mut(index) {
             if run.is_due(now) {
                 return; // `tick` comes here again
@@ -344,8 +382,13 @@ impl Shard {
         debug_assert!(self.is_in_place(cursor, self.cursors.run(index)), "{cursor:?}");
         fx.records.push(Record::Put {
             key: Key::Cursor { slot: cursor.slot, group: cursor.group },
-            value: persisted::cursor::encode(cursor, self.cursors.run(index)),
+            value: persisted::cursor::encode(cursor, self.cursors.run(index), self.read_at(cursor)),
         });
+    }
+
+    /// When something of a position's lite topic was last read.
+    fn read_at(&self, cursor: &Cursor) -> Second {
+        self.lites.get(cursor.slot).map_or(Second::NONE, |slot| slot.last_read_at)
     }
 
     /// Whether a position is one of the present life of its lite topic, inside what is stored, and
@@ -365,8 +408,13 @@ impl Shard {
         let Some(slot) = self.lites.get_any(index) else { return };
         fx.records.push(Record::Put {
             key: Key::Channel { slot: index },
-            value: persisted::channel::encode(slot, self.lites.name_bytes(slot)),
+            value: self.channel_value(index, slot),
         });
+    }
+
+    fn channel_value(&self, index: u32, slot: &Slot) -> Vec<u8> {
+        let name = self.lites.name_bytes(slot);
+        persisted::channel::encode(slot, name, &self.lifetimes.own(index))
     }
 
     /// The cursor of a group in a slot, started at the oldest message if there is none.

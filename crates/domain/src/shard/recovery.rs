@@ -10,13 +10,13 @@ use crate::delivery::cursor::Cursor;
 use crate::delivery::run::Run;
 use crate::effects::Effects;
 use crate::group::{Group, GroupId};
-use crate::limits::{OFFSET_MAX, RESTART_GRACE};
+use crate::limits::{EXPIRY_GRACE, OFFSET_MAX, RESTART_GRACE};
 use crate::lite::{Slot, SlotState};
 use crate::names::ClientId;
 use crate::persisted::{self, Key, Malformed};
 use crate::subscription::LastReceive;
 use crate::table::NumberMap;
-use crate::time::Timestamp;
+use crate::time::{Second, Timestamp};
 use crate::topic::Topic;
 
 /// A shard being recovered. Records come in the order in which they became durable, possibly on
@@ -56,12 +56,15 @@ impl ShardRecovery {
                 return Err(GAP);
             }
             Key::Channel { slot } => {
-                let (found, name) = persisted::channel::decode(value)?;
+                let (found, name, own) = persisted::channel::decode(value)?;
                 self.shard.lites.recover(slot, found, name).ok_or(TOO_MANY)?;
+                self.shard.lifetimes.set_own(slot, own);
             }
             Key::Cursor { slot, group } => {
-                let (cursor, run) = persisted::cursor::decode(value)?;
+                let (cursor, run, last_read_at) = persisted::cursor::decode(value)?;
+                let generation = cursor.generation;
                 self.put_cursor(Cursor { slot, group, ..cursor }, run).ok_or(TOO_MANY)?;
+                self.read(slot, generation, last_read_at);
             }
             Key::Subscription { slot, group, client } => {
                 let id = persisted::subscription::decode(value)?;
@@ -138,7 +141,8 @@ impl ShardRecovery {
     }
 
     /// The shard, with the topics and groups that exist. Leases go on: those that are renewed get
-    /// at least [`RESTART_GRACE`] for their clients to come back.
+    /// at least [`RESTART_GRACE`] for their clients to come back. Nothing expires for
+    /// [`EXPIRY_GRACE`].
     pub fn finish(
         mut self,
         now: Timestamp,
@@ -150,6 +154,8 @@ impl ShardRecovery {
         for group in self.shard.groups.values().cloned().collect::<Vec<_>>() {
             self.shard.set_wildcard(&group);
         }
+        let bound = self.shard.groups.values().map(|group| (group.topic, group.id));
+        self.shard.bound = bound.collect();
         self.shard.lites.finish_recovery();
         self.drop_stale_cursors();
         self.link_subscriptions();
@@ -159,7 +165,16 @@ impl ShardRecovery {
             shard.lites.topics().filter(|topic| !shard.topics.contains_key(topic)).collect();
         shard.work.extend(gone.into_iter().map(|topic| Work::RemoveTopic { topic }));
         shard.resume(now);
+        shard.file_all(now + EXPIRY_GRACE);
         shard
+    }
+
+    /// A position of a life of a slot remembers when something of it was read.
+    fn read(&mut self, slot: u32, generation: u32, at: Second) {
+        let found = self.shard.lites.get_mut(slot).filter(|slot| slot.generation == generation);
+        if let Some(found) = found {
+            found.last_read_at = found.last_read_at.max(at);
+        }
     }
 
     fn put_cursor(&mut self, cursor: Cursor, run: Option<Run>) -> Option<()> {
@@ -317,6 +332,7 @@ mod tests {
     use super::*;
     use crate::delivery::run::{Entry, EntryState};
     use crate::group::GroupOptions;
+    use crate::lifetime::OwnLifetime;
     use crate::names::GroupName;
     use crate::topic::TopicId;
 
@@ -329,13 +345,13 @@ mod tests {
     fn put_slot(recovery: &mut ShardRecovery, index: u32, name: &str, state: SlotState) {
         let next_offset = if state == SlotState::Live { 3 } else { 0 };
         let slot = Slot { state, next_offset, topic: TopicId(1), ..Slot::default() };
-        let value = persisted::channel::encode(&slot, name.as_bytes());
+        let value = persisted::channel::encode(&slot, name.as_bytes(), &OwnLifetime::default());
         recovery.put(&Key::Channel { slot: index }.encode(), &value).unwrap();
     }
 
     fn put_position(recovery: &mut ShardRecovery, committed: u64, run: Option<&Run>) {
         let cursor = Cursor { committed, epoch: 5, ..Cursor::default() };
-        let value = persisted::cursor::encode(&cursor, run);
+        let value = persisted::cursor::encode(&cursor, run, Second::NONE);
         recovery.put(&Key::Cursor { slot: 0, group: GROUP }.encode(), &value).unwrap();
     }
 
@@ -370,7 +386,7 @@ mod tests {
     fn a_slot_far_ahead_is_refused_before_it_costs_memory() {
         let mut recovery = recovery();
         put_slot(&mut recovery, 0, "a", SlotState::Live);
-        let free = persisted::channel::encode(&Slot::default(), b"");
+        let free = persisted::channel::encode(&Slot::default(), b"", &OwnLifetime::default());
         for slot in [2, 1 << 27] {
             assert_eq!(recovery.put(&Key::Channel { slot }.encode(), &free), Err(GAP));
         }

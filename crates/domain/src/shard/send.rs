@@ -5,9 +5,10 @@ use bytes::Bytes;
 use super::Shard;
 use crate::effects::{Effects, Event, Record};
 use crate::error::{Error, ErrorCode, Result};
+use crate::lifetime::{LiteTopicRoom, OwnLifetime};
 use crate::lite::SlotState;
 use crate::names::LiteTopicName;
-use crate::time::Timestamp;
+use crate::time::{DurationMs, Timestamp};
 use crate::topic::TopicId;
 
 /// A message to store.
@@ -21,6 +22,8 @@ pub struct Send {
     pub tag: u64,
     /// The message, opaque here.
     pub payload: Bytes,
+    /// The lite topic's own time to live, if this message makes it; the inner `None` is for ever.
+    pub ttl: Option<Option<DurationMs>>,
 }
 
 /// Where a message is stored.
@@ -34,10 +37,23 @@ pub struct SendOutcome {
 }
 
 impl Shard {
-    /// Stores a message at the end of its lite topic, which is created if there is none.
-    pub fn send(&mut self, now: Timestamp, send: Send, fx: &mut Effects) -> Result<SendOutcome> {
+    /// Stores a message at the end of its lite topic, which is created if there is none and there is
+    /// room for it.
+    pub fn send(
+        &mut self,
+        now: Timestamp,
+        send: Send,
+        room: &dyn LiteTopicRoom,
+        fx: &mut Effects,
+    ) -> Result<SendOutcome> {
         self.topic(send.topic)?;
-        let index = self.live_slot(now, &send, fx)?;
+        let index = match self.find_lite(send.topic, &send.lite_topic) {
+            Some((index, _)) => index,
+            None => {
+                let own = OwnLifetime { ttl: send.ttl, ..OwnLifetime::default() };
+                self.make_live(now, send.topic, &send.lite_topic, own, room, fx)?
+            }
+        };
         let Some(slot) = self.lites.get_mut(index) else { return Err(too_many()) };
         let identity = (index, slot.generation, send.tag);
         if send.tag != 0
@@ -64,22 +80,32 @@ impl Shard {
         Ok(SendOutcome { offset, repeated: false })
     }
 
-    fn live_slot(&mut self, now: Timestamp, send: &Send, fx: &mut Effects) -> Result<u32> {
-        let index = match self.lites.find(send.topic, &send.lite_topic) {
+    /// Makes a lite topic of a name that is none.
+    pub(super) fn make_live(
+        &mut self,
+        now: Timestamp,
+        topic: TopicId,
+        name: &LiteTopicName,
+        own: OwnLifetime,
+        room: &dyn LiteTopicRoom,
+        fx: &mut Effects,
+    ) -> Result<u32> {
+        let named = self.lites.find(topic, name);
+        if named.is_none() && !self.lites.has_room(1) {
+            return Err(too_many());
+        }
+        room.take(self.topic(topic)?)?;
+        let index = match named {
             Some(index) => {
-                if self.lites.get(index).is_some_and(|slot| slot.state == SlotState::Live) {
-                    return Ok(index);
-                }
                 self.lites.make_live(index, now);
                 index
             }
-            None => self
-                .lites
-                .insert(send.topic, &send.lite_topic, SlotState::Live, now)
-                .ok_or_else(too_many)?,
+            None => self.lites.insert(topic, name, SlotState::Live, now).ok_or_else(too_many)?,
         };
+        self.lifetimes.set_own(index, own);
         self.save_slot(index, fx);
-        fx.events.push(Event::LiteTopicCreated(send.topic));
+        self.file(index);
+        fx.events.push(Event::LiteTopicCreated(topic));
         Ok(index)
     }
 }

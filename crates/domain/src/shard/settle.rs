@@ -10,6 +10,7 @@ use crate::effects::{Burial, Effects, Place};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::GroupId;
 use crate::handle::Handle;
+use crate::lifetime::LiteTopicRoom;
 use crate::limits::INVISIBLE_MIN;
 use crate::time::{DurationMs, Timestamp};
 
@@ -91,13 +92,14 @@ impl Shard {
         now: Timestamp,
         burial: &Burial,
         payload: Bytes,
+        room: &dyn LiteTopicRoom,
         fx: &mut Effects,
     ) -> Result<()> {
         let group = Arc::clone(self.group(burial.group)?);
         let Some((cursor, at)) = self.dead_lettering(burial) else { return Ok(()) };
         let Some(lite_topic) = self.lites.name(burial.place.slot) else { return Ok(()) };
-        let send = Send { topic: group.dead_letter_topic, lite_topic, tag: 0, payload };
-        self.send(now, send, fx)?;
+        let topic = group.dead_letter_topic;
+        self.send(now, Send { topic, lite_topic, tag: 0, payload, ttl: None }, room, fx)?;
         self.settle(now, cursor, at, fx);
         Ok(())
     }
@@ -152,9 +154,14 @@ impl Shard {
             self.save_cursor(index, fx);
             self.refresh(now, index, fx);
         }
+        // Also a group without a position has nothing left to read now.
+        self.file_if_free(slot_index);
     }
 
     fn settle(&mut self, now: Timestamp, cursor: u32, at: usize, fx: &mut Effects) {
+        if let Some(slot) = self.cursors.get(cursor).map(|cursor| cursor.slot) {
+            self.note_read(now, slot);
+        }
         if let Some(entry) = self.cursors.run_mut(cursor).and_then(|run| run.entries.get_mut(at)) {
             entry.state = EntryState::Acked;
         }

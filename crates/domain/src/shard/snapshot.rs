@@ -20,12 +20,11 @@ impl Shard {
         let end = first.saturating_add(slots_max).min(self.lites.slots_len());
         for index in first..end {
             let Some(slot) = self.lites.get_any(index) else { continue };
-            let name = self.lites.name_bytes(slot);
-            sink(Key::Channel { slot: index }, persisted::channel::encode(slot, name));
+            sink(Key::Channel { slot: index }, self.channel_value(index, slot));
             for (at, cursor) in self.cursors.chain(slot.first_cursor) {
                 sink(
                     Key::Cursor { slot: index, group: cursor.group },
-                    persisted::cursor::encode(cursor, self.cursors.run(at)),
+                    persisted::cursor::encode(cursor, self.cursors.run(at), slot.last_read_at),
                 );
             }
             for subscriber in self.subscriptions.chain(slot.first_link) {

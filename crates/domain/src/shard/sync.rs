@@ -8,7 +8,7 @@ use crate::client::ClientKey;
 use crate::effects::{Effects, Farewell, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::{Group, GroupId};
-use crate::lite::SlotState;
+use crate::lite::{NONE, SlotState};
 use crate::names::{ClientId, LiteTopicName};
 use crate::persisted::{self, Key};
 use crate::time::Timestamp;
@@ -263,7 +263,13 @@ impl Shard {
         self.end_leases(now, slot, group.id, fx)
     }
 
-    fn say_farewell(&self, subscriber: u32, slot_index: u32, ended: bool, fx: &mut Effects) {
+    pub(super) fn say_farewell(
+        &self,
+        subscriber: u32,
+        slot_index: u32,
+        ended: bool,
+        fx: &mut Effects,
+    ) {
         let Some(found) = self.subscriptions.get(subscriber) else { return };
         let (Some(slot), Some(lite_topic)) =
             (self.lites.get(slot_index), self.lites.name(slot_index))
@@ -320,6 +326,8 @@ impl Shard {
         if slot.is_unused_name() {
             self.lites.remove(slot_index);
             self.save_slot(slot_index, fx);
+        } else if first == NONE {
+            self.file_if_free(slot_index);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::group::{GroupOptions, SubscriptionMode};
 use crate::handle::Handle;
+use crate::lifetime::{LiteTopicRoom, OwnLifetime};
 use crate::lite::SlotState;
 use crate::names::{ClientId, GroupName, TopicName};
 use crate::time::DurationMs;
@@ -34,13 +35,28 @@ fn shard(ordered: bool) -> Shard {
     shard
 }
 
+/// Room for any number of lite topics.
+struct Unlimited;
+
+impl LiteTopicRoom for Unlimited {
+    fn take(&self, _: &Topic) -> Result<()> {
+        Ok(())
+    }
+}
+
 fn name(text: &str) -> LiteTopicName {
     LiteTopicName::new(text).unwrap()
 }
 
 fn send(shard: &mut Shard, lite: &str) {
-    let send = Send { topic: TOPIC, lite_topic: name(lite), tag: 0, payload: bytes::Bytes::new() };
-    shard.send(NOW, send, &mut Effects::default()).unwrap();
+    let send = Send {
+        topic: TOPIC,
+        lite_topic: name(lite),
+        tag: 0,
+        payload: bytes::Bytes::new(),
+        ttl: None,
+    };
+    shard.send(NOW, send, &Unlimited, &mut Effects::default()).unwrap();
 }
 
 fn subscribe(shard: &mut Shard, client: u64, lite: &str) {
@@ -302,7 +318,10 @@ fn a_message_sent_after_others_were_lost_gets_none_of_their_offsets() {
     let mut recovery = ShardRecovery::new(ShardConfig { number: 0, hash_key: [1; 16] });
     let fresh = Slot { next_offset: 0, ..shard.lites.get(0).unwrap().clone() };
     recovery
-        .put(&Key::Channel { slot: 0 }.encode(), &persisted::channel::encode(&fresh, b"a"))
+        .put(
+            &Key::Channel { slot: 0 }.encode(),
+            &persisted::channel::encode(&fresh, b"a", &OwnLifetime::default()),
+        )
         .unwrap();
     for record in fx.records {
         if let Record::Put { key, value } = record {
@@ -312,8 +331,14 @@ fn a_message_sent_after_others_were_lost_gets_none_of_their_offsets() {
     let (topics, groups) = (shard.topics.into_values(), shard.groups.into_values());
     let mut recovered = recovery.finish(NOW, topics, groups);
     assert_eq!(recovered.audit(NOW), []);
-    let send = Send { topic: TOPIC, lite_topic: name("a"), tag: 0, payload: bytes::Bytes::new() };
-    assert_eq!(recovered.send(NOW, send, &mut Effects::default()).unwrap().offset, 2);
+    let send = Send {
+        topic: TOPIC,
+        lite_topic: name("a"),
+        tag: 0,
+        payload: bytes::Bytes::new(),
+        ttl: None,
+    };
+    assert_eq!(recovered.send(NOW, send, &Unlimited, &mut Effects::default()).unwrap().offset, 2);
 }
 
 #[test]

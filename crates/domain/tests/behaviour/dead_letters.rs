@@ -72,7 +72,7 @@ fn a_message_given_up_before_a_restart_is_handed_out_again() {
 fn a_burial_of_a_message_that_is_gone_does_nothing() {
     check(
         "group g attempts=1 | sub c1 a | send a m1 | claim c1 10s -> a:m1 | wait 10s
-        | claim c1 10s -> . | remove a | send a n1 | bury m1 | claim c1 10s -> a:n1
+        | claim c1 10s -> . | remove a | sub c1 a | send a n1 | bury m1 | claim c1 10s -> a:n1
         | names -> 1:1",
     );
 }

@@ -91,7 +91,7 @@ fn all_lite_topics_of_a_group_are_moved_and_no_others() {
 fn moving_what_is_not_there_is_refused_and_a_life_to_come_starts_anew() {
     check(
         "move g a to=newest -> !LiteTopicNotFound | sub c1 a | move g a to=newest -> !LiteTopicNotFound
-        | send a m1 m2 | move g a to=newest | remove a | send a m3 | claim c1 10s -> a:m3",
+        | send a m1 m2 | move g a to=newest | remove a | sub c1 a | send a m3 | claim c1 10s -> a:m3",
     );
 }
 

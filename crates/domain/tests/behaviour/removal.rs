@@ -6,14 +6,27 @@ use crate::script::check;
 fn a_removed_lite_topic_is_gone_and_its_next_life_starts_anew() {
     check(
         "sub c1 a | send a m1 m2 | claim c1 10s -> a:m1 a:m2 | ack m1 | remove a | show a -> .
-        | list -> . | remove a -> !LiteTopicNotFound | claim c1 10s -> . | send a n1 -> 0
+        | list -> . | remove a -> !LiteTopicNotFound | claim c1 10s -> . | sub c1 a | send a n1 -> 0
         | woke -> c1@g | show a -> 0..1 g=0/0/1(c1) | claim c1 10s -> a:n1",
     );
 }
 
 #[test]
+fn a_removal_ends_the_subscriptions_of_the_name_and_tells_their_clients() {
+    check(
+        "group h | sub c1 a b | sub c2 a | sub c1@h a | send a m1 | send b n1 | remove a
+        | told -> c1@h:a c2@g:a c1@g:a | events -> removed | pairs -> 1 | names -> 1:1
+        | send a m2 -> 0 | claim c1 10s -> b:n1 | claim c2 10s -> . | full c1 a b -> +1 -0
+        | claim c1 10s -> a:m2",
+    );
+}
+
+#[test]
 fn a_lite_topic_removed_while_ready_hands_out_only_its_next_life() {
-    check("sub c1 a | send a m1 | remove a | send a n1 | claim c1 10s -> a:n1");
+    check(
+        "sub c1 a b | send a m1 | send b o1 | remove a | sub c1 a | send a n1
+        | claim c1 10s -> a:n1 b:o1",
+    );
 }
 
 #[test]

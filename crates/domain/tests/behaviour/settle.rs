@@ -100,7 +100,7 @@ fn giving_back_what_was_acked_meanwhile_changes_nothing() {
 #[test]
 fn a_handle_of_a_removed_lite_topic_touches_nothing_of_its_next_life() {
     check(
-        "sub c1 a | send a m1 | claim c1 10s -> a:m1 | remove a | ack m1 -> !ReceiptHandleInvalid
+        "sub c1 a | send a m1 | claim c1 10s -> a:m1 | remove a | sub c1 a | ack m1 -> !ReceiptHandleInvalid
         | send a n1 -> 0 | ack m1 -> !ReceiptHandleInvalid | claim c1 10s -> a:n1
         | hide m1 0s -> !ReceiptHandleInvalid | back m1 | dead m1 -> !ReceiptHandleInvalid
         | ack m1 -> !ReceiptHandleInvalid | show a -> 0..1 g=0/1/0(c1) | ack n1",

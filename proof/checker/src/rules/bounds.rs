@@ -45,27 +45,35 @@ fn subscriptions(ledger: &Ledger<'_>, client: &str, at: Moment) -> u64 {
 /// How many lite topics there are at least and at most.
 fn lite_topics(ledger: &Ledger<'_>, at: Moment) -> RangeInclusive<u64> {
     let (mut surely, mut perhaps) = (BTreeSet::new(), BTreeSet::new());
-    for sent in ledger.sent.values().flatten().filter(|sent| sent.asked_at <= at) {
-        if matches!(sent.result, SendResult::Refused(_)) {
+    let created = ledger.events.iter().filter_map(|event| match event {
+        Event::Created { lite, at } => Some((lite, *at, *at, true)),
+        _ => None,
+    });
+    let sent = ledger.sent.values().flatten().filter_map(|sent| match sent.result {
+        SendResult::Stored(_) => Some((&sent.lite, sent.asked_at, sent.answered_at, true)),
+        SendResult::Unknown => Some((&sent.lite, sent.asked_at, sent.answered_at, false)),
+        SendResult::Refused(_) => None,
+    });
+    for (lite, asked_at, answered_at, is_done) in created.chain(sent) {
+        if asked_at > at {
             continue;
         }
-        let later = |done: bool| {
-            ledger.removals(&sent.lite).iter().any(|removed| {
-                let is_done = removed.result == SettleResult::Done;
+        let later = |surely: bool| {
+            ledger.removals(lite).iter().any(|removed| {
+                let is_removed = removed.result == SettleResult::Done;
                 removed.asked_at <= at
-                    && if done {
-                        is_done && removed.asked_at > sent.answered_at
+                    && if surely {
+                        is_removed && removed.asked_at > answered_at
                     } else {
-                        removed.answered_at >= sent.asked_at || !is_done
+                        removed.answered_at >= asked_at || !is_removed
                     }
             })
         };
-        let is_stored = matches!(sent.result, SendResult::Stored(_));
-        if is_stored && !later(false) {
-            surely.insert(&*sent.lite);
+        if is_done && !later(false) {
+            surely.insert(&**lite);
         }
-        if !(is_stored && later(true)) {
-            perhaps.insert(&*sent.lite);
+        if !(is_done && later(true)) {
+            perhaps.insert(&**lite);
         }
     }
     surely.len() as u64..=perhaps.len() as u64

@@ -2,6 +2,7 @@
 
 mod comparing;
 mod ending;
+mod living;
 mod settling;
 
 use std::collections::BTreeMap;
@@ -58,7 +59,9 @@ impl Both {
     /// Does an operation to both, and compares them.
     pub(crate) fn apply(&mut self, op: &Op) {
         match op {
-            Op::Send { lite, count } => (0..*count).for_each(|_| self.send(LITES[*lite])),
+            Op::Send { lite, count } => {
+                (0..*count).for_each(|_| self.send_with(LITES[*lite], None));
+            }
             Op::SendAgain(nth) => self.send_again(*nth),
             Op::Subscribe(pair, lites) => {
                 self.subscribe(
@@ -127,6 +130,7 @@ impl Both {
                 let (expiries, renewals) = self.model.wait(span);
                 self.goals.add_some(Goal::LeaseExpiry, expiries);
                 self.goals.add_some(Goal::Renewal, renewals);
+                self.expire();
             }
             Op::Jump(seconds) => {
                 let span = DurationMs::from_secs(*seconds);
@@ -136,10 +140,19 @@ impl Both {
             Op::Tick => {
                 self.world.apply(&Step::Tick);
                 self.model.tick();
+                self.expire();
             }
             Op::Work => {
                 self.world.apply(&Step::Work { all: false });
             }
+            Op::SendFirst { lite, ttl } => self.send_with(LITES[*lite], Some(*ttl)),
+            Op::Options(options) => self.set_options(*options),
+            Op::Room(max) => {
+                self.model.room = *max;
+                self.world.apply(&Step::Room(*max));
+            }
+            Op::Create { lite, ttl } => self.create(LITES[*lite], *ttl),
+            Op::Lifetime(lite, change) => self.change_lifetime(LITES[*lite], *change),
             Op::Remove(lite) => self.remove(LITES[*lite]),
             Op::RemoveGroup { group, by_restart } => self.remove_group(GROUPS[*group], *by_restart),
             Op::Trim(lite, first) => self.trim(LITES[*lite], *first),
@@ -179,17 +192,20 @@ impl Both {
         format!("m{}", self.next_id())
     }
 
-    fn send(&mut self, lite: &str) {
+    /// `ttl` is the lite topic's own, if the message makes it.
+    fn send_with(&mut self, lite: &str, ttl: Option<Option<DurationMs>>) {
         let message = self.next_message();
         let id = self.named;
-        self.send_as(lite, message, id);
-    }
-
-    fn send_as(&mut self, lite: &str, message: String, id: u64) {
         let is_new = !self.model.lites.contains_key(lite);
-        let offset = self.model.send(lite, &message);
         let messages = vec![message.clone()];
-        let shown = self.world.apply(&Step::Send { lite: lite.to_owned(), messages, id });
+        let shown = self.world.apply(&Step::Send { lite: lite.to_owned(), messages, id, ttl });
+        if is_new && !self.model.has_room() {
+            assert_eq!(shown, "!LiteTopicQuotaExceeded", "send {message} to {lite}");
+            self.goals.reach(Goal::CreationRefused);
+            return;
+        }
+        self.model.create(lite, ttl);
+        let offset = self.model.send(lite, &message);
         assert_eq!(shown, offset.to_string(), "send {message} to {lite}");
         if is_new && self.model.removed.contains(lite) {
             self.goals.reach(Goal::RemovalAndNextLife);
@@ -208,7 +224,7 @@ impl Both {
             return;
         }
         let messages = vec![message.clone()];
-        let shown = self.world.apply(&Step::Send { lite: lite.clone(), messages, id });
+        let shown = self.world.apply(&Step::Send { lite: lite.clone(), messages, id, ttl: None });
         assert_eq!(shown, format!("again {offset}"), "send {message} to {lite} again");
         self.witness.sent(self.world.now, &lite, (&message, id), offset as u64);
         self.goals.reach(Goal::RepeatedSend);
@@ -256,9 +272,17 @@ impl Both {
         let was_there = self.model.lites.contains_key(lite);
         assert_eq!(shown == "ok", was_there, "{shown}");
         if was_there {
-            self.model.remove(lite);
-            self.witness.removed(self.world.now, lite);
+            self.forget(lite);
         }
+    }
+
+    /// A lite topic went, with the subscriptions to it.
+    fn forget(&mut self, lite: &str) {
+        self.model.remove(lite);
+        for pair in (0..CLIENTS.len()).flat_map(|of| (0..GROUPS.len()).map(move |by| (of, by))) {
+            self.forget_receive_of_nobody(pair);
+        }
+        self.witness.removed(self.world.now, lite);
     }
 
     /// A group goes, and another comes under its name.

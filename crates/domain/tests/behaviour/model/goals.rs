@@ -28,9 +28,12 @@ pub(crate) enum Goal {
     RestartFromSnapshot,
     AnswersLostInCrash,
     AckBehindGap,
+    Expiry,
+    CreatedAhead,
+    CreationRefused,
 }
 
-const ALL: [(Goal, &str); 20] = [
+const ALL: [(Goal, &str); 23] = [
     (Goal::Redelivery, "redeliveries"),
     (Goal::TakeOver, "take_overs"),
     (Goal::LeaseExpiry, "expiries"),
@@ -51,6 +54,9 @@ const ALL: [(Goal, &str); 20] = [
     (Goal::RestartFromSnapshot, "restarts_from_snapshot"),
     (Goal::AnswersLostInCrash, "crashes_with_loss"),
     (Goal::AckBehindGap, "acks_behind_gap"),
+    (Goal::Expiry, "expired_lite_topics"),
+    (Goal::CreatedAhead, "created_ahead"),
+    (Goal::CreationRefused, "creations_refused"),
 ];
 
 impl Goals {

@@ -2,6 +2,9 @@
 //! operation is done, so that a sequence makes sense with some of its operations taken out.
 
 use litemq_checker::Dice;
+use litemq_domain::{DurationMs, TopicOptions};
+
+use crate::script::step::Change;
 
 pub(crate) const LITES: [&str; 3] = ["a", "b", "c"];
 /// Two groups with rules that change, and one that consumes their dead letters.
@@ -14,13 +17,34 @@ pub(crate) type Pair = (usize, usize);
 
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
-    Send { lite: usize, count: usize },
+    Send {
+        lite: usize,
+        count: usize,
+    },
+    /// A message that gives the lite topic a time to live of its own, if it makes it.
+    SendFirst {
+        lite: usize,
+        ttl: Option<DurationMs>,
+    },
+    Options(TopicOptions),
+    Room(Option<u64>),
+    Create {
+        lite: usize,
+        ttl: Option<Option<DurationMs>>,
+    },
+    Lifetime(usize, Change),
     SendAgain(usize),
     Subscribe(Pair, Vec<usize>),
     Unsubscribe(Pair, Vec<usize>),
     Replace(Pair, Vec<usize>),
     Leave(Pair),
-    Claim { pair: Pair, seconds: Option<u64>, max: usize, each: usize, repeatable: bool },
+    Claim {
+        pair: Pair,
+        seconds: Option<u64>,
+        max: usize,
+        each: usize,
+        repeatable: bool,
+    },
     Repeat(Pair),
     Ack(usize),
     Hide(usize, u64),
@@ -37,14 +61,25 @@ pub(crate) enum Op {
     Tick,
     Work,
     Remove(usize),
-    RemoveGroup { group: usize, by_restart: bool },
+    RemoveGroup {
+        group: usize,
+        by_restart: bool,
+    },
     Trim(usize, u64),
-    Rules { group: usize, rules: Rules, at_once: bool },
+    Rules {
+        group: usize,
+        rules: Rules,
+        at_once: bool,
+    },
     Count,
     Hold,
     Durable,
-    Crash { from_snapshot: bool },
-    Restart { from_snapshot: bool },
+    Crash {
+        from_snapshot: bool,
+    },
+    Restart {
+        from_snapshot: bool,
+    },
 }
 
 /// How a group delivers.
@@ -60,9 +95,17 @@ pub(crate) struct Rules {
 /// shard and the model in `both.rs`, and what clients see of it in `witness.rs`.
 type Throw = fn(&mut Thrower) -> Op;
 
-const KINDS: [(usize, Throw); 31] = [
+const KINDS: [(usize, Throw); 36] = [
     (40, |throw| Op::Send { lite: throw.lite(), count: throw.dice.within(1..4) }),
     (4, |throw| Op::SendAgain(throw.dice.below(4))),
+    (2, |throw| Op::SendFirst { lite: throw.lite(), ttl: throw.ttl() }),
+    (3, |throw| Op::Options(throw.options())),
+    (1, |throw| Op::Room(throw.quota())),
+    (2, |throw| {
+        let own = throw.dice.percent(50);
+        Op::Create { lite: throw.lite(), ttl: own.then(|| throw.ttl()) }
+    }),
+    (3, |throw| Op::Lifetime(throw.lite(), throw.change())),
     (16, |throw| Op::Subscribe(throw.pair(), throw.some_lites())),
     (4, |throw| Op::Unsubscribe(throw.pair(), throw.some_lites())),
     (4, |throw| Op::Replace(throw.pair(), throw.some_lites())),
@@ -190,6 +233,36 @@ impl Thrower {
             0 => 0,
             1 => self.dice.within(1..20) as u64,
             _ => self.dice.within(50..70) as u64,
+        }
+    }
+
+    /// Mostly short, so that some is waited for.
+    fn ttl(&mut self) -> Option<DurationMs> {
+        let minutes = self.dice.one_of(&[None, Some(1), Some(1), Some(2), Some(3)]);
+        minutes.map(|minutes| DurationMs::from_secs(60 * minutes))
+    }
+
+    fn quota(&mut self) -> Option<u64> {
+        self.dice.percent(40).then(|| self.dice.within(1..4) as u64)
+    }
+
+    fn options(&mut self) -> TopicOptions {
+        TopicOptions {
+            ttl: self.ttl(),
+            counts_reads: self.dice.percent(40),
+            keep_undelivered: self.dice.percent(40),
+            keep_subscribed: self.dice.percent(30),
+            lite_topic_quota: self.quota(),
+            send_rate: None,
+        }
+    }
+
+    fn change(&mut self) -> Change {
+        match self.dice.below(5) {
+            0 | 1 => Change::Extend(DurationMs::from_secs(self.seconds())),
+            2 => Change::Pin,
+            3 => Change::Unpin,
+            _ => Change::Ttl(self.dice.percent(60).then(|| self.ttl())),
         }
     }
 

@@ -1,10 +1,11 @@
 //! Delivery as it is meant, with vectors and maps: nothing is fast here, and nothing is clever.
 
+mod lifetime;
 mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use litemq_domain::{DurationMs, Timestamp};
+use litemq_domain::{DurationMs, Timestamp, TopicOptions};
 
 use super::op::Rules;
 
@@ -63,6 +64,11 @@ impl Delivery {
 pub(crate) struct Lite {
     pub(crate) messages: Vec<String>,
     pub(crate) first: usize,
+    /// Or when it was created ahead.
+    last_send: Timestamp,
+    last_read: Option<Timestamp>,
+    own_ttl: Option<Option<DurationMs>>,
+    kept_until: Timestamp,
 }
 
 /// A send that may be repeated.
@@ -115,6 +121,11 @@ pub(crate) struct Reference {
     pub(crate) now: Timestamp,
     pub(crate) lites: BTreeMap<String, Lite>,
     pub(crate) rules: BTreeMap<String, Rules>,
+    /// Of the topic.
+    pub(crate) options: TopicOptions,
+    /// Lite topics that may be alive, dead letters aside.
+    pub(crate) room: Option<u64>,
+    nothing_expires_before: Timestamp,
     pub(crate) subscriptions: BTreeSet<(String, String, String)>,
     pub(crate) handles: Vec<Held>,
     pub(crate) sends: Vec<SentBefore>,
@@ -135,9 +146,12 @@ pub(crate) struct Reference {
 impl Reference {
     /// Stores a message; its offset.
     pub(crate) fn send(&mut self, lite: &str, message: &str) -> usize {
-        let messages = &mut self.lites.entry(lite.to_owned()).or_default().messages;
-        messages.push(message.to_owned());
-        messages.len() - 1
+        self.create(lite, None);
+        let now = self.now;
+        let life = self.lites.entry(lite.to_owned()).or_default();
+        life.messages.push(message.to_owned());
+        life.last_send = now;
+        life.messages.len() - 1
     }
 
     /// Whether a message is where it was stored.
@@ -279,6 +293,9 @@ impl Reference {
                 group_life,
             });
         }
+        if !given.messages.is_empty() {
+            self.note_read(lite);
+        }
         for offset in &given.exhausted {
             self.deliveries(group, lite)[*offset].burying = true;
         }
@@ -315,6 +332,7 @@ impl Reference {
     pub(crate) fn ack(&mut self, held: &Held) {
         if let Some(delivery) = self.held(held) {
             delivery.settled = true;
+            self.note_read(&held.lite);
         }
     }
 
@@ -386,7 +404,9 @@ impl Reference {
         let (lite, offset) = self.place_of(message)?;
         let delivery = self.burying(group, message)?;
         delivery.settled = true;
-        Some((lite, offset, delivery.attempts))
+        let attempts = delivery.attempts;
+        self.note_read(&lite);
+        Some((lite, offset, attempts))
     }
 
     pub(crate) fn burial_failed(&mut self, group: &str, message: &str) {
@@ -401,6 +421,7 @@ impl Reference {
         self.removed.insert(lite.to_owned());
         self.lites.remove(lite);
         self.deliveries.retain(|(_, of), _| of != lite);
+        self.subscriptions.retain(|(_, _, of)| of != lite);
     }
 
     pub(crate) fn remove_group(&mut self, group: &str) {

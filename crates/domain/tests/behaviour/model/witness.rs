@@ -230,6 +230,11 @@ impl Witness {
         self.events.push(Event::Killed { at });
     }
 
+    pub(crate) fn created(&mut self, now: Timestamp, lite: &str) {
+        let (lite, at) = (lite.to_owned(), self.moment(now));
+        self.events.push(Event::Created { lite, at });
+    }
+
     pub(crate) fn removed(&mut self, now: Timestamp, lite: &str) {
         let (lite, at) = (lite.to_owned(), self.moment(now));
         let result = SettleResult::Done;

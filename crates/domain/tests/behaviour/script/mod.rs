@@ -3,7 +3,12 @@
 //! ```text
 //! group g unordered attempts=3 quota=2      a group; `of=dead` consumes the dead letters of `g`
 //! group g exclusive | group g wild=a*       with `reset-takeover`, `reset-unsub`
-//! send a m1 m2 [id=x]                 to lite topic a; with an id, a repeat shows `again 0`
+//! send a m1 m2 [id=x] [ttl=10m]       to lite topic a; with an id, a repeat shows `again 0`
+//! options ttl=10m reads undelivered subscribed quota=2        of the topic; what is left out is off
+//! room 3 | room any                   lite topics that may be alive, dead letters aside
+//! create a [ttl=never] | extend a 30m | pin a | unpin a | ttl a 10m     `ttl a parent` is the topic's
+//! life a -> 10m 540s                  time to live, `own` if so, time left, what protects it
+//! events -> created expired           what the last step did to lite topics
 //! sub c1 a b [from=newest] | unsub c1 a | full c1 a | leave c1          `c1@h` is client c1 of group h
 //! claim c1 10s [max=2] [each=1] -> a:m1 b:m2#2 ...        `#2` is the attempt, `...` is more
 //! claim c1 auto                       a lease that is renewed
@@ -26,6 +31,7 @@
 
 mod drain;
 mod replay;
+mod room;
 pub(crate) mod step;
 pub(crate) mod world;
 mod write;

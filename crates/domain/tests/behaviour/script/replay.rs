@@ -121,6 +121,7 @@ pub(crate) fn check_recovered(world: &mut World, place: &str, handed: &mut dyn F
     }
     let drained = drain(&mut live, world, handed);
     world.shard = live;
+    world.recount();
     for (mut shard, source) in recovered {
         let same = drain(&mut shard, world, &mut |_| {});
         assert_eq!(same, drained, "handed out when recovered from {source}, {place}");

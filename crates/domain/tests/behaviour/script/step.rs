@@ -1,6 +1,6 @@
 //! The steps of a script and how they are written.
 
-use litemq_domain::{DurationMs, NamePrefix, StartAt, SubscriptionMode};
+use litemq_domain::{DurationMs, NamePrefix, StartAt, SubscriptionMode, TopicOptions};
 
 /// A client of a group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +41,20 @@ pub(crate) enum Step {
         lite: String,
         messages: Vec<String>,
         id: u64,
+        /// Of the lite topic, if the message makes it.
+        ttl: Option<Option<DurationMs>>,
     },
+    /// What the topic has for its lite topics.
+    Options(TopicOptions),
+    /// Lite topics of all topics that may be alive, dead letters aside.
+    Room(Option<u64>),
+    Create {
+        lite: String,
+        ttl: Option<Option<DurationMs>>,
+    },
+    Lifetime(String, Change),
+    Life(String),
+    Events,
     Subscribe(Who, Vec<String>, Option<StartAt>),
     Unsubscribe(Who, Vec<String>),
     Replace(Who, Vec<String>),
@@ -115,6 +128,17 @@ pub(crate) enum Step {
     },
 }
 
+/// A change of a lite topic's lifetime, as of now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// For so long from now.
+    Extend(DurationMs),
+    Pin,
+    Unpin,
+    /// The outer `None` is that of the topic.
+    Ttl(Option<Option<DurationMs>>),
+}
+
 impl Step {
     /// A step and what it must show.
     pub(crate) fn parse(text: &str) -> (Self, Option<String>) {
@@ -158,6 +182,10 @@ impl<'a> Words<'a> {
         }
     }
 
+    fn ttl_option(&self) -> Option<Option<DurationMs>> {
+        ttl(&self.option::<String>("ttl")?)?
+    }
+
     fn has(&self, word: &str) -> bool {
         self.plain.contains(&word)
     }
@@ -189,7 +217,24 @@ impl<'a> Words<'a> {
                 lite: text()?,
                 messages: self.rest(2),
                 id: self.option::<String>("id").map_or(0, |id| number(&id)),
+                ttl: self.ttl_option(),
             },
+            "options" => Step::Options(TopicOptions {
+                ttl: self.ttl_option().flatten(),
+                counts_reads: self.has("reads"),
+                keep_undelivered: self.has("undelivered"),
+                keep_subscribed: self.has("subscribed"),
+                lite_topic_quota: self.option("quota"),
+                send_rate: None,
+            }),
+            "room" => Step::Room(first.and_then(|count| count.parse().ok())),
+            "create" => Step::Create { lite: text()?, ttl: self.ttl_option() },
+            "extend" => Step::Lifetime(text()?, Change::Extend(time(2)?)),
+            "pin" => Step::Lifetime(text()?, Change::Pin),
+            "unpin" => Step::Lifetime(text()?, Change::Unpin),
+            "ttl" => Step::Lifetime(text()?, Change::Ttl(ttl(self.plain.get(2)?)?)),
+            "life" => Step::Life(text()?),
+            "events" => Step::Events,
             "sub" => Step::Subscribe(to_who()?, self.rest(2), self.option("from").map(start)),
             "unsub" => Step::Unsubscribe(to_who()?, self.rest(2)),
             "full" => Step::Replace(to_who()?, self.rest(2)),
@@ -272,6 +317,15 @@ fn which(text: &str) -> Which {
     };
     let Who { client: message, group } = who(text);
     Which { message, group, nth }
+}
+
+/// A time to live of a lite topic: a duration, `never`, or `parent`, that of its topic.
+fn ttl(text: &str) -> Option<Option<Option<DurationMs>>> {
+    match text {
+        "parent" => Some(None),
+        "never" => Some(Some(None)),
+        _ => duration(text).map(|ttl| Some(Some(ttl))),
+    }
 }
 
 fn duration(text: &str) -> Option<DurationMs> {

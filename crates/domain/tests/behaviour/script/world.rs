@@ -6,15 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use litemq_domain::{
-    Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Effects, Error, ErrorCode,
-    Farewell, Group, GroupId, GroupName, GroupOptions, Handle, Invariant, LiteTopicName,
-    Milestones, Place, Record, Send, Shard, ShardConfig, StartAt, Subscribe, Timestamp, Topic,
-    TopicId, TopicName, TopicOptions, TopicType, Violation, Wake,
+    Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Effects, Error, ErrorCode, Event,
+    Farewell, Group, GroupId, GroupName, GroupOptions, Handle, Invariant, LifetimeChange,
+    LiteTopicName, Milestones, OwnLifetime, Place, Record, Send, Shard, ShardConfig, StartAt,
+    Subscribe, Timestamp, Topic, TopicId, TopicName, TopicOptions, TopicType, Violation, Wake,
 };
 
 use super::replay::Replay;
-use super::step::{Step, Which, Who, number};
-use show::{done, refused, shown, words};
+use super::room::Room;
+use super::step::{Change, Step, Which, Who, number};
+use show::{done, refused, show_life, shown, words};
 
 pub(crate) const TOPIC: TopicId = TopicId(1);
 pub(crate) const DEAD: TopicId = TopicId(2);
@@ -46,6 +47,8 @@ pub(crate) struct World {
     clients: BTreeMap<ClientKey, String>,
     woke: Vec<Wake>,
     told_farewell: Vec<Farewell>,
+    events: Vec<Event>,
+    room: Room,
 }
 
 /// A moment of the past that a crash leads back to.
@@ -75,6 +78,8 @@ impl World {
             clients: BTreeMap::new(),
             woke: Vec::new(),
             told_farewell: Vec::new(),
+            events: Vec::new(),
+            room: Room::default(),
         };
         for (id, name, topic_type) in
             [(TOPIC, "t", TopicType::Lite), (DEAD, "%DLQ%g", TopicType::DeadLetter)]
@@ -92,6 +97,7 @@ impl World {
             world.shard.set_topic(topic);
         }
         world.set_group("g", GroupOptions::default(), TOPIC);
+        world.recount();
         world
     }
 
@@ -100,6 +106,7 @@ impl World {
         match step {
             Step::Woke => return self.show_wakes(),
             Step::Farewells => return self.show_farewells(),
+            Step::Events => return self.show_events(),
             _ => {}
         }
         let mut fx = Effects::default();
@@ -143,6 +150,7 @@ impl World {
 
     /// Holds the shard against its invariants.
     fn audit(&mut self, step: &Step) {
+        self.room.check(&self.shard.counts(self.now));
         let mut violations = self.violations_of(&self.shard);
         let milestones = self.shard.milestones();
         violations.extend(self.milestones.check_later(&milestones));
@@ -167,7 +175,37 @@ impl World {
                 self.set_group(name, options, topic);
                 done()
             }
-            Step::Send { lite, messages, id } => self.send(lite, messages, *id, fx),
+            Step::Send { lite, messages, id, ttl } => self.send(lite, messages, (*id, *ttl), fx),
+            Step::Options(options) => {
+                let topic = Topic { options: *options, ..Topic::clone(&self.topics[&TOPIC]) };
+                let topic = Arc::new(topic);
+                self.topics.insert(TOPIC, Arc::clone(&topic));
+                self.shard.set_topic(topic);
+                done()
+            }
+            Step::Room(max) => {
+                self.room.max.set(*max);
+                done()
+            }
+            Step::Create { lite, ttl } => {
+                let own = OwnLifetime { ttl: *ttl, ..OwnLifetime::default() };
+                let room = &self.room;
+                let created = self.shard.create_lite(now, TOPIC, &name(lite), own, room, fx);
+                shown(created, |()| done())
+            }
+            Step::Lifetime(lite, change) => {
+                let change = match change {
+                    Change::Extend(span) => LifetimeChange::Extend(now + *span),
+                    Change::Pin => LifetimeChange::Pin,
+                    Change::Unpin => LifetimeChange::Unpin,
+                    Change::Ttl(ttl) => LifetimeChange::Ttl(*ttl),
+                };
+                shown(self.shard.change_lifetime(TOPIC, &name(lite), change, fx), |()| done())
+            }
+            Step::Life(lite) => match self.shard.describe(now, TOPIC, &name(lite)) {
+                Some(view) => show_life(now, &view),
+                None => ".".to_owned(),
+            },
             Step::Subscribe(who, lites, start) => {
                 let (client, key, group) = self.who(who);
                 let lites = names(lites);
@@ -263,7 +301,7 @@ impl World {
             Step::Bury { which, copy } => {
                 let burial = self.take_burial(which);
                 let payload = copy.clone().unwrap_or_else(|| self.name_of(burial.place)).into();
-                shown(self.shard.bury(now, &burial, payload, fx), |()| done())
+                shown(self.shard.bury(now, &burial, payload, &self.room, fx), |()| done())
             }
             Step::BurialFailed(which) => {
                 let burial = self.take_burial(which);
@@ -326,6 +364,7 @@ impl World {
             }
             Step::Pairs => self.shard.counts(now).subscriptions.to_string(),
             Step::Woke => self.show_wakes(),
+            Step::Events => self.show_events(),
             Step::Restart { from_snapshot } => {
                 self.restart(*from_snapshot);
                 done()
@@ -351,16 +390,23 @@ impl World {
         }
     }
 
-    fn send(&mut self, lite: &str, messages: &[String], id: u64, fx: &mut Effects) -> String {
+    fn send(
+        &mut self,
+        lite: &str,
+        messages: &[String],
+        (tag, ttl): (u64, Option<Option<DurationMs>>),
+        fx: &mut Effects,
+    ) -> String {
         let mut texts = Vec::new();
         for message in messages {
             let send = Send {
                 topic: TOPIC,
                 lite_topic: name(lite),
-                tag: id,
+                tag,
                 payload: message.clone().into(),
+                ttl,
             };
-            texts.push(shown(self.shard.send(self.now, send, fx), |sent| {
+            texts.push(shown(self.shard.send(self.now, send, &self.room, fx), |sent| {
                 let again = if sent.repeated { "again " } else { "" };
                 format!("{again}{}", sent.offset)
             }));
@@ -395,6 +441,12 @@ impl World {
             if from_snapshot { self.replay.recover_from_snapshot(self) } else { None };
         self.shard = from_snapshot.unwrap_or_else(|| self.replay.recover(self));
         self.burials.clear();
+        self.recount();
+    }
+
+    pub(crate) fn recount(&mut self) {
+        let counts = self.shard.counts(self.now);
+        self.room.recount(&counts, self.topics.values().map(|topic| &**topic));
     }
 
     /// As the broker does before it adds subscriptions; `wanted` is what the client would have.
@@ -470,6 +522,8 @@ impl World {
         self.burials.extend(fx.burials);
         self.woke = fx.wakes;
         self.told_farewell = fx.farewells;
+        self.room.hear(&fx.events);
+        self.events = fx.events;
     }
 
     pub(crate) fn set_group(&mut self, text: &str, options: GroupOptions, topic: TopicId) {

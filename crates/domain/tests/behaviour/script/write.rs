@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use litemq_domain::{StartAt, SubscriptionMode};
+use litemq_domain::{DurationMs, StartAt, SubscriptionMode, TopicOptions};
 
-use super::step::{Step, Which, Who};
+use super::step::{Change, Step, Which, Who};
 
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,10 +45,27 @@ impl fmt::Display for Step {
                 f.write_str(if resets.on_takeover { " reset-takeover" } else { "" })?;
                 f.write_str(if resets.on_unsubscribe { " reset-unsub" } else { "" })
             }
-            Self::Send { lite, messages, id: 0 } => write!(f, "send {lite} {}", messages.join(" ")),
-            Self::Send { lite, messages, id } => {
-                write!(f, "send {lite} {} id={id}", messages.join(" "))
+            Self::Send { lite, messages, id, ttl } => {
+                write!(f, "send {lite} {}", messages.join(" "))?;
+                write_ttl(f, ttl)?;
+                if *id == 0 { Ok(()) } else { write!(f, " id={id}") }
             }
+            Self::Options(options) => write_options(f, options),
+            Self::Room(None) => write!(f, "room any"),
+            Self::Room(Some(count)) => write!(f, "room {count}"),
+            Self::Create { lite, ttl } => {
+                write!(f, "create {lite}")?;
+                write_ttl(f, ttl)
+            }
+            Self::Lifetime(lite, change) => match change {
+                Change::Extend(span) => write!(f, "extend {lite} {span}"),
+                Change::Pin => write!(f, "pin {lite}"),
+                Change::Unpin => write!(f, "unpin {lite}"),
+                Change::Ttl(None) => write!(f, "ttl {lite} parent"),
+                Change::Ttl(Some(ttl)) => write!(f, "ttl {lite} {}", ttl_text(*ttl)),
+            },
+            Self::Life(lite) => write!(f, "life {lite}"),
+            Self::Events => write!(f, "events"),
             Self::Subscribe(who, lites, start) => {
                 write!(f, "sub {who} {}", lites.join(" "))?;
                 start.map_or(Ok(()), |start| write!(f, " from={}", start_text(start)))
@@ -123,6 +140,28 @@ fn start_text(start: StartAt) -> String {
         StartAt::Tail(count) => format!("-{count}"),
         StartAt::Offset(offset) | StartAt::InLife { offset, .. } => offset.to_string(),
     }
+}
+
+fn write_ttl(f: &mut fmt::Formatter<'_>, ttl: &Option<Option<DurationMs>>) -> fmt::Result {
+    ttl.map_or(Ok(()), |ttl| write!(f, " ttl={}", ttl_text(ttl)))
+}
+
+fn ttl_text(ttl: Option<DurationMs>) -> String {
+    ttl.map_or_else(|| "never".to_owned(), |ttl| ttl.to_string())
+}
+
+fn write_options(f: &mut fmt::Formatter<'_>, options: &TopicOptions) -> fmt::Result {
+    write!(f, "options ttl={}", ttl_text(options.ttl))?;
+    for (word, is_set) in [
+        ("reads", options.counts_reads),
+        ("undelivered", options.keep_undelivered),
+        ("subscribed", options.keep_subscribed),
+    ] {
+        if is_set {
+            write!(f, " {word}")?;
+        }
+    }
+    options.lite_topic_quota.map_or(Ok(()), |quota| write!(f, " quota={quota}"))
 }
 
 fn source(from_snapshot: bool) -> &'static str {

@@ -31,6 +31,7 @@ impl Both {
         let Some(life) = life else { panic!("{known_as} is back: {view:?}") };
         let range = (life.first as u64, life.messages.len() as u64);
         assert_eq!((view.first_offset, view.next_offset), range, "{known_as}");
+        assert_eq!(view.expires_at, self.model.due_at(known_as), "end of {known_as}");
         for group in &view.groups {
             let text = self.group_name(group.group);
             let committed = self.model.committed(text, known_as) as u64;

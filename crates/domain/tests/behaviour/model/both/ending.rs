@@ -20,6 +20,7 @@ impl Both {
     pub(crate) fn end(mut self) -> Goals {
         self.durable();
         self.world.apply(&Step::Work { all: true });
+        self.keep_all();
         let counts = self.world.shard.counts(self.world.now);
         self.witness.counted(self.world.now, &counts);
         for (group, name) in GROUPS.into_iter().enumerate() {

@@ -97,6 +97,7 @@ impl Reference {
     /// This is what was durable before a crash at a later moment: what is not the shard's goes on.
     pub(crate) fn catch_up(&mut self, later: &Self) {
         self.now = later.now;
+        self.room = later.room;
         self.offline.clone_from(&later.offline);
         self.claims = later.claims;
     }
@@ -107,6 +108,7 @@ impl Reference {
         for sent in &mut self.sends {
             sent.is_known &= !from_snapshot;
         }
+        self.begin_grace();
         let grace = self.now + RESTART_GRACE;
         self.is_unticked = false;
         self.last_receive.clear();

@@ -1,6 +1,8 @@
 //! What steps show.
 
-use litemq_domain::{ClaimOutcome, ClientId, Error, LiteView};
+use litemq_domain::{
+    ClaimOutcome, ClientId, Error, Event, LiteView, PINNED, Protection, Timestamp,
+};
 
 use super::World;
 
@@ -37,6 +39,17 @@ impl World {
         }))
     }
 
+    pub(super) fn show_events(&self) -> String {
+        words(self.events.iter().map(|event| {
+            let word = match event {
+                Event::LiteTopicCreated(_) => "created",
+                Event::LiteTopicRemoved(_) => "removed",
+                Event::LiteTopicExpired(_) => "expired",
+            };
+            word.to_owned()
+        }))
+    }
+
     pub(super) fn show_view(&self, view: &LiteView) -> String {
         let groups = view.groups.iter().map(|group| {
             let name = self.group_name(group.group);
@@ -52,6 +65,26 @@ impl World {
         let range = format!("{}..{}", view.first_offset, view.next_offset);
         words(std::iter::once(range).chain(groups))
     }
+}
+
+/// The time to live in force, `own` if it is the lite topic's, the time left, what protects it, and
+/// how long ago it was read.
+pub(super) fn show_life(now: Timestamp, view: &LiteView) -> String {
+    let never = || "never".to_owned();
+    let ttl = view.ttl.map_or_else(never, |ttl| ttl.to_string());
+    let own = view.own.ttl.map(|_| "own".to_owned());
+    let left = match (view.own.keep_until, view.expires_at) {
+        (PINNED, None) => "pinned".to_owned(),
+        (_, None) => never(),
+        (_, Some(at)) if at <= now => "due".to_owned(),
+        (_, Some(at)) => at.since(now).to_string(),
+    };
+    let protection = view.protection.map(|protection| match protection {
+        Protection::Undelivered => "undelivered".to_owned(),
+        Protection::Subscribed => "subscribed".to_owned(),
+    });
+    let read = view.last_read_at.map(|at| format!("read={}", now.since(at)));
+    words([Some(ttl), own, Some(left), protection, read].into_iter().flatten())
 }
 
 pub(super) fn attempt(attempt: u16) -> String {
