@@ -18,6 +18,7 @@ pub mod limits;
 mod lite;
 mod names;
 pub mod persisted;
+mod quota;
 mod rate;
 mod resend;
 mod shard;
@@ -37,6 +38,7 @@ pub use lifetime::{LifetimeChange, LiteTopicRoom, OwnLifetime, PINNED, Protectio
 pub use names::{
     ClientId, DEAD_LETTER_PREFIX, GroupName, LiteTopicName, NamePrefix, TopicName, UserName,
 };
+pub use quota::{QUOTA_PROFILES, QuotaProfile, Quotas};
 pub use rate::RateMeter;
 pub use shard::{
     Claim, ClaimOutcome, Claimed, Consumed, GroupView, Invariant, LiteView, Milestones, Send,

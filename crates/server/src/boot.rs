@@ -212,6 +212,8 @@ fn broker_options(config: &Config) -> BrokerOptions {
         sessions_max: config.limits.sessions_max,
         address_share_percent: config.limits.address_share_percent,
         retention: config.storage.retention,
+        ttl_min: config.limits.ttl_min,
+        ttl_max: config.limits.ttl_max,
         checkpoint_interval: config.storage.checkpoint_interval,
         checkpoint_log_bytes: config.storage.checkpoint_log_bytes,
         access: AccessOptions {

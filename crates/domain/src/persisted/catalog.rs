@@ -9,6 +9,7 @@ use super::{VERSION, check_version};
 use crate::access::{AccessCounters, Policy, PolicyId, User, UserId};
 use crate::group::{Group, GroupId};
 use crate::names::TopicName;
+use crate::quota::Quotas;
 use crate::time::{DurationMs, Timestamp};
 use crate::topic::{Topic, TopicId, TopicOptions, TopicType};
 
@@ -26,6 +27,8 @@ const COUNTERS: u8 = 18;
 const IDENTITY: u8 = 19;
 /// The key of the time.
 const TIME: u8 = 20;
+/// The key of how much a broker may hold.
+const QUOTAS: u8 = 21;
 
 // Options of a topic that are on or off.
 const COUNTS_READS: u8 = 1;
@@ -63,6 +66,8 @@ pub enum CatalogRecord {
     Identity(Identity),
     /// The time when it was noted last.
     Time(Timestamp),
+    /// How much the broker may hold.
+    Quotas(Quotas),
     /// A user.
     User(User),
     /// A policy of a user.
@@ -88,6 +93,10 @@ impl CatalogRecord {
             })),
             IDENTITY => read_identity(&mut input).map(Self::Identity),
             TIME => Ok(Self::Time(Timestamp(input.var()?))),
+            QUOTAS => Ok(Self::Quotas(Quotas {
+                lite_topics_max: input.var()?.checked_sub(1),
+                subscriptions_max: input.var()?.checked_sub(1),
+            })),
             USER => access::read_user(UserId(id), &mut input).map(Self::User),
             POLICY => access::read_policy(PolicyId(id), &mut input).map(Self::Policy),
             ACCESS_COUNTERS => access::read_counters(&mut input).map(Self::AccessCounters),
@@ -164,6 +173,21 @@ pub fn time_value(at: Timestamp) -> Vec<u8> {
     out.finish()
 }
 
+/// The key of how much the broker may hold.
+pub fn quotas_key() -> Vec<u8> {
+    key(QUOTAS, 0)
+}
+
+/// The value of how much the broker may hold.
+pub fn quotas_value(quotas: Quotas) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.u8(VERSION);
+    for max in [quotas.lite_topics_max, quotas.subscriptions_max] {
+        out.var(max.map_or(0, |max| max.saturating_add(1)));
+    }
+    out.finish()
+}
+
 fn read_identity(input: &mut Reader<'_>) -> Result<Identity, Malformed> {
     let hash_key = input.text()?.try_into().map_err(|_| Malformed("a hash key of another size"))?;
     let shards = u16::try_from(input.var()?).map_err(|_| Malformed("too many shards"))?;
@@ -234,6 +258,20 @@ mod tests {
             TopicOptions { lite_topic_quota: Some(0), ..none },
             TopicOptions { send_rate: NonZeroU32::new(u32::MAX), ..none },
         ]
+    }
+
+    #[test]
+    fn quotas_round_trip() {
+        for quotas in [
+            Quotas::default(),
+            Quotas { lite_topics_max: Some(0), subscriptions_max: None },
+            Quotas { lite_topics_max: None, subscriptions_max: Some(u64::MAX - 1) },
+        ] {
+            let value = quotas_value(quotas);
+            let back = CatalogRecord::decode(&quotas_key(), &value);
+            assert_eq!(back, Ok(CatalogRecord::Quotas(quotas)));
+            assert!(CatalogRecord::decode(&quotas_key(), &value[..value.len() - 1]).is_err());
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@
 //! | 17 group | group id | name, topics, rules, time | until deleted |
 //! | 18 counters | 0 | next topic and group number | for ever |
 //! | 19 identity | 0 | hash key, number of shards | for ever |
+//! | 20 time | 0 | the time when it was noted last | for ever |
+//! | 21 quotas | 0 | lite topics and subscriptions that there may be | for ever |
 //! | 32 user | user id | name, secret, kind, time | until deleted |
 //! | 33 policy | policy id | user, effect, actions, resource, network, time | until deleted, or its user is |
 //! | 34 access counters | 0 | next user and policy number | for ever |
@@ -30,7 +32,7 @@ pub use access::{
 };
 pub use catalog::{
     CatalogRecord, Counters, Identity, counters_key, counters_value, group_key, identity_key,
-    identity_value, time_key, time_value, topic_key, topic_value,
+    identity_value, quotas_key, quotas_value, time_key, time_value, topic_key, topic_value,
 };
 pub use codec::Malformed;
 pub use group::group_value;

@@ -10,7 +10,7 @@ use litemq_domain::persisted::{
 };
 use litemq_domain::{
     Error, ErrorCode, Group, GroupId, Result, Timestamp, Topic, TopicId, TopicName, TopicOptions,
-    TopicType, check_ttl,
+    TopicType,
 };
 use litemq_storage::{Batch, Op, ShardId};
 
@@ -78,7 +78,7 @@ impl Broker {
     }
 
     async fn make_topic(&self, new: NewTopic) -> Result<Arc<Topic>> {
-        check_ttl(new.options.ttl)?;
+        self.check_ttl(new.options.ttl)?;
         let mut counters = self.counters.lock().await;
         if let Ok(existing) = self.context.catalog.topic(new.name.as_str()) {
             if existing.options == new.options && existing.topic_type == TopicType::Lite {
@@ -107,7 +107,9 @@ impl Broker {
         let _counters = self.counters.lock().await;
         let topic = self.context.catalog.topic(name)?;
         let options = change.of(topic.options);
-        check_ttl(options.ttl)?;
+        if change.ttl.is_some() {
+            self.check_ttl(options.ttl)?;
+        }
         check_unlimited(&topic, &options)?;
         let topic = Arc::new(Topic { options, ..(*topic).clone() });
         self.persist(vec![put_topic(&topic)]).await?;
@@ -205,7 +207,7 @@ impl Broker {
         let _counters = self.counters.lock().await;
         let group = self.context.catalog.group(name)?;
         let dead_letters = group.dead_letter_topic;
-        let count = self.context.catalog.lite_count(dead_letters);
+        let count = self.context.catalog.lite_topics().count(dead_letters);
         if count > 0 {
             return Err(Error::new(
                 ErrorCode::InUse,
@@ -222,8 +224,9 @@ impl Broker {
         if let Some(topic) = self.context.catalog.topic_by_id(dead_letters) {
             self.context.catalog.remove_topic(&topic);
         }
-        self.context.subscriptions.forget_group(group.id);
         self.tell_shards(|| Command::RemoveGroup(group.id)).await?;
+        // Only now nobody can subscribe for it any more.
+        self.context.subscriptions.forget_group(group.id);
         self.tell_shards(|| Command::RemoveTopic(dead_letters)).await
     }
 

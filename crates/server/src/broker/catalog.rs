@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use litemq_domain::{Error, ErrorCode, Group, GroupId, Result, Topic, TopicId};
+use litemq_domain::{
+    Error, ErrorCode, Event, Group, GroupId, RateMeter, Result, Timestamp, Topic, TopicId,
+};
 
+use super::lite_topics::LiteTopics;
 use crate::observe::{GroupMetrics, Metrics, TopicMetrics};
 
 /// A topic with what is counted for it.
@@ -13,8 +16,8 @@ use crate::observe::{GroupMetrics, Metrics, TopicMetrics};
 pub(super) struct TopicEntry {
     pub(super) topic: Arc<Topic>,
     pub(super) metrics: TopicMetrics,
-    /// Shared by all versions of the topic.
-    lite_topics: Arc<AtomicU64>,
+    /// Measures the sends; shared by all versions of the topic.
+    meter: Arc<AtomicU64>,
 }
 
 /// A group with what is counted for it.
@@ -29,6 +32,7 @@ pub(super) struct GroupEntry {
 pub(super) struct Catalog {
     metrics: Arc<Metrics>,
     entries: RwLock<Entries>,
+    lite_topics: LiteTopics,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +46,7 @@ struct Entries {
 impl Catalog {
     /// An empty catalog.
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, entries: RwLock::default() }
+        Self { metrics, entries: RwLock::default(), lite_topics: LiteTopics::default() }
     }
 
     /// The topic of this name.
@@ -108,9 +112,10 @@ impl Catalog {
         let metrics = self.metrics.topic(&topic.name);
         let mut entries = self.write();
         let before = entries.topics.get(&topic.id);
-        let lite_topics = before.map(|entry| Arc::clone(&entry.lite_topics)).unwrap_or_default();
+        let meter = before.map(|entry| Arc::clone(&entry.meter)).unwrap_or_default();
+        self.lite_topics.add_topic(&topic);
         entries.topics_by_name.insert(topic.name.to_string(), topic.id);
-        let entry = TopicEntry { topic, metrics, lite_topics };
+        let entry = TopicEntry { topic, metrics, meter };
         entries.topics.insert(entry.topic.id, Arc::new(entry));
     }
 
@@ -119,6 +124,7 @@ impl Catalog {
         let mut entries = self.write();
         entries.topics.remove(&topic.id);
         entries.topics_by_name.remove(topic.name.as_str());
+        self.lite_topics.remove_topic(topic.id);
         self.metrics.forget_topic(&topic.name);
     }
 
@@ -141,31 +147,24 @@ impl Catalog {
         }
     }
 
-    /// Lite topics of a topic.
-    pub(super) fn lite_count(&self, topic: TopicId) -> u64 {
-        self.topic_entry(topic).map_or(0, |entry| entry.count())
+    /// How many lite topics there are and may be.
+    pub(super) fn lite_topics(&self) -> &LiteTopics {
+        &self.lite_topics
     }
 
-    /// Counts lite topics that were recovered.
-    pub(super) fn add_lite_topics(&self, topic: TopicId, count: u64) {
-        if let Some(entry) = self.topic_entry(topic) {
-            entry.lite_topics.fetch_add(count, Ordering::Relaxed);
+    /// Counts what happened to a lite topic. One that was made has its room already.
+    pub(super) fn count(&self, event: Event) {
+        let (Event::LiteTopicCreated(topic)
+        | Event::LiteTopicRemoved(topic)
+        | Event::LiteTopicExpired(topic)) = event;
+        if !matches!(event, Event::LiteTopicCreated(_)) {
+            self.lite_topics.give_back(topic);
         }
-    }
-
-    /// A first message made a lite topic.
-    pub(super) fn lite_topic_created(&self, topic: TopicId) {
-        if let Some(entry) = self.topic_entry(topic) {
-            entry.lite_topics.fetch_add(1, Ordering::Relaxed);
-            entry.metrics.lite_topic_created();
-        }
-    }
-
-    /// A lite topic was removed.
-    pub(super) fn lite_topic_removed(&self, topic: TopicId) {
-        if let Some(entry) = self.topic_entry(topic) {
-            entry.lite_topics.fetch_sub(1, Ordering::Relaxed);
-            entry.metrics.lite_topics_removed(1);
+        let Some(entry) = self.topic_entry(topic) else { return };
+        match event {
+            Event::LiteTopicCreated(_) => entry.metrics.lite_topic_created(),
+            Event::LiteTopicRemoved(_) => entry.metrics.lite_topic_removed(),
+            Event::LiteTopicExpired(_) => entry.metrics.lite_topic_expired(),
         }
     }
 
@@ -186,7 +185,24 @@ impl Catalog {
 }
 
 impl TopicEntry {
-    fn count(&self) -> u64 {
-        self.lite_topics.load(Ordering::Relaxed)
+    /// Lets one message more pass, if the topic's rate allows.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Overloaded`].
+    pub(super) fn admit(&self, now: Timestamp) -> Result<()> {
+        let Some(rate) = self.topic.options.send_rate else { return Ok(()) };
+        let after = |bits| {
+            let meter = RateMeter::from_bits(bits);
+            (meter.room(now, rate, 1) > 0).then(|| meter.after(now, rate, 1).to_bits())
+        };
+        let passed = self.meter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
+        passed.map(drop).map_err(|bits| {
+            let wait = RateMeter::from_bits(bits).wait(now, rate);
+            let name = &self.topic.name;
+            Error::new(
+                ErrorCode::Overloaded,
+                format!("topic '{name}' takes {rate} messages a second; try again in {wait}"),
+            )
+        })
     }
 }

@@ -54,7 +54,7 @@ impl Broker {
         }
         views.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         views.truncate(max);
-        Ok(views.into_iter().map(|view| self.info(&topic, view)).collect())
+        Ok(views.into_iter().map(|view| self.info(view)).collect())
     }
 
     /// One lite topic.
@@ -64,12 +64,17 @@ impl Broker {
     pub async fn describe_lite(&self, topic: &str, name: &str) -> Result<LiteTopicInfo> {
         let topic = self.topic(topic)?;
         let view = self.view(&topic, &LiteTopicName::new(name)?).await?;
-        Ok(self.info(&topic, view))
+        Ok(self.info(view))
     }
 
     /// How many lite topics a topic has.
     pub fn lite_count(&self, topic: &Topic) -> u64 {
-        self.context.catalog.lite_count(topic.id)
+        self.context.catalog.lite_topics().count(topic.id)
+    }
+
+    /// Pairs of a client and a lite topic that it is subscribed to.
+    pub fn subscription_count(&self) -> u64 {
+        self.context.subscriptions.all().0
     }
 
     /// Removes a lite topic with its messages and positions.
@@ -176,7 +181,7 @@ impl Broker {
         })
     }
 
-    fn info(&self, topic: &Topic, view: LiteView) -> LiteTopicInfo {
+    fn info(&self, view: LiteView) -> LiteTopicInfo {
         let groups = view
             .groups
             .into_iter()
@@ -196,7 +201,11 @@ impl Broker {
             next_offset: view.next_offset,
             created_at: view.created_at,
             last_send_at: view.last_send_at,
-            expires_at: topic.options.ttl.map(|ttl| view.last_send_at + ttl),
+            last_read_at: view.last_read_at,
+            ttl: view.ttl,
+            own: view.own,
+            expires_at: view.expires_at,
+            protection: view.protection,
             groups,
         }
     }

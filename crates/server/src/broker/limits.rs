@@ -48,6 +48,8 @@ pub const ANSWER_BYTES_MAX: usize = 256 << 20;
 pub const SESSIONS_MAX: usize = 200_000;
 /// How much one client address may have of what all share, when the configuration does not say.
 pub const ADDRESS_SHARE_PERCENT: u8 = 50;
+/// Notices that wait for one client to read them on its Telemetry stream; more are dropped.
+pub const NOTICES_MAX: usize = 256;
 /// Sessions looked at in one step of a sweep, between which others may change them.
 pub const SESSIONS_PER_STEP: usize = 1024;
 /// Names of a subscription that a shard takes up in one step, between which it serves others.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use litemq_domain::{DurationMs, LiteTopicName, Timestamp};
+use litemq_domain::limits::{TTL_MAX, TTL_STEP};
+use litemq_domain::{DurationMs, Error, ErrorCode, LiteTopicName, Result, Timestamp, check_ttl};
 
 /// What the log keeps of a message. A protobuf, so that fields can be added; a record without a
 /// field reads as its default.
@@ -39,6 +40,39 @@ pub struct StoredMessage {
     /// Where a dead letter came from.
     #[prost(message, optional, tag = "10")]
     pub dead_letter: Option<DeadLetterOrigin>,
+}
+
+/// User property of the first message of a lite topic: the lite topic's own time to live, a whole
+/// number of minutes, or -1 for ever.
+pub const TTL_PROPERTY: &str = "litemq.ttl";
+
+impl StoredMessage {
+    /// The time to live that the message asks for its lite topic, if it makes it; the inner `None` is
+    /// for ever.
+    ///
+    /// # Errors
+    /// [`ErrorCode::PropertyKeyIllegal`] when it is none.
+    pub fn own_ttl(&self) -> Result<Option<Option<DurationMs>>> {
+        let Some(text) = self.user_properties.get(TTL_PROPERTY) else { return Ok(None) };
+        let refused = || {
+            let (given, most) = (text.escape_debug(), TTL_MAX.0 / TTL_STEP.0);
+            Error::new(
+                ErrorCode::PropertyKeyIllegal,
+                format!(
+                    "user property '{TTL_PROPERTY}' is '{given}'; give minutes, 1 to {most}, or -1 \
+                     for ever"
+                ),
+            )
+        };
+        let minutes: i64 = text.parse().map_err(|_| refused())?;
+        let ttl = match u64::try_from(minutes) {
+            Ok(minutes) => Some(DurationMs(minutes.saturating_mul(TTL_STEP.0))),
+            Err(_) if minutes == -1 => None,
+            Err(_) => return Err(refused()),
+        };
+        check_ttl(ttl).map_err(|_| refused())?;
+        Ok(Some(ttl))
+    }
 }
 
 /// Where a dead letter came from. Its lite topic there has the name of its lite topic here.
@@ -104,4 +138,29 @@ pub struct Peeked {
     pub stored_at: Timestamp,
     /// The message.
     pub message: StoredMessage,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_ttl(text: &str) -> StoredMessage {
+        let user_properties = [(TTL_PROPERTY.to_owned(), text.to_owned())].into();
+        StoredMessage { user_properties, ..StoredMessage::default() }
+    }
+
+    #[test]
+    fn a_message_asks_for_a_time_to_live_in_whole_minutes() {
+        assert_eq!(StoredMessage::default().own_ttl(), Ok(None));
+        assert_eq!(with_ttl("-1").own_ttl(), Ok(Some(None)));
+        assert_eq!(with_ttl("30").own_ttl(), Ok(Some(Some(DurationMs::from_secs(1800)))));
+        assert_eq!(with_ttl("43200").own_ttl(), Ok(Some(Some(DurationMs::from_hours(720)))));
+        let far = i64::MAX.to_string();
+        for text in ["", "0", "-2", "43201", "1.5", "30m", " 30", "never", "\n", &far] {
+            let error = with_ttl(text).own_ttl().unwrap_err();
+            assert_eq!(error.code, ErrorCode::PropertyKeyIllegal, "{text}");
+            assert!(error.message.contains("1 to 43200, or -1"), "{error}");
+            assert!(!error.message.chars().any(char::is_control), "{error:?}");
+        }
+    }
 }

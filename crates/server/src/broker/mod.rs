@@ -14,11 +14,15 @@ mod handle;
 mod identity;
 mod inspect;
 mod life;
+mod lifetimes;
 pub mod limits;
+mod lite_topics;
+mod mail;
 mod message;
 mod open;
 mod pool;
 mod positions;
+mod quotas;
 mod ready;
 mod receive;
 mod request;
@@ -34,7 +38,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
 
 use litemq_domain::persisted::{Counters, Identity};
-use litemq_domain::{Error, ErrorCode, Group, Result, Send, SendOutcome, Timestamp, Topic};
+use litemq_domain::{
+    DurationMs, Error, ErrorCode, Group, Result, Send, SendOutcome, Timestamp, Topic,
+};
 use litemq_storage::StoreError;
 use prost::Message as _;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
@@ -44,14 +50,18 @@ pub use access::{NewPolicy, NewUser, UserChange};
 pub use deliveries::Deliveries;
 pub use edge::Edge;
 pub use limits::ADDRESS_SHARE_PERCENT;
-pub use message::{DeadLetterOrigin, Delivery, NewMessage, Peeked, Sent, StoredMessage};
+pub use mail::Notice;
+pub use message::{
+    DeadLetterOrigin, Delivery, NewMessage, Peeked, Sent, StoredMessage, TTL_PROPERTY,
+};
 pub use open::BrokerOptions;
 pub use pool::{ClientShares, Pool, Shares, Taken};
+pub use quotas::QuotaUse;
 pub use request::{
-    GroupChange, LiteGroupInfo, LiteTopicInfo, NewGroup, NewTopic, Receipt, ReceiveRequest, Start,
-    SyncAction, TopicChange,
+    GroupChange, LifetimeOrder, LiteGroupInfo, LiteTopicInfo, NewGroup, NewTopic, QuotaChange,
+    Receipt, ReceiveRequest, Start, SyncAction, TopicChange,
 };
-pub use sessions::{ConnectionId, OpenGuard, Sessions};
+pub use sessions::{ConnectionId, OpenGuard, Sessions, TelemetryStream};
 
 use identity::Keys;
 use life::Life;
@@ -91,7 +101,12 @@ impl Broker {
         let admitted_until = Instant::now() + ADMISSION_WAIT;
         for message in messages {
             let body_bytes = message.message.body.len() as u64;
-            waiting.push((self.start_send(topic, message, admitted_until).await, body_bytes));
+            let admitted = entry.as_ref().map_or(Ok(()), |entry| entry.admit(self.now()));
+            let started = match admitted {
+                Ok(()) => self.start_send(topic, message, admitted_until).await,
+                Err(error) => Err(error),
+            };
+            waiting.push((started, body_bytes));
         }
         let mut results = Vec::with_capacity(waiting.len());
         for (started, body_bytes) in waiting {
@@ -115,6 +130,7 @@ impl Broker {
         admitted_until: Instant,
     ) -> Result<oneshot::Receiver<Result<SendOutcome>>> {
         let NewMessage { lite_topic, message } = message;
+        let ttl = self.own_ttl(&message)?;
         let shard = self.shards.get(self.keys.shard(&lite_topic)).ok_or_else(stopping)?;
         let in_flight = self.admit(message.encoded_len(), admitted_until).await?;
         let send = Send {
@@ -122,10 +138,22 @@ impl Broker {
             lite_topic,
             tag: self.keys.message(&message.message_id),
             payload: message.encode_to_vec().into(),
+            ttl,
         };
         let (reply, answer) = oneshot::channel();
         shard.tell(Command::Send { send, in_flight, reply }).await?;
         Ok(answer)
+    }
+
+    /// The time to live that a message asks for its lite topic.
+    fn own_ttl(&self, message: &StoredMessage) -> Result<Option<Option<DurationMs>>> {
+        let ttl = message.own_ttl()?;
+        let refused = |error: Error| {
+            let problem = format!("user property '{TTL_PROPERTY}': {error}");
+            Error::new(ErrorCode::PropertyKeyIllegal, problem)
+        };
+        self.check_ttl(ttl.flatten()).map_err(refused)?;
+        Ok(ttl)
     }
 
     /// Waits for a place among the bytes in flight. It is held until the message is durable, even

@@ -6,10 +6,13 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use litemq_domain::access::{Directory, Policy};
+use litemq_domain::limits::{TTL_MAX, TTL_MIN};
 use litemq_domain::persisted::{
     CatalogRecord, Counters, Identity, Malformed, identity_key, identity_value,
 };
-use litemq_domain::{Group, Shard, ShardConfig, ShardRecovery, Timestamp, Topic};
+use litemq_domain::{
+    DurationMs, Group, Quotas, Shard, ShardConfig, ShardRecovery, Timestamp, Topic,
+};
 use litemq_storage::{ChannelRef, Lsn, ShardId, ShardStore, StateSink, StoreError};
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::Instant;
@@ -48,6 +51,10 @@ pub struct BrokerOptions {
     pub address_share_percent: u8,
     /// How long messages are kept.
     pub retention: Duration,
+    /// Shortest time to live that may be asked for; of what there is, nothing changes.
+    pub ttl_min: DurationMs,
+    /// Longest time to live that may be asked for, besides for ever.
+    pub ttl_max: DurationMs,
     /// Longest time between two checkpoints.
     pub checkpoint_interval: Duration,
     /// Most log bytes between two checkpoints.
@@ -68,6 +75,8 @@ impl Default for BrokerOptions {
             sessions_max: SESSIONS_MAX,
             address_share_percent: ADDRESS_SHARE_PERCENT,
             retention: Duration::from_secs(72 * 3600),
+            ttl_min: TTL_MIN,
+            ttl_max: TTL_MAX,
             checkpoint_interval: Duration::from_secs(60),
             checkpoint_log_bytes: 1 << 30,
             access: AccessOptions::default(),
@@ -131,6 +140,8 @@ impl Broker {
             life: watch::Sender::new(Life::Serving),
         });
         let counters = recovery.counters;
+        catalog.lite_topics().set_all_max(recovery.quotas.lite_topics_max);
+        context.subscriptions.set_all_max(recovery.quotas.subscriptions_max);
         let access = Access::new(options.access.clone(), recovery.directory()?);
         let shards = recovery
             .into_shards(identity, clock.now(), options.edge)?
@@ -141,7 +152,7 @@ impl Broker {
                     context.subscriptions.recover(key, group, count);
                 }
                 for (topic, count) in shard.counts(clock.now()).lite_topics {
-                    catalog.add_lite_topics(topic, count);
+                    catalog.lite_topics().recover(topic, count);
                 }
                 ShardHandle::start(shard, Arc::clone(&context))
             })
@@ -193,6 +204,7 @@ struct Recovery {
     counters: Counters,
     topics: Vec<Arc<Topic>>,
     groups: Vec<Arc<Group>>,
+    quotas: Quotas,
     users: Directory,
     policies: Vec<Policy>,
     shards: Vec<ShardRecovery>,
@@ -221,6 +233,7 @@ impl Recovery {
                 CatalogRecord::Group(group) => recovery.groups.push(Arc::new(group)),
                 CatalogRecord::Counters(counters) => recovery.counters = counters,
                 CatalogRecord::Identity(identity) => recovery.identity = Some(identity),
+                CatalogRecord::Quotas(quotas) => recovery.quotas = quotas,
                 CatalogRecord::Time(noted_at) => recovery.noted_at = noted_at,
                 CatalogRecord::User(user) => recovery.users.put_user(user),
                 CatalogRecord::Policy(policy) => recovery.policies.push(policy),
@@ -358,6 +371,7 @@ fn malformed(shard: ShardId, key: &[u8], error: &Malformed) -> StoreError {
         Some(3) => "a subscription",
         Some(16) => "a topic",
         Some(17) => "a consumer group",
+        Some(21) => "the quotas",
         Some(32) => "a user",
         Some(33) => "a policy",
         _ => "a setting",

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use litemq_domain::{
-    Backoff, ClientId, DurationMs, Group, GroupName, GroupOptions, LiteTopicName, StartAt,
-    SubscriptionMode, TagFilter, Timestamp, TopicName, TopicOptions,
+    Backoff, ClientId, DurationMs, Group, GroupName, GroupOptions, LiteTopicName, OwnLifetime,
+    Protection, Quotas, StartAt, SubscriptionMode, TagFilter, Timestamp, TopicName, TopicOptions,
 };
 
 use crate::access::Caller;
@@ -49,6 +49,46 @@ impl TopicChange {
             send_rate: self.send_rate.unwrap_or(options.send_rate),
         }
     }
+}
+
+/// What to change of how much the broker may hold; `None` leaves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QuotaChange {
+    /// See [`Quotas::lite_topics_max`].
+    pub lite_topics_max: Option<Option<u64>>,
+    /// See [`Quotas::subscriptions_max`].
+    pub subscriptions_max: Option<Option<u64>>,
+}
+
+impl QuotaChange {
+    /// To exactly these.
+    pub fn to(quotas: Quotas) -> Self {
+        Self {
+            lite_topics_max: Some(quotas.lite_topics_max),
+            subscriptions_max: Some(quotas.subscriptions_max),
+        }
+    }
+
+    /// The quotas after the change.
+    pub fn of(self, quotas: Quotas) -> Quotas {
+        Quotas {
+            lite_topics_max: self.lite_topics_max.unwrap_or(quotas.lite_topics_max),
+            subscriptions_max: self.subscriptions_max.unwrap_or(quotas.subscriptions_max),
+        }
+    }
+}
+
+/// A change of how long a lite topic lives, as of now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LifetimeOrder {
+    /// It does not expire for so long; a later end that it has stays.
+    Extend(DurationMs),
+    /// It does not expire.
+    Pin,
+    /// Neither extended nor pinned any more.
+    Unpin,
+    /// A time to live of its own; the inner `None` is for ever, the outer one is that of its topic.
+    Ttl(Option<Option<DurationMs>>),
 }
 
 /// A group to create.
@@ -182,9 +222,17 @@ pub struct LiteTopicInfo {
     /// When it was created.
     pub created_at: Timestamp,
     /// When the last message was stored.
-    pub last_send_at: Timestamp,
-    /// When it will be due for removal if nothing is sent.
+    pub last_send_at: Option<Timestamp>,
+    /// When a group last was handed something or settled something.
+    pub last_read_at: Option<Timestamp>,
+    /// The time to live in force; `None` is for ever.
+    pub ttl: Option<DurationMs>,
+    /// What it has of its own.
+    pub own: OwnLifetime,
+    /// When it expires if nothing happens; `None` is never.
     pub expires_at: Option<Timestamp>,
+    /// What keeps it although it may be due.
+    pub protection: Option<Protection>,
     /// Each group that has subscribers or a position.
     pub groups: Vec<LiteGroupInfo>,
 }

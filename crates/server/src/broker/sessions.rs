@@ -12,6 +12,7 @@ use litemq_domain::{
 use super::clock::Clock;
 use super::identity::Keys;
 use super::limits::{DISCONNECT_GRACE, SESSION_TIMEOUT, SESSIONS_PER_STEP};
+use super::mail::{Mailbox, Notice, Reader};
 
 /// A TCP connection's number, given by the listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +33,7 @@ struct Session {
     /// The connection of the last call, plus one; 0 is none.
     last_connection: AtomicU64,
     connections: Mutex<Connections>,
+    mailbox: Arc<Mailbox>,
 }
 
 #[derive(Debug, Default)]
@@ -51,11 +53,33 @@ pub struct Sessions {
     max: usize,
     sessions: RwLock<BTreeMap<ClientKey, Arc<Session>>>,
     clients_of: Mutex<BTreeMap<ConnectionId, BTreeSet<ClientKey>>>,
+    notices: Notices,
+}
+
+/// Notices since the start.
+#[derive(Debug, Default)]
+struct Notices {
+    told: AtomicU64,
+    dropped: AtomicU64,
 }
 
 /// Held while a client has a stream or a waiting receive open.
 #[derive(Debug)]
 pub struct OpenGuard(Arc<Session>);
+
+/// A client's Telemetry stream, open while this lives.
+#[derive(Debug)]
+pub struct TelemetryStream {
+    reader: Reader,
+    _open: OpenGuard,
+}
+
+impl TelemetryStream {
+    /// Waits for something to tell the client. Nothing is lost when the wait is given up.
+    pub async fn next_notice(&self) -> Notice {
+        self.reader.next().await
+    }
+}
 
 /// What a sweep found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -78,6 +102,7 @@ impl Sessions {
             max,
             sessions: RwLock::new(BTreeMap::new()),
             clients_of: Mutex::new(BTreeMap::new()),
+            notices: Notices::default(),
         }
     }
 
@@ -143,9 +168,23 @@ impl Sessions {
         session.is_some_and(|session| session.is_simple.load(Ordering::Relaxed))
     }
 
-    /// The client's Telemetry stream is open while the guard lives.
-    pub fn telemetry_opened(&self, client: &ClientId) -> OpenGuard {
-        self.open(client)
+    /// The client has a Telemetry stream; notices come to its newest.
+    pub fn telemetry_opened(&self, client: &ClientId) -> TelemetryStream {
+        let open = self.open(client);
+        TelemetryStream { reader: Reader::open(Arc::clone(&open.0.mailbox)), _open: open }
+    }
+
+    /// Tells a client something, if it has a Telemetry stream and reads it; never waits.
+    pub(super) fn tell(&self, client: ClientKey, notice: Notice) {
+        let is_told = self.find(client).is_some_and(|session| session.mailbox.put(notice));
+        let count = if is_told { &self.notices.told } else { &self.notices.dropped };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notices told, and dropped because nobody read them, since the start.
+    pub fn notices(&self) -> (u64, u64) {
+        let Notices { told, dropped } = &self.notices;
+        (told.load(Ordering::Relaxed), dropped.load(Ordering::Relaxed))
     }
 
     /// Something of the client is open while the guard lives.
@@ -292,6 +331,7 @@ impl Session {
             is_simple: AtomicBool::new(false),
             last_connection: AtomicU64::new(0),
             connections: Mutex::default(),
+            mailbox: Arc::default(),
         }
     }
 

@@ -84,7 +84,7 @@ impl Broker {
             SyncAction::PartialAdd => noted = changing.note_added(&names, now),
         }
         let client = Changed { client, key, group: group.id };
-        let changed = match self.check_quota(key, &group, action, &names, changing.count()).await {
+        let changed = match self.take_room(&changing, client, &group, (action, &names)).await {
             Ok(()) => self.sync_shards(client, action, names, start).await,
             Err(error) => Err(error),
         };
@@ -215,26 +215,28 @@ impl Broker {
         Ok(())
     }
 
-    async fn check_quota(
+    /// Takes room for what the set will be, within the quota of a client and that of the broker.
+    async fn take_room(
         &self,
-        key: ClientKey,
+        changing: &Changing<'_>,
+        client: Changed<'_>,
         group: &Group,
-        action: SyncAction,
-        names: &BTreeSet<LiteTopicName>,
-        count: u64,
+        (action, names): (SyncAction, &BTreeSet<LiteTopicName>),
     ) -> Result<()> {
-        let Some(quota) = group.options.client_quota.map(u64::from) else { return Ok(()) };
-        let named = names.len() as u64;
+        let quota = group.options.client_quota.map_or(u64::MAX, u64::from);
+        let (named, count) = (names.len() as u64, changing.count());
         let wanted = match action {
             SyncAction::PartialRemove | SyncAction::CompleteRemove => return Ok(()),
             SyncAction::CompleteAdd => named,
-            SyncAction::PartialAdd if count + named <= quota => return Ok(()),
+            SyncAction::PartialAdd if changing.is_unlimited() && count + named <= quota => {
+                return changing.take_room(count + named);
+            }
             // Whatever it has: it will have these.
             SyncAction::PartialAdd if named > quota => named,
-            SyncAction::PartialAdd => count + self.count_new(key, group.id, names).await?,
+            SyncAction::PartialAdd => count + self.count_new(client.key, group.id, names).await?,
         };
         if wanted <= quota {
-            return Ok(());
+            return changing.take_room(wanted);
         }
         Err(Error::new(
             ErrorCode::LiteSubscriptionQuotaExceeded,

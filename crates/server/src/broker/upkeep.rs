@@ -12,6 +12,7 @@ use super::access::put_directory;
 use super::admin::{put, put_counters, put_group, put_time, put_topic};
 use super::durability::error_of;
 use super::limits::{SESSION_SWEEP_INTERVAL, UPKEEP_INTERVAL};
+use super::quotas::put_quotas;
 use super::shard::command::Command;
 
 impl Broker {
@@ -128,6 +129,7 @@ impl Broker {
         let mut ops = vec![
             put_counters(*counters),
             put_time(self.now()),
+            put_quotas(self.quotas().quotas),
             put(
                 litemq_domain::persisted::identity_key(),
                 litemq_domain::persisted::identity_value(self.identity()),

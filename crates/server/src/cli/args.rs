@@ -61,6 +61,9 @@ pub(super) enum ClientCommand {
     /// Lite topics below a topic
     #[command(subcommand)]
     Lite(LiteCommand),
+    /// How many lite topics and subscriptions there may be
+    #[command(subcommand)]
+    Quota(QuotaCommand),
     /// Send one message to a lite topic
     Send(SendArgs),
     /// Look at messages of a lite topic without consuming them
@@ -287,6 +290,48 @@ pub(super) enum LiteCommand {
         /// Its name
         name: String,
     },
+    /// Create a lite topic ahead of its first message
+    Create {
+        /// The parent topic
+        topic: String,
+        /// Its name
+        name: String,
+        /// A time to live of its own, such as 30m, or never
+        #[arg(long)]
+        ttl: Option<String>,
+    },
+    /// Keep a lite topic from expiring for a while
+    Extend {
+        /// The parent topic
+        topic: String,
+        /// Its name
+        name: String,
+        /// How long from now, such as 2h
+        span: String,
+    },
+    /// Keep a lite topic from expiring at all
+    Pin {
+        /// The parent topic
+        topic: String,
+        /// Its name
+        name: String,
+    },
+    /// Let a lite topic expire that was pinned or extended
+    Unpin {
+        /// The parent topic
+        topic: String,
+        /// Its name
+        name: String,
+    },
+    /// Give a lite topic a time to live of its own
+    Ttl {
+        /// The parent topic
+        topic: String,
+        /// Its name
+        name: String,
+        /// Such as 30m, or never, or parent: that of its topic
+        ttl: String,
+    },
     /// Delete a lite topic with its messages
     Delete {
         /// The parent topic
@@ -396,6 +441,35 @@ pub(super) enum ActionArg {
     Subscribe,
     /// Administer
     Manage,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QuotaCommand {
+    /// Show how many there are and may be
+    Show,
+    /// Change how many there may be
+    Set {
+        /// Lite topics; -1 or unlimited is no limit
+        #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_limit)]
+        lite_topics: Option<i64>,
+        /// Pairs of a client and a lite topic; -1 or unlimited is no limit
+        #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_limit)]
+        subscriptions: Option<i64>,
+    },
+    /// Named sizes, those of the instances that LiteTopics are sold in
+    #[command(subcommand)]
+    Profile(ProfileCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ProfileCommand {
+    /// List them
+    List,
+    /// Set the quotas to one of them
+    Apply {
+        /// Its name
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -15,12 +15,12 @@ use super::args::{
 };
 use super::client::{Client, segment, visible};
 use super::table::{write_properties, write_table};
-use super::{CliError, access};
-use crate::config::units::{UNLIMITED, UNLIMITED_NUMBER};
+use super::{CliError, access, quota};
+use crate::config::units::{NEVER, UNLIMITED, UNLIMITED_NUMBER};
 use crate::front::http::model::{
-    BodyFormat, GroupChangeForm, GroupList, GroupView, LitePage, LiteView, MessagePage,
-    NewGroupForm, NewMessageForm, NewTopicForm, ResetForm, ResetView, SentView, TopicChangeForm,
-    TopicKind, TopicList, TopicView, UnsubscribedView,
+    BodyFormat, GroupChangeForm, GroupList, GroupView, KeptBy, LiteChangeForm, LitePage, LiteView,
+    MessagePage, NewGroupForm, NewLiteForm, NewMessageForm, NewTopicForm, ResetForm, ResetView,
+    SentView, TopicChangeForm, TopicKind, TopicList, TopicView, UnsubscribedView,
 };
 
 /// Where answers go and how they look.
@@ -39,6 +39,7 @@ pub(super) fn run(
         ClientCommand::Topic(command) => topic(command, client, output),
         ClientCommand::Group(command) => group(command, client, output),
         ClientCommand::Lite(command) => lite(command, client, output),
+        ClientCommand::Quota(command) => quota::run(command, client, output),
         ClientCommand::Send(args) => send(args, client, output),
         ClientCommand::Peek(args) => peek(args, client, output),
         ClientCommand::User(command) => access::user(command, client, output),
@@ -218,11 +219,43 @@ fn lite(command: LiteCommand, client: &Client, output: &mut Output<'_>) -> Resul
             let view: LiteView = client.get(&lite_path(&topic, &name), &[])?;
             output.print(&view, describe_lite)
         }
+        LiteCommand::Create { topic, name, ttl } => {
+            let path = format!("topics/{}/lite", segment(&topic));
+            let view: LiteView = client.post(&path, &NewLiteForm { name, ttl })?;
+            output.print(&view, describe_lite)
+        }
+        LiteCommand::Extend { topic, name, span } => {
+            let form = LiteChangeForm { extend: Some(span), ..LiteChangeForm::default() };
+            change_lite(&topic, &name, &form, client, output)
+        }
+        LiteCommand::Pin { topic, name } => {
+            let form = LiteChangeForm { pinned: Some(true), ..LiteChangeForm::default() };
+            change_lite(&topic, &name, &form, client, output)
+        }
+        LiteCommand::Unpin { topic, name } => {
+            let form = LiteChangeForm { pinned: Some(false), ..LiteChangeForm::default() };
+            change_lite(&topic, &name, &form, client, output)
+        }
+        LiteCommand::Ttl { topic, name, ttl } => {
+            let form = LiteChangeForm { ttl: Some(ttl), ..LiteChangeForm::default() };
+            change_lite(&topic, &name, &form, client, output)
+        }
         LiteCommand::Delete { topic, name } => {
             client.delete(&lite_path(&topic, &name))?;
             output.deleted("lite topic", &name)
         }
     }
+}
+
+fn change_lite(
+    topic: &str,
+    name: &str,
+    form: &LiteChangeForm,
+    client: &Client,
+    output: &mut Output<'_>,
+) -> Result<(), CliError> {
+    let view: LiteView = client.patch(&lite_path(topic, name), form)?;
+    output.print(&view, describe_lite)
 }
 
 fn send(args: SendArgs, client: &Client, output: &mut Output<'_>) -> Result<(), CliError> {
@@ -346,8 +379,8 @@ fn write_lite_page(out: &mut dyn Write, page: &LitePage) -> io::Result<()> {
             view.first_offset.to_string(),
             view.next_offset.to_string(),
             view.created_at.clone(),
-            view.last_send_at.clone(),
-            view.expires_at.clone().unwrap_or_else(|| "never".to_owned()),
+            view.last_send_at.clone().unwrap_or_default(),
+            expires(view),
         ]
     });
     write_table(out, header, rows.collect())?;
@@ -365,8 +398,11 @@ fn describe_lite(out: &mut dyn Write, view: &LiteView) -> io::Result<()> {
             ("first offset", view.first_offset.to_string()),
             ("next offset", view.next_offset.to_string()),
             ("created", view.created_at.clone()),
-            ("last send", view.last_send_at.clone()),
-            ("expires", view.expires_at.clone().unwrap_or_else(|| "never".to_owned())),
+            ("last send", view.last_send_at.clone().unwrap_or_default()),
+            ("last read", view.last_read_at.clone().unwrap_or_default()),
+            ("ttl", format!("{}{}", view.ttl, if view.own_ttl { ", its own" } else { "" })),
+            ("extended", view.extended_until.clone().unwrap_or_default()),
+            ("expires", expires(view)),
         ],
     )?;
     if view.groups.is_empty() {
@@ -384,6 +420,19 @@ fn describe_lite(out: &mut dyn Write, view: &LiteView) -> io::Result<()> {
         ]
     });
     write_table(out, header, rows.collect())
+}
+
+/// When a lite topic expires, or why it does not.
+fn expires(view: &LiteView) -> String {
+    let kept_by = view.kept_by.map(|kept_by| match kept_by {
+        KeptBy::Undelivered => ", not while undelivered",
+        KeptBy::Subscribed => ", not while subscribed",
+    });
+    match &view.expires_at {
+        Some(at) => format!("{at}{}", kept_by.unwrap_or_default()),
+        None if view.pinned => "pinned".to_owned(),
+        None => NEVER.to_owned(),
+    }
 }
 
 fn kind_name(kind: TopicKind) -> String {
@@ -408,6 +457,6 @@ fn rate_text(rate: i64) -> String {
     if rate == UNLIMITED_NUMBER { UNLIMITED.to_owned() } else { format!("{rate}/s") }
 }
 
-fn quota_text(quota: i64) -> String {
+pub(super) fn quota_text(quota: i64) -> String {
     if quota == UNLIMITED_NUMBER { UNLIMITED.to_owned() } else { quota.to_string() }
 }

@@ -6,6 +6,7 @@ mod access;
 mod args;
 mod client;
 mod commands;
+mod quota;
 mod serve;
 mod table;
 

@@ -1,4 +1,4 @@
-//! Topics and groups that the configuration declares.
+//! Topics, groups and quotas that the configuration declares.
 //!
 //! A declaration holds at every start: what is missing is created, and a setting that the file
 //! names and the broker has differently is changed to what the file says. What the file does not
@@ -49,6 +49,11 @@ pub struct GroupDeclaration {
 /// # Errors
 /// The first declaration that cannot be made true, with its line.
 pub async fn create_declared(broker: &Broker, config: &Config) -> Result<()> {
+    let (quotas, change) = (broker.quotas().quotas, config.limits.quotas);
+    if change.of(quotas) != quotas {
+        tracing::info!(?quotas, ?change, "quotas changed to the declared ones");
+        broker.set_quotas(change).await?;
+    }
     for topic in &config.topics {
         topic.make_true(broker).await.map_err(|error| at("topic", topic.line, error))?;
     }

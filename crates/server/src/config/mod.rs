@@ -17,8 +17,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use litemq_domain::UserName;
 use litemq_domain::access::Secret;
+use litemq_domain::{DurationMs, UserName};
+
+use crate::broker::QuotaChange;
 
 pub use declared::{GroupDeclaration, TopicDeclaration, create_declared, ensure_super_user};
 pub use load::{Flags, Loaded, Sources, load};
@@ -105,6 +107,12 @@ pub struct StorageConfig {
 /// Bounds around all clients together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitsConfig {
+    /// Lite topics alive, and subscriptions; what is not named stays as it was set.
+    pub quotas: QuotaChange,
+    /// Shortest time to live that may be asked for.
+    pub ttl_min: DurationMs,
+    /// Longest time to live that may be asked for, besides for ever.
+    pub ttl_max: DurationMs,
     /// Connections of the gRPC door.
     pub connections_max: usize,
     /// Connections of the HTTP door.

@@ -6,16 +6,21 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::units::{format_bytes, format_duration, parse_bytes, parse_duration};
-use litemq_domain::UserName;
 use litemq_domain::access::Secret;
+use litemq_domain::limits::{TTL_MAX, TTL_MIN};
+use litemq_domain::{DurationMs, UserName, check_ttl};
+
+use super::units::{
+    format_bytes, format_duration, limit_from_number, limit_number, parse_bytes, parse_duration,
+    parse_limit, parse_ttl,
+};
 
 use super::{
     AccessConfig, Config, HostPort, LimitsConfig, LogConfig, LogFormat, ShutdownConfig,
     StorageConfig, SuperUser, TlsFiles,
 };
-use crate::broker::ADDRESS_SHARE_PERCENT;
 use crate::broker::limits::{ANSWER_BYTES_MAX, CALLS_MAX, SESSIONS_MAX};
+use crate::broker::{ADDRESS_SHARE_PERCENT, QuotaChange};
 use crate::front::listen::{OPENING_MAX, STALL_MAX};
 
 /// One setting. Its environment variable is `LITEMQ_` and the key, upper case, dots as `_`.
@@ -110,6 +115,9 @@ pub(super) fn default_draft() -> Draft {
             unsynced_bytes_max: 32 * MIB,
         },
         limits: LimitsConfig {
+            quotas: QuotaChange::default(),
+            ttl_min: TTL_MIN,
+            ttl_max: TTL_MAX,
             connections_max: 10_000,
             http_connections_max: 256,
             // No address can lock the others out, and one behind which many clients are has room.
@@ -265,6 +273,42 @@ pub(super) const SETTINGS: &[Setting] = &[
                 .map(|value| draft.config.storage.unsynced_bytes_max = value)
         },
         get: |config| Some(format_bytes(config.storage.unsynced_bytes_max)),
+    },
+    Setting {
+        key: "limits.lite_topics_max",
+        help: "lite topics alive, -1 for no limit; holds from each start on, or what was set at run time",
+        kind: Kind::Integer,
+        set: |draft, text| {
+            let limit = limit(text)?;
+            draft.config.limits.quotas.lite_topics_max = Some(limit);
+            Ok(())
+        },
+        get: |config| config.limits.quotas.lite_topics_max.map(limit_text),
+    },
+    Setting {
+        key: "limits.subscriptions_max",
+        help: "pairs of a client and a lite topic, -1 for no limit; as above",
+        kind: Kind::Integer,
+        set: |draft, text| {
+            let limit = limit(text)?;
+            draft.config.limits.quotas.subscriptions_max = Some(limit);
+            Ok(())
+        },
+        get: |config| config.limits.quotas.subscriptions_max.map(limit_text),
+    },
+    Setting {
+        key: "limits.ttl_min",
+        help: "shortest time to live that may be asked for; 30m as LiteTopics are sold",
+        kind: Kind::Text,
+        set: |draft, text| ttl(text).map(|value| draft.config.limits.ttl_min = value),
+        get: |config| Some(config.limits.ttl_min.to_string()),
+    },
+    Setting {
+        key: "limits.ttl_max",
+        help: "longest time to live that may be asked for, besides never; 12h as LiteTopics are sold",
+        kind: Kind::Text,
+        set: |draft, text| ttl(text).map(|value| draft.config.limits.ttl_max = value),
+        get: |config| Some(config.limits.ttl_max.to_string()),
     },
     Setting {
         key: "limits.connections_max",
@@ -459,6 +503,9 @@ impl Draft {
                 return Err(("access.super_user", message));
             }
         };
+        if self.config.limits.ttl_min > self.config.limits.ttl_max {
+            return Err(("limits.ttl_min", "is more than limits.ttl_max".to_owned()));
+        }
         Ok(self.config)
     }
 }
@@ -542,6 +589,21 @@ where
             range.end()
         )),
     }
+}
+
+fn limit(text: &str) -> Result<Option<u64>, String> {
+    parse_limit(text).and_then(limit_from_number)
+}
+
+fn limit_text(limit: Option<u64>) -> String {
+    limit_number(limit).to_string()
+}
+
+fn ttl(text: &str) -> Result<DurationMs, String> {
+    let ttl =
+        parse_ttl(text)?.ok_or_else(|| "never is always allowed; give a duration".to_owned())?;
+    check_ttl(Some(ttl)).map_err(|error| error.message)?;
+    Ok(ttl)
 }
 
 fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {

@@ -13,6 +13,8 @@ pub use group::{format_backoff, format_mode, parse_backoff, parse_mode};
 
 /// How "no time to live" is written.
 pub const NEVER: &str = "never";
+/// How "the time to live of its topic" is written.
+pub const OF_TOPIC: &str = "parent";
 /// How "no quota" is written.
 pub const UNLIMITED: &str = "unlimited";
 /// How "no quota" is written as a number.

@@ -38,6 +38,7 @@ pub struct TopicMetrics {
     message_size: Histogram,
     lite_created: Counter,
     lite_removed: Counter,
+    lite_expired: Counter,
 }
 
 /// The counters of one group at its topic. A clone counts into the same counters.
@@ -138,9 +139,14 @@ impl TopicMetrics {
         self.lite_created.inc();
     }
 
-    /// So many lite topics expired or were deleted.
-    pub fn lite_topics_removed(&self, count: u64) {
-        self.lite_removed.inc_by(count);
+    /// A lite topic was deleted.
+    pub fn lite_topic_removed(&self) {
+        self.lite_removed.inc();
+    }
+
+    /// A lite topic came to the end of its life.
+    pub fn lite_topic_expired(&self) {
+        self.lite_expired.inc();
     }
 }
 
@@ -209,6 +215,7 @@ struct TopicFamilies {
     message_size: Family<TopicLabel, Histogram, fn() -> Histogram>,
     lite_created: Family<TopicLabel, Counter>,
     lite_removed: Family<TopicLabel, Counter>,
+    lite_expired: Family<TopicLabel, Counter>,
 }
 
 impl TopicFamilies {
@@ -220,6 +227,7 @@ impl TopicFamilies {
             message_size: registered(registry, names::MESSAGE_SIZE, size),
             lite_created: registered(registry, names::LITE_CREATED, Family::default()),
             lite_removed: registered(registry, names::LITE_REMOVED, Family::default()),
+            lite_expired: registered(registry, names::LITE_EXPIRED, Family::default()),
         }
     }
 
@@ -230,6 +238,7 @@ impl TopicFamilies {
             message_size: self.message_size.get_or_create_owned(label),
             lite_created: self.lite_created.get_or_create_owned(label),
             lite_removed: self.lite_removed.get_or_create_owned(label),
+            lite_expired: self.lite_expired.get_or_create_owned(label),
         }
     }
 
@@ -239,6 +248,7 @@ impl TopicFamilies {
         self.message_size.remove(label);
         self.lite_created.remove(label);
         self.lite_removed.remove(label);
+        self.lite_expired.remove(label);
     }
 }
 

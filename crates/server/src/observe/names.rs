@@ -30,9 +30,11 @@ pub(super) const ACKED: Name =
 pub(super) const REDELIVERED: Name =
     name("litemq_redelivered_messages", "Hand-outs after the first, by topic and group");
 pub(super) const LITE_CREATED: Name =
-    name("litemq_lite_topics_created", "Lite topics made by a first send, by topic");
+    name("litemq_lite_topics_created", "Lite topics made by a first send or ahead of it, by topic");
 pub(super) const LITE_REMOVED: Name =
-    name("litemq_lite_topics_removed", "Lite topics that expired or were deleted, by topic");
+    name("litemq_lite_topics_removed", "Lite topics that were deleted, by topic");
+pub(super) const LITE_EXPIRED: Name =
+    name("litemq_lite_topics_expired", "Lite topics that came to the end of their life, by topic");
 pub(super) const ERRORS: Name = name("litemq_errors", "Refused and failed requests, by error code");
 pub(super) const CONNECTIONS: Name = name("litemq_connections", "Connections, by door");
 pub(super) const CONNECTIONS_REFUSED: Name = name(
@@ -65,6 +67,12 @@ pub(super) const REQUEST_BYTES: Name =
 pub(super) const ANSWER_BYTES: Name =
     name("litemq_answer_bytes", "Bytes of gRPC answers that are not written yet");
 pub(super) const SESSIONS: Name = name("litemq_sessions", "Clients that are known");
+pub(super) const SUBSCRIPTIONS: Name =
+    name("litemq_subscriptions", "Pairs of a client and a lite topic that it is subscribed to");
+pub(super) const NOTICES: Name =
+    name("litemq_notices", "Clients told on their Telemetry streams that a subscription ended");
+pub(super) const NOTICES_DROPPED: Name =
+    name("litemq_notices_dropped", "The same, not told because no stream was open or read");
 pub(super) const TASKS: Name = name("litemq_tasks", "Tasks of the process");
 pub(super) const SYNCS: Name = name("litemq_storage_syncs", "Syncs of the log to the disk");
 pub(super) const CHECKPOINT_BEHIND: Name =

@@ -28,6 +28,12 @@ pub struct Snapshot {
     pub answer_bytes: u64,
     /// Clients that are known.
     pub sessions: u64,
+    /// Pairs of a client and a lite topic.
+    pub subscriptions: u64,
+    /// Clients told that a subscription ended, since the start.
+    pub notices: u64,
+    /// The same, not told.
+    pub notices_dropped: u64,
     /// Tasks of the process.
     pub tasks: u64,
     /// Bytes on the disk.
@@ -74,11 +80,18 @@ impl Snapshot {
         gauge(&mut registry, names::REQUEST_BYTES, self.request_bytes);
         gauge(&mut registry, names::ANSWER_BYTES, self.answer_bytes);
         gauge(&mut registry, names::SESSIONS, self.sessions);
+        gauge(&mut registry, names::SUBSCRIPTIONS, self.subscriptions);
         gauge(&mut registry, names::TASKS, self.tasks);
         gauge(&mut registry, names::STORAGE_SIZE, self.storage_bytes);
         gauge(&mut registry, names::FLUSH_BEHIND, self.unsynced_bytes);
         gauge(&mut registry, names::CHECKPOINT_BEHIND, self.log_bytes_since_checkpoint);
-        registered(&mut registry, names::SYNCS, Counter::<u64>::default()).inc_by(self.syncs);
+        for (name, count) in [
+            (names::SYNCS, self.syncs),
+            (names::NOTICES, self.notices),
+            (names::NOTICES_DROPPED, self.notices_dropped),
+        ] {
+            registered(&mut registry, name, Counter::<u64>::default()).inc_by(count);
+        }
 
         let lite: Family<TopicLabel, Gauge> =
             registered(&mut registry, names::LITE_LIVE, Family::default());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use litemq_server::broker::{ConnectionId, OpenGuard, ReceiveRequest};
+use litemq_server::broker::{ConnectionId, ReceiveRequest, TelemetryStream};
 use tokio::time::Instant;
 
 use crate::support::{NOW, World, bodies, client, quiet};
@@ -13,7 +13,7 @@ const HOME: ConnectionId = ConnectionId(1);
 const BACK: ConnectionId = ConnectionId(2);
 
 /// A push consumer `c1` that holds a message under a renewed lease, and `c2`, which waits for it.
-async fn held_by_a_push_consumer() -> (World, OpenGuard) {
+async fn held_by_a_push_consumer() -> (World, TelemetryStream) {
     let (_, world) = World::memory().await;
     tokio::spawn(Arc::clone(&world.broker).watch_sessions());
     let stream = world.broker.sessions().telemetry_opened(&client("c1"));

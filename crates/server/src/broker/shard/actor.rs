@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use litemq_domain::{Effects, Error, ErrorCode, Event, Farewell, Shard};
+use litemq_domain::{Effects, Error, ErrorCode, Farewell, Shard};
 use litemq_storage::{Durability, Lsn, ShardStore, StoreError};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -21,6 +21,7 @@ use crate::broker::limits::{
     PENDING_ANSWERS_MAX, SHARD_CYCLE_BYTES, SHARD_CYCLE_COMMANDS, SHARD_QUEUE_COMMANDS,
     STALL_RETRY_INTERVAL,
 };
+use crate::broker::mail::Notice;
 use crate::broker::ready::ReadySignals;
 use crate::broker::sessions::Sessions;
 use crate::broker::sets::SubscriptionSets;
@@ -216,7 +217,9 @@ impl ShardActor {
             let burials = std::mem::take(&mut fx.burials);
             burial::start(burials, number, &self.context, self.own.clone());
         }
-        self.count(&std::mem::take(&mut fx.events));
+        for event in fx.events.drain(..) {
+            self.context.catalog.count(event);
+        }
         self.go_on();
     }
 
@@ -289,21 +292,13 @@ impl ShardActor {
         self.backlog.end();
         Life::fail(&self.context.life, error);
     }
-
-    fn count(&self, events: &[Event]) {
-        for event in events {
-            match event {
-                Event::LiteTopicCreated(topic) => self.context.catalog.lite_topic_created(*topic),
-                Event::LiteTopicRemoved(topic) => self.context.catalog.lite_topic_removed(*topic),
-            }
-        }
-    }
 }
 
 impl ActorContext {
     /// A client lost a lite topic, durably.
     fn part(&self, farewell: &Farewell) {
-        tracing::debug!(?farewell, "a client lost a lite topic");
+        let notice = Notice::Unsubscribed(farewell.lite_topic.clone());
+        self.sessions.tell(farewell.client, notice);
     }
 }
 

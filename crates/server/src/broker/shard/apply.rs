@@ -12,11 +12,16 @@ impl ShardActor {
     /// Applies a command; its answer, if somebody waits for one.
     pub(super) fn apply(&mut self, command: Command, fx: &mut Effects) -> Option<Answer> {
         let now = self.context.clock.now();
+        let room = self.context.catalog.lite_topics();
         let shard = &mut self.shard;
         Some(match command {
             Command::Send { send, in_flight, reply } => {
                 let admitted = self.context.store.admit_append().map_err(|error| error_of(&error));
-                Answer::Send(reply, admitted.and_then(|()| shard.send(now, send, fx)), in_flight)
+                Answer::Send(
+                    reply,
+                    admitted.and_then(|()| shard.send(now, send, room, fx)),
+                    in_flight,
+                )
             }
             Command::Claim(claim, reply) => {
                 let outcome = shard.claim(now, claim, fx);
@@ -43,7 +48,7 @@ impl ShardActor {
             }
             Command::Bury { burial, payload, reply } => {
                 let admitted = self.context.store.admit_append().map_err(|error| error_of(&error));
-                let buried = admitted.and_then(|()| shard.bury(now, &burial, payload, fx));
+                let buried = admitted.and_then(|()| shard.bury(now, &burial, payload, room, fx));
                 if buried.is_err() {
                     shard.burial_failed(now, &burial, fx);
                 }
@@ -64,6 +69,15 @@ impl ShardActor {
             }
             Command::MovePositions(group, moves, reply) => {
                 Answer::Count(reply, shard.move_positions(now, group, &moves, fx))
+            }
+            Command::CreateLite(topic, name, own, reply) => {
+                let admitted = self.context.store.admit_append().map_err(|error| error_of(&error));
+                let create = |()| shard.create_lite(now, topic, &name, own, room, fx);
+                Answer::Done(reply, admitted.and_then(create))
+            }
+            Command::ChangeLifetime(topic, name, changes, reply) => {
+                let mut change = |change| shard.change_lifetime(topic, &name, change, fx);
+                Answer::Done(reply, changes.into_iter().try_for_each(&mut change))
             }
             Command::RemoveLite(topic, name, reply) => {
                 Answer::Done(reply, shard.remove_lite(topic, &name, fx))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use litemq_domain::{
     Burial, Claim, ClaimOutcome, ClientId, ClientKey, Consumed, DurationMs, Error, Group, GroupId,
-    Handle, LiteTopicName, LiteView, Place, Result, Send, SendOutcome, ShardCounts, StartAt,
-    SyncOutcome, Topic, TopicId, Violation,
+    Handle, LifetimeChange, LiteTopicName, LiteView, OwnLifetime, Place, Result, Send, SendOutcome,
+    ShardCounts, StartAt, SyncOutcome, Topic, TopicId, Violation,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -89,6 +89,10 @@ pub(crate) enum Command {
     SetGroup(Arc<Group>),
     /// A group was deleted.
     RemoveGroup(GroupId),
+    /// Create a lite topic ahead of its first message.
+    CreateLite(TopicId, LiteTopicName, OwnLifetime, Reply<()>),
+    /// Change how long a lite topic lives, in this order.
+    ChangeLifetime(TopicId, LiteTopicName, Vec<LifetimeChange>, Reply<()>),
     /// Remove a lite topic.
     RemoveLite(TopicId, LiteTopicName, Reply<()>),
     /// Describe a lite topic.
@@ -132,7 +136,10 @@ impl Command {
         match self {
             Self::Send { reply, .. } => refuse(reply, error),
             Self::Claim(_, reply) => refuse(reply, error),
-            Self::Ack(_, reply) | Self::RemoveLite(_, _, reply) => refuse(reply, error),
+            Self::Ack(_, reply)
+            | Self::CreateLite(_, _, _, reply)
+            | Self::ChangeLifetime(_, _, _, reply)
+            | Self::RemoveLite(_, _, reply) => refuse(reply, error),
             Self::ChangeInvisible { reply, .. } => refuse(reply, error),
             Self::BeginBurial(_, reply) => refuse(reply, error),
             Self::Bury { burial, reply, .. } => {

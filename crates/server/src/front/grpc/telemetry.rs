@@ -8,16 +8,16 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use tracing::debug;
-use v2::TelemetryCommand;
 use v2::settings::PubSub;
 use v2::telemetry_command::Command;
+use v2::{ClientType, NotifyUnsubscribeLiteCommand, TelemetryCommand};
 
 use super::call::{Call, Language};
 use super::limits::TELEMETRY_COMMANDS_MAX;
 use super::rights::{Asker, Asks as _};
 use super::session::note_consumer;
 use super::{Door, reply, settings};
-use crate::broker::Broker;
+use crate::broker::{Broker, Notice, TelemetryStream};
 use crate::front::stop::Stopping;
 use crate::observe::Metrics;
 
@@ -38,9 +38,9 @@ impl Door {
         let metrics = Arc::clone(&self.metrics);
         let stopping = self.stopping.clone();
         tokio::spawn(async move {
-            let _open = broker.sessions().telemetry_opened(&call.client);
+            let stream = broker.sessions().telemetry_opened(&call.client);
             let answer = |asked| answer_settings(&broker, &metrics, &call, asked);
-            converse(answer, incoming, &outbox, stopping).await;
+            converse(answer, &stream, incoming, &outbox, stopping).await;
         });
         ReceiverStream::new(commands)
     }
@@ -50,20 +50,35 @@ impl Door {
 /// server stops.
 async fn converse(
     answer_settings: impl Fn(v2::Settings) -> Answer,
+    stream: &TelemetryStream,
     mut incoming: Streaming<TelemetryCommand>,
     outbox: &Outbox,
     mut stopping: Stopping,
 ) {
+    // Go dies of a notice to a consumer that is not of lite topics.
+    let mut hears_notices = false;
+    let mut told = None;
     loop {
         let received = tokio::select! {
             biased;
             () = stopping.wait() => return,
             () = outbox.closed() => return,
             received = incoming.message() => received,
+            place = outbox.reserve(), if told.is_some() => {
+                if let (Ok(place), Some(command)) = (place, told.take()) {
+                    place.send(Ok(command));
+                }
+                continue;
+            }
+            notice = stream.next_notice(), if hears_notices && told.is_none() => {
+                told = Some(command_of(notice));
+                continue;
+            }
         };
         let answer = match received {
             Ok(None) => return,
             Ok(Some(TelemetryCommand { command: Some(Command::Settings(asked)), .. })) => {
+                hears_notices = is_of_lite_topics(asked.client_type());
                 answer_settings(asked)
             }
             // Answers to commands that this server never sends.
@@ -75,6 +90,22 @@ async fn converse(
         if outbox.try_send(answer).is_err() || ends {
             return;
         }
+    }
+}
+
+fn is_of_lite_topics(client_type: ClientType) -> bool {
+    matches!(client_type, ClientType::LitePushConsumer | ClientType::LiteSimpleConsumer)
+}
+
+/// Java, Go and C# drop the name from their set; Python and Node ignore the command, and their next
+/// full sync brings the name again.
+fn command_of(notice: Notice) -> TelemetryCommand {
+    let Notice::Unsubscribed(lite_topic) = notice;
+    let lite_topic = lite_topic.as_str().to_owned();
+    let command = NotifyUnsubscribeLiteCommand { lite_topic };
+    TelemetryCommand {
+        status: Some(reply::ok()),
+        command: Some(Command::NotifyUnsubscribeLiteCommand(command)),
     }
 }
 

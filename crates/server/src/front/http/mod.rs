@@ -12,6 +12,7 @@ pub mod model;
 mod openapi;
 mod operations;
 mod policies;
+mod quotas;
 mod reply;
 mod rights;
 mod server;
@@ -81,8 +82,14 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
         ),
         ("/api/v1/groups/{group}/reset", post(groups::reset)),
         ("/api/v1/groups/{group}/clients/{client}", delete(groups::unsubscribe)),
-        ("/api/v1/topics/{topic}/lite", get(lite::list)),
-        ("/api/v1/topics/{topic}/lite/{name}", get(lite::describe).delete(lite::delete)),
+        ("/api/v1/topics/{topic}/lite", get(lite::list).post(lite::create)),
+        (
+            "/api/v1/topics/{topic}/lite/{name}",
+            get(lite::describe).patch(lite::update).delete(lite::delete),
+        ),
+        ("/api/v1/quotas", get(quotas::show).patch(quotas::update)),
+        ("/api/v1/quotas/profiles", get(quotas::profiles)),
+        ("/api/v1/quotas/profiles/{profile}", post(quotas::apply)),
         (
             "/api/v1/topics/{topic}/lite/{name}/messages",
             post(messages::send).layer(message_body).get(messages::peek),

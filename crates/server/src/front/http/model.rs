@@ -136,6 +136,77 @@ pub struct LiteQuery {
     pub limit: Option<usize>,
 }
 
+/// A lite topic to create ahead of its first message.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewLiteForm {
+    /// 1 to 64 letters, digits, `_`, `-`.
+    pub name: String,
+    /// A time to live of its own, such as `30m`, or `never`; absent is its topic's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+}
+
+/// What to change of how long a lite topic lives; what is absent stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LiteChangeForm {
+    /// A time to live of its own, such as `30m`, or `never`, or `parent`: its topic's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+    /// It does not expire for so long from now, such as `2h`, up to `720h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extend: Option<String>,
+    /// Whether it never expires; false also ends an extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<bool>,
+}
+
+/// How much there is, and how much there may be.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct QuotaView {
+    /// Lite topics alive, dead letters aside.
+    pub lite_topics: u64,
+    /// Most of them; -1 is no limit.
+    pub lite_topics_max: i64,
+    /// Pairs of a client and a lite topic that it is subscribed to.
+    pub subscriptions: u64,
+    /// Most of them; -1 is no limit.
+    pub subscriptions_max: i64,
+}
+
+/// What to change of how much there may be; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaChangeForm {
+    /// Lite topics; -1 is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lite_topics_max: Option<i64>,
+    /// Subscriptions; -1 is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscriptions_max: Option<i64>,
+}
+
+/// A named size.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct QuotaProfileView {
+    /// Its name.
+    pub name: String,
+    /// Messages a second that such an instance is sold for; not enforced.
+    pub messages_per_second: u32,
+    /// Lite topics.
+    pub lite_topics_max: u64,
+    /// Subscriptions.
+    pub subscriptions_max: u64,
+}
+
+/// All named sizes.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct QuotaProfileList {
+    /// By edition and size.
+    pub profiles: Vec<QuotaProfileView>,
+}
+
 /// One group's view of a lite topic.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LiteGroupView {
@@ -162,13 +233,39 @@ pub struct LiteView {
     pub next_offset: u64,
     /// When it was created.
     pub created_at: String,
-    /// When the last message was stored.
-    pub last_send_at: String,
-    /// When it will be removed if nothing is sent; absent is never.
+    /// When the last message was stored; absent if none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_send_at: Option<String>,
+    /// When a group last read or settled a message; absent if none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_read_at: Option<String>,
+    /// How long it lives after its last activity.
+    pub ttl: String,
+    /// Whether that is its own and not its topic's.
+    pub own_ttl: bool,
+    /// Whether it never expires, whatever its time to live.
+    pub pinned: bool,
+    /// It does not expire before; absent if nobody extended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extended_until: Option<String>,
+    /// When it expires if nothing happens, and is removed within seconds; absent is never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
+    /// What keeps it, also when it is due: see the options of its topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_by: Option<KeptBy>,
     /// Groups that have subscribers or a position.
     pub groups: Vec<LiteGroupView>,
+}
+
+/// What keeps a lite topic from expiring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeptBy {
+    /// A group has not settled all of it.
+    Undelivered,
+    /// A client is subscribed to it.
+    Subscribed,
 }
 
 /// A page of lite topics, by name.

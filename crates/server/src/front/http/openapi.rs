@@ -3,13 +3,13 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{groups, lite, messages, operations, policies, topics, users};
+use super::{groups, lite, messages, operations, policies, quotas, topics, users};
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "LiteMQ administration",
-        description = "Topics, groups, lite topics, messages, users and policies."
+        description = "Topics, groups, lite topics, quotas, messages, users and policies."
     ),
     paths(
         topics::list,
@@ -25,8 +25,14 @@ use super::{groups, lite, messages, operations, policies, topics, users};
         groups::reset,
         groups::unsubscribe,
         lite::list,
+        lite::create,
         lite::describe,
+        lite::update,
         lite::delete,
+        quotas::show,
+        quotas::update,
+        quotas::profiles,
+        quotas::apply,
         messages::send,
         messages::peek,
         users::list,

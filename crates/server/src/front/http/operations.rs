@@ -72,6 +72,7 @@ async fn snapshot(broker: &Broker) -> Snapshot {
         topic: topic.name.clone(),
         lite_topics: broker.lite_count(topic),
     });
+    let (notices, notices_dropped) = broker.sessions().notices();
     Snapshot {
         up: broker.readiness().is_ok(),
         topics: topics.collect(),
@@ -81,6 +82,9 @@ async fn snapshot(broker: &Broker) -> Snapshot {
         request_bytes: broker.shares().request_bytes.pool().used() as u64,
         answer_bytes: broker.shares().answer_bytes.pool().used() as u64,
         sessions: broker.sessions().count() as u64,
+        subscriptions: broker.subscription_count(),
+        notices,
+        notices_dropped,
         tasks: Handle::current().metrics().num_alive_tasks() as u64,
         storage_bytes: usage.disk_bytes,
         unsynced_bytes: usage.unsynced_bytes,

@@ -57,10 +57,14 @@ fn rule(method: &Method, path: &str) -> Option<Rule> {
         ("POST", "/api/v1/groups/{group}/reset") => Rule::Group,
         ("DELETE", "/api/v1/groups/{group}/clients/{client}") => Rule::Group,
 
-        ("GET", "/api/v1/topics/{topic}/lite") => Rule::Asks,
-        ("GET" | "DELETE", "/api/v1/topics/{topic}/lite/{name}") => Rule::Lite(&[Manage]),
+        ("GET" | "POST", "/api/v1/topics/{topic}/lite") => Rule::Asks,
+        ("GET" | "PATCH" | "DELETE", "/api/v1/topics/{topic}/lite/{name}") => Rule::Lite(&[Manage]),
         ("POST", "/api/v1/topics/{topic}/lite/{name}/messages") => Rule::Lite(&[Publish]),
         ("GET", "/api/v1/topics/{topic}/lite/{name}/messages") => Rule::Lite(&[Subscribe, Manage]),
+
+        ("GET" | "PATCH", "/api/v1/quotas") => Rule::Cluster,
+        ("GET", "/api/v1/quotas/profiles") => Rule::Cluster,
+        ("POST", "/api/v1/quotas/profiles/{profile}") => Rule::Cluster,
 
         ("GET" | "POST", "/api/v1/users") => Rule::Cluster,
         ("GET" | "PATCH" | "DELETE", "/api/v1/users/{user}") => Rule::Cluster,
@@ -143,6 +147,11 @@ impl Asker {
     /// Whether it may manage a group.
     pub(super) fn manages_group(&self, group: &str) -> bool {
         self.0.may(&[Manage], Target::Group(group)).is_ok()
+    }
+
+    /// Checks that it may manage a lite topic that it is about to create.
+    pub(super) fn may_create_lite(&self, topic: &str, name: &str) -> Reply<()> {
+        Ok(self.0.may(&[Manage], Target::Topic(topic, Scope::One(name)))?)
     }
 
     /// Checks that it may manage what it is about to create, and whether it may consume what that consumes.

@@ -108,7 +108,8 @@ fn change(form: TopicChangeForm) -> Reply<TopicChange> {
     })
 }
 
-fn checked_ttl(text: &str) -> Reply<Option<DurationMs>> {
+/// A time to live as people write it, within what there is.
+pub(super) fn checked_ttl(text: &str) -> Reply<Option<DurationMs>> {
     let ttl = parse_ttl(text).map_err(|problem| Refusal::bad_request(format!("ttl: {problem}")))?;
     check_ttl(ttl)?;
     Ok(ttl)
