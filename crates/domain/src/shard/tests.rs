@@ -6,6 +6,7 @@ use super::*;
 use crate::group::{GroupOptions, SubscriptionMode};
 use crate::handle::Handle;
 use crate::lifetime::{LiteTopicRoom, OwnLifetime};
+use crate::limits::EXPIRIES_PER_TICK;
 use crate::lite::SlotState;
 use crate::names::{ClientId, GroupName, TopicName};
 use crate::time::DurationMs;
@@ -169,6 +170,32 @@ fn a_tick_deals_with_so_many_positions_and_leaves_the_rest_due() {
 }
 
 #[test]
+fn a_tick_lets_so_many_lite_topics_expire_and_leaves_the_rest_due() {
+    let mut shard = shard(true);
+    let ttl = Some(DurationMs::from_secs(60));
+    let options = TopicOptions { ttl, ..TopicOptions::default() };
+    let topic = Topic { options, ..Topic::clone(&shard.topics[&TOPIC]) };
+    shard.set_topic(Arc::new(topic));
+    for lite in 0..EXPIRIES_PER_TICK + 10 {
+        send(&mut shard, &format!("l{lite}"));
+    }
+    // Subscriptions count like lite topics: the first of all has many.
+    for client in 0..20 {
+        subscribe(&mut shard, client, "l0");
+    }
+    let due = NOW + DurationMs::from_secs(60);
+    assert_eq!(shard.next_deadline(), Some(due));
+    let mut left = Vec::new();
+    while shard.next_deadline().is_some() {
+        let mut fx = Effects::default();
+        shard.tick(due, &|_| false, &mut fx);
+        left.push((shard.lites.live_of(TOPIC), fx.farewells.len()));
+        assert_eq!(shard.audit(due), []);
+    }
+    assert_eq!(left, [(30, 20), (0, 0)]);
+}
+
+#[test]
 fn a_group_among_many_is_removed_from_a_lite_topic_and_the_others_stay() {
     let mut shard = shard(true);
     let other = GroupId(2);
@@ -226,7 +253,7 @@ fn run_of(shard: &mut Shard) -> &mut Run {
 
 #[test]
 fn an_audit_sees_each_invariant_that_is_broken() {
-    let cases: [(Invariant, Tamper); 11] = [
+    let cases: [(Invariant, Tamper); 12] = [
         (Invariant::NamesFound, |shard| shard.lites.get_mut(0).unwrap().topic = TopicId(9)),
         (Invariant::CountsExact, |shard| shard.lites.get_mut(0).unwrap().state = SlotState::Named),
         (Invariant::SubscriptionsPaired, |shard| shard.lites.get_mut(0).unwrap().first_link = NONE),
@@ -247,6 +274,7 @@ fn an_audit_sees_each_invariant_that_is_broken() {
             run_of(shard).entries[1].epoch = 2;
         }),
         (Invariant::LeasesTimed, |shard| run_of(shard).timer = Timestamp(u64::MAX)),
+        (Invariant::LifetimesFiled, |shard| shard.lites.get_mut(0).unwrap().filed_at = Second(7)),
         (Invariant::HoldersKnown, |shard| run_of(shard).clients.clear()),
         (Invariant::Bounded, |shard| shard.lites.get_mut(1).unwrap().first_link = NONE),
     ];
