@@ -355,3 +355,41 @@ fn a_door_open_to_the_network_needs_credentials_or_a_word() {
     assert_eq!(without_super.code, 1);
     assert!(without_super.err.contains("there is no super user"), "{}", without_super.err);
 }
+
+#[test]
+fn lite_topics_are_created_extended_pinned_and_given_their_own_time() {
+    let tool = Tool::new();
+    tool.run(&["topic", "create", "chat", "--ttl", "30m"]).done();
+    let made = tool.run(&["lite", "create", "chat", "a"]).done();
+    assert!(made.contains("ttl           30m\n"), "{made}");
+    assert_eq!(tool.json(&["lite", "create", "chat", "b", "--ttl", "never"])["own_ttl"], true);
+    assert!(tool.json(&["lite", "extend", "chat", "a", "2h"])["extended_until"].is_string());
+    assert_eq!(tool.json(&["lite", "pin", "chat", "a"])["pinned"], true);
+    let shown = tool.run(&["lite", "describe", "chat", "a"]).done();
+    assert!(shown.contains("expires       pinned\n"), "{shown}");
+    assert_eq!(tool.json(&["lite", "unpin", "chat", "a"])["pinned"], false);
+    assert_eq!(tool.json(&["lite", "ttl", "chat", "a", "1h"])["ttl"], "1h");
+    let own = tool.run(&["lite", "describe", "chat", "a"]).done();
+    assert!(own.contains("ttl           1h, its own\n"), "{own}");
+    assert_eq!(tool.json(&["lite", "ttl", "chat", "a", "parent"])["ttl"], "30m");
+    let wrong = tool.run(&["lite", "extend", "chat", "a", "soon"]).failed(1);
+    assert!(wrong.contains("BAD_REQUEST"), "{wrong}");
+}
+
+#[test]
+fn quotas_are_shown_set_and_taken_from_a_profile() {
+    let tool = Tool::new();
+    let shown = tool.run(&["quota", "show"]).done();
+    assert_eq!(shown, "lite topics    0 of unlimited\nsubscriptions  0 of unlimited\n");
+    let set = tool.json(&["quota", "set", "--lite-topics", "5", "--subscriptions", "unlimited"]);
+    assert_eq!((&set["lite_topics_max"], &set["subscriptions_max"]), (&json!(5), &json!(-1)));
+    let nothing = tool.run(&["quota", "set"]).failed(2);
+    assert!(nothing.contains("nothing to change"), "{nothing}");
+    let table = tool.run(&["quota", "profile", "list"]).done();
+    assert!(table.starts_with("NAME                    MESSAGES/S  LITE TOPICS  SUBSCRIPTIONS\n"));
+    assert!(table.contains("professional-p2-10k     10000       600000       600000\n"), "{table}");
+    let applied = tool.json(&["quota", "profile", "apply", "platinum-u2-1m"]);
+    assert_eq!(applied["subscriptions_max"], 23_200_000);
+    let unknown = tool.run(&["quota", "profile", "apply", "huge"]).failed(1);
+    assert!(unknown.contains("list them first"), "{unknown}");
+}

@@ -12,7 +12,7 @@ mod http_support;
 use std::sync::Arc;
 
 use litemq_domain::{DurationMs, ErrorCode};
-use litemq_server::broker::Broker;
+use litemq_server::broker::{Broker, QuotaChange};
 use litemq_server::config::{Config, Sources, create_declared, load};
 use litemq_server::observe::Metrics;
 
@@ -78,4 +78,32 @@ async fn a_group_bound_elsewhere_stops_the_start_with_its_line() {
     assert_eq!(error.code, ErrorCode::AlreadyExists);
     assert!(error.message.contains("line 3"), "{error}");
     assert!(error.message.contains("bound to another topic"), "{error}");
+}
+
+#[tokio::test]
+async fn declared_quotas_hold_from_a_start_on_and_others_stay_as_they_were_set() {
+    let broker = broker().await;
+    let set = QuotaChange { subscriptions_max: Some(Some(7)), ..QuotaChange::default() };
+    broker.set_quotas(set).await.unwrap();
+    create_declared(&broker, &config("[limits]\nlite_topics_max = 5\n")).await.unwrap();
+    let quotas = broker.quotas().quotas;
+    assert_eq!((quotas.lite_topics_max, quotas.subscriptions_max), (Some(5), Some(7)));
+    let unlimited = "[limits]\nlite_topics_max = -1\nsubscriptions_max = 9\n";
+    create_declared(&broker, &config(unlimited)).await.unwrap();
+    let quotas = broker.quotas().quotas;
+    assert_eq!((quotas.lite_topics_max, quotas.subscriptions_max), (None, Some(9)));
+}
+
+#[tokio::test]
+async fn a_declared_option_of_a_topic_changes_it_and_one_not_named_is_left() {
+    let broker = broker().await;
+    create_declared(&broker, &config(DECLARED)).await.unwrap();
+    let later = "[[topics]]\nname = 'chat'\nkeep_undelivered = true\nsend_rate = 9\n";
+    create_declared(&broker, &config(later)).await.unwrap();
+    let options = broker.topic("chat").unwrap().options;
+    assert!(options.keep_undelivered && !options.keep_subscribed);
+    assert_eq!(
+        (options.ttl, options.send_rate.map(u32::from)),
+        (Some(DurationMs::from_secs(1800)), Some(9))
+    );
 }

@@ -96,6 +96,46 @@ async fn a_stop_ends_telemetry_with_ok() {
     assert!(soon(heard.message()).await.unwrap().is_none());
 }
 
+fn producer_settings() -> TelemetryCommand {
+    let publishing = v2::Publishing { topics: vec![resource(TOPIC)], ..v2::Publishing::default() };
+    TelemetryCommand {
+        command: Some(Command::Settings(Settings {
+            client_type: Some(ClientType::Producer.into()),
+            pub_sub: Some(PubSub::Publishing(publishing)),
+            ..Settings::default()
+        })),
+        status: None,
+    }
+}
+
+#[tokio::test]
+async fn a_lite_consumer_is_told_that_its_subscription_ended_and_no_other_client_is() {
+    let door = Door::open().await;
+    let (lite, other) = (door.client("c1", "JAVA").await, door.client("c2", "GO").await);
+    let (say_lite, mut lite_hears) = telemetry(&lite).await;
+    let (say_other, mut other_hears) = telemetry(&other).await;
+    say_lite.send(consumer_settings(ORDERED)).await.unwrap();
+    say_other.send(producer_settings()).await.unwrap();
+    for heard in [&mut lite_hears, &mut other_hears] {
+        let answer = soon(heard.message()).await.unwrap().unwrap();
+        assert!(matches!(answer.command, Some(Command::Settings(_))), "{answer:?}");
+    }
+    lite.subscribe(ORDERED, &["a", "b"]).await;
+    other.subscribe(ORDERED, &["a"]).await;
+    lite.send(vec![message("a", "1")]).await;
+    door.broker.delete_lite(TOPIC, "a").await.unwrap();
+    let told = soon(lite_hears.message()).await.unwrap().unwrap();
+    assert_eq!(told.status.as_ref().map(v2::Status::code), Some(Code::Ok));
+    let Some(Command::NotifyUnsubscribeLiteCommand(notice)) = told.command else {
+        panic!("{told:?}")
+    };
+    assert_eq!(notice.lite_topic, "a");
+    // A Go producer would die of it.
+    say_other.send(producer_settings()).await.unwrap();
+    let next = soon(other_hears.message()).await.unwrap().unwrap();
+    assert!(matches!(next.command, Some(Command::Settings(_))), "{next:?}");
+}
+
 async fn route(
     client: &Client,
     topic: &str,

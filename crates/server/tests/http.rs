@@ -414,3 +414,81 @@ async fn health_readiness_and_metrics_are_told() {
     }
     assert!(!metrics.contains("s1"), "a lite topic is a label:\n{metrics}");
 }
+
+#[tokio::test]
+async fn a_lite_topic_is_created_ahead_extended_pinned_and_given_its_own_time() {
+    let door = Door::with_chat().await;
+    let lites = "/api/v1/topics/chat/lite";
+    let made = door.post(lites, r#"{"name":"a"}"#).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let json = made.json();
+    assert_eq!((&json["ttl"], &json["own_ttl"]), (&json!("30m"), &json!(false)));
+    assert_eq!((json.get("last_send_at"), json.get("last_read_at")), (None, None));
+    assert!(json["expires_at"].is_string(), "{json}");
+    assert_eq!(door.post(lites, r#"{"name":"a"}"#).await.json(), json);
+    let other = door.post(lites, r#"{"name":"a","ttl":"1h"}"#).await;
+    other.is_refused(409, "ALREADY_EXISTS", 42800);
+    door.post(lites, r#"{"name":"a/b"}"#).await.is_refused(400, "LITE_TOPIC_ILLEGAL", 40020);
+
+    let path = "/api/v1/topics/chat/lite/a";
+    let own = door.patch(path, r#"{"ttl":"never"}"#).await.json();
+    assert_eq!((&own["ttl"], &own["own_ttl"]), (&json!("never"), &json!(true)));
+    assert_eq!(own.get("expires_at"), None);
+    let back = door.patch(path, r#"{"ttl":"parent","extend":"2h"}"#).await.json();
+    assert_eq!((&back["ttl"], &back["own_ttl"]), (&json!("30m"), &json!(false)));
+    assert_eq!(back["expires_at"], back["extended_until"]);
+    let pinned = door.patch(path, r#"{"pinned":true}"#).await.json();
+    assert_eq!(pinned["pinned"], true);
+    assert_eq!((pinned.get("expires_at"), pinned.get("extended_until")), (None, None));
+    let free = door.patch(path, r#"{"pinned":false}"#).await.json();
+    assert_eq!((&free["pinned"], free.get("extended_until")), (&json!(false), None));
+    assert_eq!(free["expires_at"], json["expires_at"]);
+
+    for wrong in [r#"{}"#, r#"{"ttl":"90s"}"#, r#"{"extend":"31d"}"#, r#"{"extend":"soon"}"#] {
+        door.patch(path, wrong).await.is_refused(400, "BAD_REQUEST", 40000);
+    }
+    let nothing = door.patch("/api/v1/topics/chat/lite/x", r#"{"pinned":true}"#).await;
+    nothing.is_refused(404, "LITE_TOPIC_NOT_FOUND", 40400);
+}
+
+#[tokio::test]
+async fn a_message_gives_its_lite_topic_a_time_to_live_or_is_refused() {
+    let door = Door::with_chat().await;
+    let path = "/api/v1/topics/chat/lite/a/messages";
+    let send = |ttl: &str| format!(r#"{{"body":"x","properties":{{"litemq.ttl":"{ttl}"}}}}"#);
+    let refused = door.post(path, &send("soon")).await;
+    let text = refused.is_refused(400, "PROPERTY_KEY_ILLEGAL", 40007);
+    assert!(text.contains("give minutes, 1 to 43200, or -1"), "{text}");
+    door.get("/api/v1/topics/chat/lite/a").await.is_refused(404, "LITE_TOPIC_NOT_FOUND", 40400);
+    assert_eq!(door.post(path, &send("5")).await.status, StatusCode::CREATED);
+    let view = door.get("/api/v1/topics/chat/lite/a").await.json();
+    assert_eq!((&view["ttl"], &view["own_ttl"]), (&json!("5m"), &json!(true)));
+}
+
+#[tokio::test]
+async fn quotas_are_shown_changed_and_set_to_a_profile() {
+    let door = Door::with_chat().await;
+    let none = json!({
+        "lite_topics": 0, "lite_topics_max": -1, "subscriptions": 0, "subscriptions_max": -1
+    });
+    assert_eq!(door.get("/api/v1/quotas").await.json(), none);
+    let set = door.patch("/api/v1/quotas", r#"{"lite_topics_max":1}"#).await.json();
+    assert_eq!((&set["lite_topics_max"], &set["subscriptions_max"]), (&json!(1), &json!(-1)));
+    door.post("/api/v1/topics/chat/lite", r#"{"name":"a"}"#).await;
+    let full = door.post("/api/v1/topics/chat/lite", r#"{"name":"b"}"#).await;
+    let text = full.is_refused(429, "LITE_TOPIC_QUOTA_EXCEEDED", 42901);
+    assert!(text.contains("this broker may have 1 lite topics"), "{text}");
+    let profiles = door.get("/api/v1/quotas/profiles").await.json();
+    let profiles = profiles["profiles"].as_array().unwrap().clone();
+    assert_eq!(profiles.len(), 46);
+    let applied = door.post("/api/v1/quotas/profiles/serverless-5k", "").await.json();
+    assert_eq!(applied["lite_topics_max"], 300_000);
+    assert_eq!(
+        (&applied["subscriptions_max"], &applied["lite_topics"]),
+        (&json!(300_000), &json!(1))
+    );
+    door.post("/api/v1/quotas/profiles/huge", "").await.is_refused(400, "BAD_REQUEST", 40000);
+    for wrong in [r#"{"lite_topics_max":0}"#, r#"{"subscriptions_max":-2}"#, r#"{"max":1}"#] {
+        door.patch("/api/v1/quotas", wrong).await.is_refused(400, "BAD_REQUEST", 40000);
+    }
+}
