@@ -32,6 +32,11 @@ impl RateMeter {
         Self { even_until: bits }
     }
 
+    /// From when on it is as good as fresh.
+    pub fn fresh_at(self) -> Timestamp {
+        Timestamp(self.even_until.div_ceil(NANOS_PER_MS))
+    }
+
     /// How many of `wanted` may pass now. Nothing is taken yet.
     pub fn room(self, now: Timestamp, per_second: NonZeroU32, wanted: u32) -> u32 {
         let now = nanos(now);

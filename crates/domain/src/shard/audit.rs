@@ -326,6 +326,11 @@ impl Shard {
     }
 
     fn bounded(&self, findings: &mut Findings) {
+        let (paces, due) = self.paces.kept();
+        let positions = self.cursors.in_use().0;
+        findings.expect(Invariant::Bounded, paces == due && paces <= positions, || {
+            format!("{paces} rates are kept of {positions} positions, {due} are due")
+        });
         let (ids, places) = self.resends.kept();
         findings.expect(Invariant::Bounded, ids == places && ids <= RESEND_WINDOW_MESSAGES, || {
             format!("{ids} message ids are kept in {places} places")

@@ -252,12 +252,15 @@ impl Shard {
         let cursor = self.cursors.get(index)?;
         let (committed, epoch) = (cursor.committed, cursor.epoch.wrapping_add(1));
         let lease = lease(now, claim, epoch);
+        let wanted =
+            claim.per_lite_topic_max.max(1).min(claim.messages_max.saturating_sub(messages.len()));
+        let messages_max = match group.options.consume_rate {
+            Some(rate) => self.paces.room(index, now, rate, wanted),
+            None => wanted,
+        };
         let limits = HandOutLimits {
             ordered: group.options.ordered,
-            messages_max: claim
-                .per_lite_topic_max
-                .max(1)
-                .min(claim.messages_max.saturating_sub(messages.len())),
+            messages_max,
             run_max: group.run_max(),
             max_attempts: group.options.max_attempts,
             stored: next_offset.saturating_sub(committed),
@@ -276,6 +279,9 @@ impl Shard {
         }
         for (at, attempts) in out.exhausted {
             fx.burials.push(Burial { place: place(at), group: group.id, attempts });
+        }
+        if let Some(rate) = group.options.consume_rate {
+            self.paces.handed_out(index, now, rate, out.given.len());
         }
         if !out.given.is_empty() {
             self.note_read(now, slot_index);

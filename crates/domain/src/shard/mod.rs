@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use crate::client::ClientKey;
 use crate::delivery::cursor::{Cursor, Cursors};
+use crate::delivery::pace::Paces;
 use crate::delivery::run::{EntryState, Run};
 use crate::effects::{Effects, Record, Wake};
 use crate::error::{Error, ErrorCode, Result};
@@ -82,6 +83,7 @@ pub struct Shard {
     bound: BTreeSet<(TopicId, GroupId)>,
     work: VecDeque<Work>,
     wildcards: Wildcards,
+    paces: Paces,
     /// What clients of wildcard groups were given last, while they hold something.
     last_receives: BTreeMap<(ClientKey, GroupId), LastReceive>,
 }
@@ -103,6 +105,7 @@ impl Shard {
             bound: BTreeSet::new(),
             work: VecDeque::new(),
             wildcards: Wildcards::default(),
+            paces: Paces::default(),
             last_receives: BTreeMap::new(),
         }
     }
@@ -162,25 +165,38 @@ impl Shard {
         Wake { client: (!is_wildcard).then_some(client), group }
     }
 
-    /// When [`Self::tick`] has something to do, possibly in the past; `None` while nothing is
-    /// leased and nothing expires.
+    /// When [`Self::tick`] has something to do, possibly in the past; `None` while nothing is leased,
+    /// nothing waits for its rate and nothing expires.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let lease = self.timers.first().map(|(at, _)| *at);
-        lease.into_iter().chain(self.lifetimes.next_deadline()).min()
+        let others = [self.paces.next_due(), self.lifetimes.next_deadline()];
+        lease.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// Handles what has become due: leases of connected clients are renewed within their bound,
-    /// others end and their messages are ready again; lite topics expire. Until then nobody is handed
-    /// a message whose lease has run out. At most [`TICK_CURSORS_MAX`] positions and
-    /// [`crate::limits::EXPIRIES_PER_TICK`] lite topics a call; what is left is due still.
+    /// others end and their messages are ready again; lite topics that waited for their rate are ready
+    /// again; lite topics expire. Until then nobody is handed a message whose lease has run out. At
+    /// most [`TICK_CURSORS_MAX`] positions of each kind and [`crate::limits::EXPIRIES_PER_TICK`] lite
+    /// topics a call; what is left is due still.
     pub fn tick(
         &mut self,
         now: Timestamp,
         is_connected: &dyn Fn(ClientKey) -> bool,
         fx: &mut Effects,
     ) {
+        self.look_at_paces(now, fx);
         self.end_or_renew_leases(now, is_connected, fx);
         self.expire(now, fx);
+    }
+
+    fn look_at_paces(&mut self, now: Timestamp, fx: &mut Effects) {
+        for _ in 0..TICK_CURSORS_MAX {
+            match self.paces.look(now) {
+                Some(Some(cursor)) => self.refresh(now, cursor, fx),
+                Some(None) => {}
+                None => return,
+            }
+        }
     }
 
     fn end_or_renew_leases(
@@ -255,6 +271,9 @@ impl Shard {
         let Some(index) = self.cursors.find(slot.first_cursor, group.id) else {
             return slot.next_offset > slot.first_offset;
         };
+        if self.paces.is_waiting(index) {
+            return false;
+        }
         let Some(cursor) = self.cursors.get(index) else { return false };
         let stored = slot.next_offset.saturating_sub(cursor.committed);
         match self.cursors.run(index) {
@@ -444,6 +463,7 @@ impl Shard {
         if let Some(run) = run {
             self.forget_run(index, &run);
         }
+        self.paces.forget(index);
         fx.records
             .push(Record::Delete { key: Key::Cursor { slot: cursor.slot, group: cursor.group } });
     }

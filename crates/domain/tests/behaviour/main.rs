@@ -10,6 +10,7 @@ mod expiry;
 mod leases;
 mod listing;
 mod model;
+mod pace;
 mod positions;
 mod quota;
 mod removal;

@@ -323,7 +323,16 @@ impl Both {
         let of_dead_letters = group == OF_DEAD_LETTERS;
         let name = group.to_owned();
         let (mode, resets) = (SubscriptionMode::Shared, Resets::default());
-        let group = Step::Group { name, ordered, attempts, of_dead_letters, quota, mode, resets };
+        let group = Step::Group {
+            name,
+            ordered,
+            attempts,
+            of_dead_letters,
+            quota,
+            mode,
+            resets,
+            rate: None,
+        };
         self.world.apply(&group);
         if at_once {
             self.world.apply(&Step::Work { all: true });

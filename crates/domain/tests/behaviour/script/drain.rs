@@ -1,9 +1,10 @@
 //! Handing out everything that is left.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use litemq_domain::{
-    Burial, Claim, Claimed, ClientKey, DurationMs, Effects, GroupId, GroupView, Handle,
+    Burial, Claim, Claimed, ClientKey, DurationMs, Effects, Group, GroupId, GroupView, Handle,
     LiteTopicRoom, LiteView, Place, Record, Result, Shard, Timestamp, Topic,
 };
 
@@ -30,12 +31,17 @@ pub(crate) enum Handed {
     Buried { burial: Burial, lite: String, copy: String, offset: u64 },
 }
 
-/// Lets all leases end and hands out, and settles, everything to its subscribers. Nothing may be
+/// Lets all leases end, lifts all rates, and hands out and settles everything to its subscribers. Nothing may be
 /// left then, and nothing may come twice.
 pub(crate) fn drain(shard: &mut Shard, world: &World, handed: &mut dyn FnMut(Handed)) -> Drained {
     let mut stored = world.stored.clone();
     let now = world.now + LATER;
     let mut fx = Effects::default();
+    for group in world.groups.values().filter(|group| group.options.consume_rate.is_some()) {
+        let mut group = Group::clone(group);
+        group.options.consume_rate = None;
+        shard.set_group(Arc::new(group));
+    }
     end_what_is_due(shard, now);
     while shard.has_work() {
         shard.step(now, &mut fx);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! group g unordered attempts=3 quota=2      a group; `of=dead` consumes the dead letters of `g`
-//! group g exclusive | group g wild=a*       with `reset-takeover`, `reset-unsub`
+//! group g exclusive | group g wild=a*       with `reset-takeover`, `reset-unsub`, `rate=5`
 //! send a m1 m2 [id=x] [ttl=10m]       to lite topic a; with an id, a repeat shows `again 0`
 //! options ttl=10m reads undelivered subscribed quota=2        of the topic; what is left out is off
 //! room 3 | room any                   lite topics that may be alive, dead letters aside

@@ -1,5 +1,7 @@
 //! The steps of a script and how they are written.
 
+use std::num::NonZeroU32;
+
 use litemq_domain::{DurationMs, NamePrefix, StartAt, SubscriptionMode, TopicOptions};
 
 /// A client of a group.
@@ -36,6 +38,8 @@ pub(crate) enum Step {
         quota: Option<u32>,
         mode: SubscriptionMode,
         resets: Resets,
+        /// Messages of one lite topic a second.
+        rate: Option<NonZeroU32>,
     },
     Send {
         lite: String,
@@ -212,6 +216,7 @@ impl<'a> Words<'a> {
                     on_takeover: self.has("reset-takeover"),
                     on_unsubscribe: self.has("reset-unsub"),
                 },
+                rate: self.option("rate"),
             },
             "send" => Step::Send {
                 lite: text()?,

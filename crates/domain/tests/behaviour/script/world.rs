@@ -161,7 +161,7 @@ impl World {
     fn act(&mut self, step: &Step, fx: &mut Effects) -> String {
         let now = self.now;
         match step {
-            Step::Group { name, ordered, attempts, of_dead_letters, quota, mode, resets } => {
+            Step::Group { name, ordered, attempts, of_dead_letters, quota, mode, resets, rate } => {
                 let topic = if *of_dead_letters { DEAD } else { TOPIC };
                 let options = GroupOptions {
                     ordered: *ordered,
@@ -170,6 +170,7 @@ impl World {
                     mode: mode.clone(),
                     reset_on_takeover: resets.on_takeover,
                     reset_on_unsubscribe: resets.on_unsubscribe,
+                    consume_rate: *rate,
                     ..GroupOptions::default()
                 };
                 self.set_group(name, options, topic);

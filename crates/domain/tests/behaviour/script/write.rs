@@ -32,7 +32,7 @@ fn write_group(f: &mut fmt::Formatter<'_>, group: &str) -> fmt::Result {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Group { name, ordered, attempts, of_dead_letters, quota, mode, resets } => {
+            Self::Group { name, ordered, attempts, of_dead_letters, quota, mode, resets, rate } => {
                 let order = if *ordered { "" } else { " unordered" };
                 let of = if *of_dead_letters { " of=dead" } else { "" };
                 write!(f, "group {name}{order} attempts={attempts}{of}")?;
@@ -43,7 +43,8 @@ impl fmt::Display for Step {
                     SubscriptionMode::Wildcard(prefix) => write!(f, " wild={prefix}")?,
                 }
                 f.write_str(if resets.on_takeover { " reset-takeover" } else { "" })?;
-                f.write_str(if resets.on_unsubscribe { " reset-unsub" } else { "" })
+                f.write_str(if resets.on_unsubscribe { " reset-unsub" } else { "" })?;
+                rate.map_or(Ok(()), |rate| write!(f, " rate={rate}"))
             }
             Self::Send { lite, messages, id, ttl } => {
                 write!(f, "send {lite} {}", messages.join(" "))?;
