@@ -57,7 +57,7 @@ fn a_wildcard_group_keeps_to_its_rate_for_each_lite_topic() {
 #[test]
 fn a_lite_topic_that_goes_takes_its_rate_along_and_a_restart_starts_afresh() {
     check(
-        "group g rate=1 | sub c1 a | send a m1 m2 | claim c1 10s -> a:m1 | remove a | send a m3
+        "group g rate=1 | sub c1 a | send a m1 m2 | claim c1 10s -> a:m1 | remove a | sub c1 a | send a m3
         | claim c1 10s -> a:m3 | send a m4 | ack m3 | claim c1 10s -> . | restart
         | claim c1 10s -> a:m4",
     );
