@@ -240,7 +240,8 @@ def serves_who_has_the_right_and_nobody_else(w):
             stranger.send(topic, "aaa", "4")
 
         text = error_of(f"user '{access_key}'", send)
-        check("access key" in text and "secret" in text, f"user '{access_key}': the reason is not in: {text}")
+        expected = ["route"] if w.sdk.hides_route_errors else ["access key", "secret"]
+        check(all(word in text for word in expected), f"user '{access_key}': the reason is not in: {text}")
     there = broker.lite_names(topic)
     check(there == ["aaa"], f"what was refused must leave nothing; there are {there}")
 
