@@ -12,6 +12,7 @@
     reason = "a broken promise ends the run"
 )]
 
+pub mod authorization;
 pub mod broker;
 pub mod calls;
 pub mod checkpoint;
@@ -74,11 +75,12 @@ fn tell_without_bound() {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     requests::TARGET,
     content::TARGET,
     calls::TARGET,
     handle::TARGET,
+    authorization::TARGET,
     names::TARGET,
     segment::TARGET,
     index::TARGET,

@@ -11,6 +11,8 @@ mod calls;
 #[path = "../grpc_support/mod.rs"]
 mod grpc_support;
 
+use std::sync::Arc;
+
 use calls::{ALL, Call};
 use grpc_support::*;
 use litemq_domain::UserName;
@@ -20,6 +22,7 @@ use litemq_server::access::AccessOptions;
 use litemq_server::broker::{BrokerOptions, NewPolicy, NewUser, UserChange};
 use litemq_server::front::grpc::GrpcOptions;
 use litemq_server::observe::Snapshot;
+use litemq_storage::MemoryStore;
 use tonic::Request;
 use v2::{Code, LiteSubscriptionAction};
 
@@ -30,11 +33,20 @@ struct Guarded(Door);
 
 impl Guarded {
     async fn open() -> Self {
-        let access = AccessOptions { enabled: true, ..AccessOptions::default() };
-        let options = BrokerOptions { access, ..BrokerOptions::default() };
-        let door = Self(Door::open_over(options, GrpcOptions::default()).await);
+        let door = Self::over(Arc::new(MemoryStore::new())).await;
         door.user("super", UserKind::Super).await;
         door
+    }
+
+    /// What a crash of this moment leaves behind.
+    async fn after_crash(&self) -> Self {
+        Self::over(Arc::new(self.0.store.reopen())).await
+    }
+
+    async fn over(store: Arc<MemoryStore>) -> Self {
+        let access = AccessOptions { enabled: true, ..AccessOptions::default() };
+        let options = BrokerOptions { access, ..BrokerOptions::default() };
+        Self(Door::open_store(store, options, GrpcOptions::default()).await)
     }
 
     /// The same with the callers of the table.
@@ -338,6 +350,25 @@ async fn a_subscription_ends_when_its_user_loses_the_right_and_others_get_the_me
 
     boss.send(vec![message("b-1", "y")]).await;
     assert_eq!(soon(a.receive(UNORDERED, 1, 5)).await.bodies(), [b"y"], "what is left goes on");
+}
+
+#[tokio::test]
+async fn a_client_id_that_nobody_owns_after_a_restart_gives_nobody_the_messages_of_another() {
+    let door = Guarded::with_everybody().await;
+    let owner = door.client_with_id("owner", "the-client").await;
+    owner.send(vec![message("a-1", "x")]).await;
+    owner.subscribe(UNORDERED, &["a-1"]).await;
+
+    let door = door.after_crash().await;
+    assert_eq!(door.subscribers("a-1").await, ["the-client"], "it has its time to come back");
+    let other = door.client_with_id("other", "the-client").await;
+    let received = soon(other.receive(UNORDERED, 1, 5)).await;
+    assert!(received.messages.is_empty());
+    told(Some(received.status), Code::Forbidden);
+    let owner = door.client("owner").await;
+    owner.subscribe(UNORDERED, &["a-1"]).await;
+    let received = soon(owner.receive(UNORDERED, 1, 5)).await;
+    assert_eq!((received.bodies(), attempt(&received.messages[0])), (vec![&b"x"[..]], 1));
 }
 
 #[tokio::test]

@@ -55,7 +55,15 @@ impl Door {
     }
 
     pub async fn open_over(of_broker: BrokerOptions, options: GrpcOptions) -> Self {
-        let store = Arc::new(MemoryStore::new());
+        Self::open_store(Arc::new(MemoryStore::new()), of_broker, options).await
+    }
+
+    /// A door over what another one has stored.
+    pub async fn open_store(
+        store: Arc<MemoryStore>,
+        of_broker: BrokerOptions,
+        options: GrpcOptions,
+    ) -> Self {
         let metrics = Arc::new(Metrics::new());
         let broker = Broker::open(store.clone(), of_broker, metrics.clone()).await.unwrap();
         let bind = TopicName::new(TOPIC).unwrap();

@@ -32,6 +32,7 @@ pub(crate) fn make() {
     keep("persisted", "catalog", &encode(&catalog()));
     keep("recovery", "identity", &encode(&identity()));
     handles();
+    authorizations();
     names();
     // Not seeds: the checksums stand where those who make them right again look for them.
     for (kind, extension) in
@@ -145,6 +146,32 @@ fn handles() {
     keep("handle", "valid", &handle.encode(b"0123456789abcdef"));
     keep("handle", "forged", &[handle.encode(&[0; 16]), vec![1; 40]].concat());
     keep("handle", "fields", &[7; 90]);
+}
+
+/// A date, a region and two numbers, then the header, which is the rest.
+fn authorizations() {
+    let hex = "0123456789abcdef0123456789abcdef01234567";
+    for (name, header) in [
+        (
+            "java",
+            format!(
+                "MQv2-HMAC-SHA1 Credential=tenant-a, SignedHeaders=x-mq-date-time, Signature={hex}"
+            ),
+        ),
+        (
+            "go",
+            format!(
+                "MQv2-HMAC-SHA1 Credential=tenant-a//Rocketmq, SignedHeaders=x-mq-date-time, Signature={hex}"
+            ),
+        ),
+        (
+            "empty",
+            format!("MQv2-HMAC-SHA1 Credential=, SignedHeaders=x-mq-date-time, Signature={hex}"),
+        ),
+        ("basic", "Basic dGVuYW50LWE6c2VjcmV0LW9mLWI=".to_owned()),
+    ] {
+        keep("authorization", name, header.as_bytes());
+    }
 }
 
 fn names() {
