@@ -95,7 +95,7 @@ async fn every_call_asks_every_caller_for_its_rights() {
     let nobody = r#"{"user":"nobody","effect":"allow","actions":["manage"],"resource":"*"}"#;
     let asked = r#"{"user":"nobody","action":"manage","resource":"cluster"}"#;
     // One letter for each caller: `.` is refused, `x` is served.
-    for (rights, method, path, body) in [
+    let table = [
         ("xxxxxx", Method::GET, "/", ""),
         ("xxxxxx", Method::GET, "/api/v1/openapi.json", ""),
         ("xxxxxx", Method::GET, "/healthz", ""),
@@ -110,7 +110,10 @@ async fn every_call_asks_every_caller_for_its_rights() {
         ("...x.x", Method::PATCH, "/api/v1/groups/bots", r#"{"max_attempts":3}"#),
         ("...x.x", Method::GET, "/api/v1/topics/chat/lite", ""),
         (".xxx.x", Method::GET, "/api/v1/topics/chat/lite?prefix=a-", ""),
+        ("..xx.x", Method::POST, "/api/v1/topics/chat/lite", r#"{"name":"a-1"}"#),
+        ("...x.x", Method::POST, "/api/v1/topics/chat/lite", r#"{"name":"b-1"}"#),
         ("..xx.x", Method::GET, "/api/v1/topics/chat/lite/a-1", ""),
+        ("..xx.x", Method::PATCH, "/api/v1/topics/chat/lite/a-1", "{}"),
         ("...x.x", Method::GET, "/api/v1/topics/chat/lite/b-1", ""),
         ("..x..x", Method::POST, messages, message),
         (".xxx.x", Method::GET, messages, ""),
@@ -122,6 +125,13 @@ async fn every_call_asks_every_caller_for_its_rights() {
         ("....xx", Method::PATCH, "/api/v1/quotas", r#"{"lite_topics_max":-1}"#),
         ("....xx", Method::GET, "/api/v1/quotas/profiles", ""),
         ("....xx", Method::POST, "/api/v1/quotas/profiles/no-such", ""),
+        (".....x", Method::DELETE, "/api/v1/groups/nobodys", ""),
+        ("...x.x", Method::POST, "/api/v1/groups/bots/reset", "{}"),
+        ("...x.x", Method::DELETE, "/api/v1/groups/bots/clients/nobody", ""),
+        ("....xx", Method::GET, "/api/v1/quotas", ""),
+        ("....xx", Method::PATCH, "/api/v1/quotas", "{}"),
+        ("....xx", Method::GET, "/api/v1/quotas/profiles", ""),
+        ("....xx", Method::POST, "/api/v1/quotas/profiles/none", ""),
         ("....xx", Method::GET, "/api/v1/users", ""),
         ("....xx", Method::POST, "/api/v1/users", r#"{"name":"no name"}"#),
         ("....xx", Method::GET, "/api/v1/users/reader", ""),
@@ -143,7 +153,18 @@ async fn every_call_asks_every_caller_for_its_rights() {
         // Served is not found: there is no such path, and nobody needs a right to hear that.
         ("xxxxxx", Method::GET, "/api/v1/nothing", ""),
         (".....x", Method::PUT, "/api/v1/topics", ""),
-    ] {
+    ];
+    let document = guarded.by("root", Method::GET, "/api/v1/openapi.json", "").await.json();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let is_it = |row: &(&str, Method, &str, &str)| {
+                row.1.as_str().eq_ignore_ascii_case(method) && is_of(row.2, path)
+            };
+            let is_open = ["/readyz", "/metrics"].contains(&path.as_str());
+            assert!(is_open || table.iter().any(is_it), "add a row for {method} {path}");
+        }
+    }
+    for (rights, method, path, body) in table {
         let nobody = guarded.door.ask(request(method.clone(), path, Body::empty())).await;
         if path != "/healthz" {
             nobody.is_refused(401, "UNAUTHENTICATED", 40100);
@@ -163,6 +184,15 @@ async fn every_call_asks_every_caller_for_its_rights() {
             }
         }
     }
+}
+
+/// Whether a path is one that a template of the document describes.
+fn is_of(path: &str, template: &str) -> bool {
+    let path = path.split('?').next().unwrap();
+    let (names, parts): (Vec<_>, Vec<_>) =
+        (path.split('/').collect(), template.split('/').collect());
+    let fits = |(name, part): (&&str, &&str)| part.starts_with('{') || part == name;
+    names.len() == parts.len() && names.iter().zip(&parts).all(fits)
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ pub(super) trait Catalog {
     fn topic(&self, name: &str) -> Result<Arc<Topic>>;
     /// The group of this full name.
     fn group(&self, name: &str) -> Result<Arc<Group>>;
+    /// The topic that a group is bound to.
+    fn topic_of(&self, group: &Group) -> Option<Arc<Topic>>;
 }
 
 impl Catalog for Broker {
@@ -29,6 +31,10 @@ impl Catalog for Broker {
 
     fn group(&self, name: &str) -> Result<Arc<Group>> {
         Self::group(self, name)
+    }
+
+    fn topic_of(&self, group: &Group) -> Option<Arc<Topic>> {
+        self.topic_by_id(group.topic)
     }
 }
 

@@ -159,7 +159,7 @@ impl Asker<'_> {
                         .try_for_each(|entry| self.consume(catalog, entry.topic.as_ref(), group))
                 }
             },
-            Asked::Heartbeat(request) => self.of_group(request.group.as_ref()),
+            Asked::Heartbeat(request) => self.join(catalog, request.group.as_ref()),
             Asked::NotifyClientTermination(request) => self.of_group(request.group.as_ref()),
         }
     }
@@ -222,6 +222,18 @@ impl Asker<'_> {
     fn read_queue(self, queue: Option<&v2::MessageQueue>) -> Result<()> {
         let topic = self.name(queue.and_then(|queue| queue.topic.as_ref()));
         self.caller.may(&[Subscribe], Target::Topic(&topic, Scope::Whole))
+    }
+
+    /// To be there for a group; a client of a wildcard group joins it with that.
+    fn join(self, catalog: &impl Catalog, group: Option<&v2::Resource>) -> Result<()> {
+        self.of_group(group)?;
+        let Ok(group) = catalog.group(&self.name(group)) else { return Ok(()) };
+        match (reach(&group), catalog.topic_of(&group)) {
+            (scope @ Scope::All(_), Some(topic)) => {
+                self.caller.may(&[Subscribe], Target::Topic(topic.name.as_str(), scope))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Producers have no group; some send an empty one.

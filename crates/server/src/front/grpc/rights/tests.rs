@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use litemq_domain::access::{Action, Actions, Directory, Effect, Policy, Secret, User, UserKind};
 use litemq_domain::{
     Error, ErrorCode, GroupId, GroupName, GroupOptions, NamePrefix, Timestamp, Topic, TopicId,
-    UserName,
+    TopicName, TopicOptions, TopicType, UserName,
 };
 
 use super::*;
@@ -17,7 +17,17 @@ struct Only(SubscriptionMode);
 
 impl Catalog for Only {
     fn topic(&self, _: &str) -> Result<Arc<Topic>> {
-        Err(Error::new(ErrorCode::TopicNotFound, "rights look no topic up"))
+        Err(Error::new(ErrorCode::TopicNotFound, "rights look no topic up by its name"))
+    }
+
+    fn topic_of(&self, group: &Group) -> Option<Arc<Topic>> {
+        Some(Arc::new(Topic {
+            id: group.topic,
+            name: TopicName::new("orders").unwrap(),
+            topic_type: TopicType::Lite,
+            options: TopicOptions::default(),
+            created_at: Timestamp(0),
+        }))
     }
 
     fn group(&self, name: &str) -> Result<Arc<Group>> {
@@ -99,11 +109,21 @@ fn may_consume(caller: &Caller, mode: &SubscriptionMode) -> bool {
         pub_sub: Some(PubSub::Subscription(subscription)),
         ..v2::Settings::default()
     };
+    let heartbeat = v2::HeartbeatRequest {
+        group: resource("workers"),
+        client_type: v2::ClientType::LitePushConsumer.into(),
+    };
     let asker = Asker { caller, namespace: "" };
     let catalog = Only(mode.clone());
-    let found = [receive.asked(), assignment.asked(), everything.asked(), settings.asked()]
-        .map(|asked| asker.check(asked, &catalog).is_ok());
-    assert_eq!(found, [found[0]; 4], "{mode:?}");
+    let all = [
+        receive.asked(),
+        assignment.asked(),
+        everything.asked(),
+        settings.asked(),
+        heartbeat.asked(),
+    ];
+    let found = all.map(|asked| asker.check(asked, &catalog).is_ok());
+    assert_eq!(found, [found[0]; 5], "{mode:?}");
     found[0]
 }
 

@@ -32,6 +32,10 @@ impl Catalog for Fixture {
         }))
     }
 
+    fn topic_of(&self, _: &Group) -> Option<Arc<Topic>> {
+        self.topic("orders").ok()
+    }
+
     fn group(&self, name: &str) -> Result<Arc<Group>> {
         if name != "workers" {
             return Err(Error::new(ErrorCode::ConsumerGroupNotFound, "no such group"));
