@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import signal
 import sys
 import time
 
@@ -14,6 +15,8 @@ ORDER = [*LEVELS, FAULTS]
 
 
 def main():
+    # Whoever ends the ladder ends the level that it runs.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     arguments, rest = parse_arguments()
     levels = ORDER if arguments.levels == "all" else arguments.levels.split(",")
     unknown = [level for level in levels if level not in ORDER]
@@ -23,6 +26,8 @@ def main():
         sys.exit(f"{' '.join(rest)}: arguments of a level need that one level named")
     if arguments.hours and levels == [FAULTS]:
         sys.exit("deliberate faults are always the same; hours show nothing more")
+    if levels == [FAULTS] and (arguments.seed is not None or arguments.cycles is not None):
+        sys.exit("deliberate faults have a seed and cycles of their own (proof/faults); --fault NAME runs one of them")
     if unknown := faults.unknown(arguments.fault or []):
         sys.exit(f"no deliberate fault {unknown[0]}; proof/faults has them")
     outcomes = prove_for_hours(levels, arguments, rest) if arguments.hours else prove_once(levels, arguments, rest)
@@ -36,10 +41,10 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         prog="prove",
         description="Runs the proof ladder of LiteMQ, all of it or the named levels. What follows a level's name and is not "
-        "known here goes to the level (sim --scenario NAME, torture kills, fuzz --target NAME, hostile --attack NAME).",
+        "known here goes to the level (sim --scenario NAME, sim meta, torture kills, fuzz --target NAME, hostile --attack NAME).",
     )
     parser.add_argument("levels", nargs="?", default="all", metavar="LEVEL", help=f"{', '.join(ORDER)}, several with commas, or all")
-    parser.add_argument("--seed", type=int, help="repeats the decisions of a run")
+    parser.add_argument("--seed", type=int, help="repeats the decisions of a run; not of deliberate faults, which have their own")
     parser.add_argument("--cycles", type=at_least_one, help="how much of it; the default is the size for CI")
     parser.add_argument("--hours", type=float, help="goes round the levels with fresh seeds for so long; stops at a failure")
     parser.add_argument("--record", action="store_true", help="writes the figures into docs/reliability.md")

@@ -17,6 +17,10 @@ from .run import Outcome, build, run_built, say
 COPY = REPOSITORY / "target/proof/faulty"
 # A fault does the same wrong thing in each run of a seed.
 SEED = 1
+# A level whose run takes longer hangs: it has judged nothing. The longest takes a tenth of that.
+RUN_SECONDS_MAX = 900
+
+CAUGHT = "caught"
 
 DELIBERATE = '''
 #[doc(hidden)]
@@ -135,11 +139,20 @@ def prepare(levels):
 
 
 def is_caught(fault, site):
-    """Whether the level judges the fault a failure. One that just ends with an error has broken down itself."""
+    """Whether the level judges the fault a failure. One that just ends with an error has broken down itself, and one that
+    does not end judges nothing."""
     found = run_with(fault, site)
-    verdict = "NOT CAUGHT" if found.passed else "caught" if found.is_judged else "BROKE THE LEVEL"
+    verdict = verdict_of(found)
     print(f"{fault.level:<8} {fault.name:<36} {verdict} in {found.seconds:.0f} s: {fault.breaks}", flush=True)
-    return not found.passed and found.is_judged
+    return verdict == CAUGHT
+
+
+def verdict_of(found):
+    if found.passed:
+        return "NOT CAUGHT"
+    if found.hangs:
+        return "HUNG THE LEVEL, NOT JUDGED"
+    return CAUGHT if found.is_judged else "BROKE THE LEVEL"
 
 
 def passes_without(fault, site):
@@ -153,7 +166,7 @@ def run_with(fault, site):
     cycles, rest = cycles_of(fault.run)
     level = LEVELS[fault.level]
     site.environment["LITEMQ_FAULT"] = fault.name
-    return run_built(level, site, SEED, level.cycles if cycles is None else cycles, rest, quiet=True)
+    return run_built(level, site, SEED, level.cycles if cycles is None else cycles, rest, quiet=True, seconds_max=RUN_SECONDS_MAX)
 
 
 def cycles_of(run):

@@ -58,8 +58,8 @@ LEVELS = {
     for level in [
         cargo_test("model", "litemq-domain", ["behaviour"], 20_000, ["model"]),
         cargo_test("disk", "litemq-storage", ["crash", "damage"], 4),
-        program("sim", "litemq-sim", ["run"], 300, needs_binary=False, config=("--config", "proof/sim/cargo.toml")),
-        program("torture", "litemq-torture", ["all"], 30, needs_binary=True),
+        program("sim", "litemq-sim", [], 300, needs_binary=False, config=("--config", "proof/sim/cargo.toml")),
+        program("torture", "litemq-torture", [], 30, needs_binary=True),
         Level("fuzz", (), ("proof/fuzz/run",), 100_000),
         program("hostile", "litemq-hostile", [], 1, needs_binary=True),
     ]

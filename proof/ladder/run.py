@@ -1,16 +1,21 @@
 """Runs a level, shows what it prints, and keeps what it says of itself."""
 
+import contextlib
 import os
 import random
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 
 
 CI_SEED = 1
+# A level that is told to end cleans up behind it, such as what it has mounted, for so long.
+END_SECONDS_MAX = 20
 TEST_RESULT = re.compile(r"test result: (?P<verdict>\w+)\. (?P<passed>\d+) passed")
 
 
@@ -28,6 +33,8 @@ class Outcome:
     tests: int = 0
     # Whether the level itself says that something failed.
     is_judged: bool = False
+    # Whether it was ended because it took too long.
+    hangs: bool = False
 
     def told(self):
         figures = " ".join(f"{name}={value}" for name, value in self.figures.items())
@@ -48,13 +55,14 @@ def run_level(level, site, seed, cycles, rest=()):
     return run_built(level, site, seed, cycles, rest)
 
 
-def run_built(level, site, seed, cycles, rest, quiet=False):
-    """Runs a level that is built; `quiet` keeps what it prints from being shown."""
+def run_built(level, site, seed, cycles, rest, quiet=False, seconds_max=None):
+    """Runs a level that is built, for so long at most; `quiet` keeps what it prints from being shown."""
     started = time.monotonic()
     outcome = Outcome(level.name, False, 0, seed)
-    code = watch(command_of(level, site, seed, cycles, rest), site, environment_of(level, site, seed, cycles), outcome, quiet)
+    command, environment = command_of(level, site, seed, cycles, rest), environment_of(level, site, seed, cycles)
+    code = watch(command, site, environment, outcome, quiet, seconds_max)
     # A filter that no test has is no proof.
-    outcome.passed = code == 0 and (outcome.tests > 0 or not level.is_cargo_test)
+    outcome.passed = code == 0 and not outcome.hangs and (outcome.tests > 0 or not level.is_cargo_test)
     outcome.seconds = time.monotonic() - started
     if not outcome.passed and not outcome.replays:
         outcome.replays.append(replay(level, seed, cycles, rest))
@@ -81,9 +89,6 @@ def command_of(level, site, seed, cycles, rest):
     command = list(level.command)
     if level.needs_binary:
         command += ["--binary", str(site.tested_binary)]
-    # A level's own word (a scenario) replaces the one for all.
-    if rest and not rest[0].startswith("-") and command[-3:-2] != ["--"]:
-        command = [part for part in command if part != "all"]
     return [*command, "--seed", str(seed), "--cycles", str(cycles), *rest]
 
 
@@ -96,7 +101,7 @@ def replay(level, seed, cycles, rest):
     return shlex.join(["./prove", level.name, "--seed", str(seed), "--cycles", str(cycles), *rest])
 
 
-def watch(command, site, environment, outcome, quiet):
+def watch(command, site, environment, outcome, quiet, seconds_max):
     """Copies the output and reads `figures:` and `replay:` lines; the exit code."""
     process = subprocess.Popen(
         command,
@@ -107,7 +112,17 @@ def watch(command, site, environment, outcome, quiet):
         stdin=subprocess.DEVNULL,
         text=True,
         errors="replace",
+        # With all that it starts, so that all of it can be ended.
+        process_group=0,
     )
+
+    def give_up():
+        outcome.hangs = process.poll() is None
+        end(process)
+
+    limit = threading.Timer(seconds_max or threading.TIMEOUT_MAX, give_up)
+    limit.daemon = True
+    limit.start()
     try:
         for line in process.stdout:
             read(line, outcome)
@@ -116,7 +131,20 @@ def watch(command, site, environment, outcome, quiet):
                 sys.stdout.flush()
         return process.wait()
     finally:
-        process.kill()
+        limit.cancel()
+        end(process)
+
+
+def end(process):
+    """Ends a level that still runs, and what it has started: it is asked first."""
+    if process.poll() is not None:
+        return
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(END_SECONDS_MAX)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def read(line, outcome):

@@ -38,7 +38,7 @@ pub(crate) fn run(order: Order<'_>) -> bool {
             return false;
         }
         if cycle % TWICE_EVERY == 0 && !is_same_again(&plan, &outcome) {
-            tell_replay("meta", scenario, seed);
+            tell_replay("", scenario, seed);
             return false;
         }
         tally.add(&outcome);
@@ -65,7 +65,7 @@ pub(crate) fn meta(order: Order<'_>) -> bool {
         let plan = WorldPlan::of(scenario, seed);
         let outcome = course::run(&plan);
         if !is_same_again(&plan, &outcome) {
-            tell_replay("meta", scenario, seed);
+            tell_replay("meta ", scenario, seed);
             return false;
         }
         println!(
@@ -122,14 +122,11 @@ fn tell_failure(scenario: &Scenario, seed: u64, outcome: &Outcome, failure: &str
         println!("  {line}");
     }
     println!("{failure}");
-    tell_replay("run", scenario, seed);
+    tell_replay("", scenario, seed);
 }
 
 fn tell_replay(command: &str, scenario: &Scenario, seed: u64) {
-    if command == "meta" {
-        println!("proof/sim/run meta --seed {seed} --cycles 1 --scenario {}", scenario.name);
-    }
-    println!("replay: ./prove sim --seed {seed} --cycles 1 --scenario {}", scenario.name);
+    println!("replay: ./prove sim {command}--seed {seed} --cycles 1 --scenario {}", scenario.name);
 }
 
 /// What the worlds of a run came to.

@@ -36,6 +36,7 @@ use campaign::Order;
 /// The whole server and its clients under a seed.
 #[derive(Debug, Parser)]
 struct Arguments {
+    #[arg(value_enum, default_value_t = Command::Run)]
     command: Command,
     /// The seed of the first world; each next one has the next.
     #[arg(long)]

@@ -33,6 +33,9 @@ use crate::scenarios::Scenario;
 use crate::tally::Tally;
 use crate::trial::Orders;
 
+/// All that there are.
+const SDKS: &str = "java,python,go,node";
+
 /// Tortures the broker and checks what its clients saw.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -49,7 +52,7 @@ struct Arguments {
     #[arg(long, default_value_t = tally::CYCLES_FOR_GOALS)]
     cycles: u64,
     /// Official SDKs that are connected throughout some of the scenarios.
-    #[arg(long, value_delimiter = ',', default_value = "java,python,go,node")]
+    #[arg(long, value_delimiter = ',', default_value = SDKS)]
     sdks: Vec<String>,
     /// No SDKs.
     #[arg(long, conflicts_with = "sdks")]
@@ -63,6 +66,13 @@ async fn main() -> ExitCode {
     let seed = arguments.seed.unwrap_or(u64::try_from(clock.as_millis()).unwrap());
     println!("seed {seed}, {} cycles", arguments.cycles);
     folder::remove_left_overs();
+    let said = if arguments.no_sdks {
+        " --no-sdks".to_owned()
+    } else if arguments.sdks.join(",") == SDKS {
+        String::new()
+    } else {
+        format!(" --sdks {}", arguments.sdks.join(","))
+    };
     let sdks = if arguments.no_sdks || !arguments.scenario.has_guests() {
         Vec::new()
     } else {
@@ -88,11 +98,12 @@ async fn main() -> ExitCode {
         // What a trial has started, mounted and set ends with it.
         _ = interrupt.recv() => ExitCode::FAILURE,
         _ = terminate.recv() => ExitCode::FAILURE,
-        code = run(arguments.scenario, &orders) => code,
+        code = run(arguments.scenario, &orders, &said) => code,
     }
 }
 
-async fn run(scenario: Scenario, orders: &Orders) -> ExitCode {
+/// Runs a scenario or all; `said` are the arguments that a replay needs besides.
+async fn run(scenario: Scenario, orders: &Orders, said: &str) -> ExitCode {
     let mut total = Tally::default();
     let mut failed = Vec::new();
     for scenario in scenario.each() {
@@ -117,7 +128,7 @@ async fn run(scenario: Scenario, orders: &Orders) -> ExitCode {
     for scenario in &failed {
         let Orders { seed, cycles, .. } = orders;
         let name = scenario.name();
-        println!("replay: ./prove torture {name} --seed {seed} --cycles {cycles}");
+        println!("replay: ./prove torture {name} --seed {seed} --cycles {cycles}{said}");
     }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
