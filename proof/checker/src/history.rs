@@ -48,9 +48,15 @@ pub enum Event {
         below: u64,
         at: Moment,
     },
-    /// Faults have ended and nothing is sent any more. What is owed now must come `within` so long;
+    /// Faults have ended and nothing is sent any more, but for [`Event::AtRest`]. What is owed now must come `within` so long;
     /// that is the longest lease that may be in its way, and the bound of the run.
     Calm {
+        at: Moment,
+        within: Duration,
+    },
+    /// Nothing is owed after the calm, and consumers wait. What is sent from here on comes `within` so
+    /// long to each group.
+    AtRest {
         at: Moment,
         within: Duration,
     },
@@ -187,7 +193,8 @@ impl Event {
             | Self::Left { at, .. }
             | Self::Killed { at }
             | Self::Trimmed { at, .. }
-            | Self::Calm { at, .. } => *at,
+            | Self::Calm { at, .. }
+            | Self::AtRest { at, .. } => *at,
         }
     }
 }
@@ -234,6 +241,9 @@ impl fmt::Display for Event {
             }
             Self::Trimmed { lite, below, .. } => write!(f, "{lite} is trimmed below {below}"),
             Self::Calm { within, .. } => write!(f, "calm; what is owed comes within {within:?}"),
+            Self::AtRest { within, .. } => {
+                write!(f, "at rest; what is sent comes within {within:?}")
+            }
             Self::Counted(c) => write!(f, "{:?}: {} of {:?}", c.what, c.told, c.limit),
             Self::Sampled(s) => write!(f, "{}: {} (+{})", s.resource, s.amount, s.slack),
         }

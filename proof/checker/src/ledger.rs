@@ -108,6 +108,7 @@ impl<'a> Ledger<'a> {
             | Event::Created { .. }
             | Event::Killed { .. }
             | Event::Calm { .. }
+            | Event::AtRest { .. }
             | Event::Counted(_)
             | Event::Sampled(_) => {}
         }
@@ -268,7 +269,7 @@ impl<'a> Ledger<'a> {
             _ => false,
         };
         let meanwhile = |event: &Event| match event {
-            Event::Killed { .. } | Event::Calm { .. } => true,
+            Event::Killed { .. } | Event::Calm { .. } | Event::AtRest { .. } => true,
             Event::Removed(removed) => removed.lite == lite,
             Event::Trimmed { lite: of, .. } => of == lite,
             _ => false,

@@ -16,7 +16,7 @@ use crate::connect::Connect;
 pub const TOPIC: &str = "orders";
 
 /// How long a receive waits for a first message.
-const POLL: prost_types::Duration = prost_types::Duration { seconds: 1, nanos: 0 };
+pub const POLL: Duration = Duration::from_secs(1);
 
 /// Pause after a refusal, so that a broker that can do nothing now is not asked all the time.
 pub(crate) const REFUSED_PAUSE: Duration = Duration::from_millis(100);
@@ -102,7 +102,7 @@ impl<C: Connect> Client<C> {
             batch_size: how.batch,
             auto_renew: is_push,
             invisible_duration: how.invisible.map(wire),
-            long_polling_timeout: Some(POLL),
+            long_polling_timeout: Some(wire(POLL)),
             attempt_id: is_push.then(|| format!("{}-{attempt}", self.id)),
             ..v2::ReceiveMessageRequest::default()
         });

@@ -96,6 +96,26 @@ impl<C: Connect> Load<C> {
         }
     }
 
+    /// Sends one message after the other, each once the one before is settled and consumers wait again.
+    pub async fn probe(mut self, producer: usize, count: u64) {
+        let mut dice = Dice::of(self.letters.seed).fork("probe");
+        let mut client = Client::new("probe", "JAVA", self.way.clone());
+        let mut progress = self.recorder.progress();
+        for sequence in 1..=count {
+            let lite = lite_topic(dice.below(self.lite_topics));
+            // What was settled by an ack without an answer counts as owed for ever.
+            let owed = progress.borrow_and_update().owed;
+            // One that is lost is not sent again: it would be late by that.
+            self.send(&mut client, producer, &[(lite, sequence)]).await.ok();
+            tokio::select! {
+                biased;
+                _ = self.stop.wait_for(|stop| *stop) => return,
+                _ = progress.wait_for(|progress| progress.owed <= owed) => {}
+            }
+            tokio::time::sleep(self.pause).await;
+        }
+    }
+
     async fn send(
         &self,
         client: &mut Client<C>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use litemq_checker::history::Event;
 use litemq_checker::rules::{Violation, check};
+use litemq_clients::client::POLL;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -24,6 +25,16 @@ const END_MAX: Duration = secs(30);
 /// Within this time nothing is left of clients that are gone, also of those that went without a
 /// word: their connections are found dead after 50 s.
 const TRACELESS_MAX: Duration = secs(60);
+/// So long after the last fault nobody has a connection any more that is dead, and every consumer's
+/// receive waits.
+const REST_AFTER: Duration = ms(14_000);
+/// Messages that are sent at rest, one by one.
+const PROBES: u64 = 3;
+/// Each of them comes within this time: it wakes who waits, and is not found by a later poll.
+const PROBE_MAX: Duration = ms(900);
+const _: () = assert!(PROBE_MAX.as_millis() < POLL.as_millis(), "a poll would do");
+/// Within this time all of them are settled, also if they come late.
+const PROBES_MAX: Duration = secs(60);
 /// How often the shards are held against their invariants.
 const AUDIT_EVERY: Duration = ms(1_000);
 /// How often the broker is asked how far it is.
@@ -38,6 +49,8 @@ pub(crate) struct Outcome {
     pub(crate) trace: Arc<Trace>,
     pub(crate) events: Vec<Event>,
     pub(crate) happened: Vec<(&'static str, u64)>,
+    /// How often the shards were held against their invariants.
+    pub(crate) audits: u64,
     /// How long everything owed took once it was calm.
     pub(crate) calm: Duration,
     pub(crate) simulated: Duration,
@@ -73,6 +86,7 @@ pub(crate) fn run(plan: &WorldPlan) -> Outcome {
             trace,
             events,
             happened: weather.happened.into_iter().collect(),
+            audits: world.audits,
             calm: lived.unwrap_or_default(),
             simulated: world.now(),
             failure,
@@ -98,19 +112,13 @@ fn live(world: &mut World<'_>, weather: &mut Weather) -> Result<Duration, String
     world.stop_load();
     until(world, weather, END_MAX, |world| world.is_load_done())
         .map_err(|error| format!("the load does not end: {error}"))?;
-    for group in world.plan.server.groups.clone() {
-        // The broker's own word tells when to look; the rules tell whether it was true.
-        let look = Errand::LookAt(group.name);
-        until(world, weather, world.plan.calm_max, |world| {
-            ask(world, &look) == Some(Answer::Left(0))
-        })
-        .map_err(|error| format!("{} is not done: {error}: {}", group.name, owed(world)))?;
-    }
+    until_nothing_is_owed(world, weather)?;
     if world.plan.server.groups.iter().any(|group| group.name == FRAGILE) {
         do_errand(world, weather, &Errand::TellDeadLetters(FRAGILE))?;
     }
     let calm = world.now() - calm_since;
     world.trace.say("nothing is owed");
+    probe(world, weather, calm_since + REST_AFTER)?;
     do_errand(world, weather, &Errand::Count)?;
     do_errand(world, weather, &Errand::Audit)?;
     world.stop_all();
@@ -124,9 +132,42 @@ fn live(world: &mut World<'_>, weather: &mut Weather) -> Result<Duration, String
     Ok(calm)
 }
 
+fn until_nothing_is_owed(world: &mut World<'_>, weather: &mut Weather) -> Result<(), String> {
+    for group in world.plan.server.groups.clone() {
+        // The broker's own word tells when to look; the rules tell whether it was true.
+        let look = Errand::LookAt(group.name);
+        until(world, weather, world.plan.calm_max, |world| {
+            ask(world, &look) == Some(Answer::Left(0))
+        })
+        .map_err(|error| format!("{} is not done: {error}: {}", group.name, owed(world)))?;
+    }
+    Ok(())
+}
+
+/// Sends messages while everybody waits; the rules tell whether they came soon enough.
+fn probe(world: &mut World<'_>, weather: &mut Weather, from: Duration) -> Result<(), String> {
+    until(world, weather, REST_AFTER, |world| world.now() >= from)?;
+    world.recorder.record(Event::AtRest { at: world.now(), within: PROBE_MAX });
+    world.probe(PROBES);
+    let mut probed = None;
+    until(world, weather, PROBES_MAX, |world| {
+        probed = world.probed();
+        probed.is_some()
+    })
+    .map_err(|error| format!("what is sent at rest is not settled: {error}: {}", owed(world)))?;
+    if probed != Some(PROBES) {
+        return Err(format!("of {PROBES} messages that were sent at rest {probed:?} were stored"));
+    }
+    until_nothing_is_owed(world, weather)
+}
+
 fn audit_now_and_then(world: &mut World<'_>) -> Result<(), String> {
-    if let Some(Answer::Broken(what)) = world.machine.take_answer(&Errand::Audit) {
-        return Err(format!("shards break their invariants: {what}"));
+    match world.machine.take_answer(&Errand::Audit) {
+        Some(Answer::Broken(what)) => {
+            return Err(format!("shards break their invariants: {what}"));
+        }
+        Some(Answer::Done) => world.audits += 1,
+        _ => {}
     }
     if world.now().as_millis().is_multiple_of(AUDIT_EVERY.as_millis()) {
         world.machine.send(Errand::Audit);
@@ -154,6 +195,7 @@ fn do_errand(world: &mut World<'_>, weather: &mut Weather, errand: &Errand) -> R
     .map_err(|error| format!("{errand:?} does not end: {error}"))?;
     match answer {
         Some(Answer::Broken(what)) => Err(format!("{errand:?}: {what}")),
+        Some(Answer::Unknown) => Err(format!("{errand:?} was not possible")),
         _ => Ok(()),
     }
 }

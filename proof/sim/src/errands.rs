@@ -42,6 +42,8 @@ pub(crate) enum Answer {
     Left(u64),
     /// This is wrong.
     Broken(String),
+    /// It cannot be told now.
+    Unknown,
 }
 
 /// Runs an errand. Its failure is one of the broker's, which the history shows.
@@ -66,8 +68,9 @@ pub(crate) async fn describe(broker: &Broker) -> String {
 /// A broker that stops or has failed is not looked at.
 pub(crate) async fn audit(broker: &Broker) -> Answer {
     match broker.audit().await {
-        Ok(found) if !found.is_empty() => Answer::Broken(format!("{found:#?}")),
-        _ => Answer::Done,
+        Ok(found) if found.is_empty() => Answer::Done,
+        Ok(found) => Answer::Broken(format!("{found:#?}")),
+        Err(_) => Answer::Unknown,
     }
 }
 

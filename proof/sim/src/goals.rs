@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use litemq_checker::history::{Delivered, Event, SendResult, Settle, SettleResult};
+use litemq_checker::history::{Delivered, Event, Moment, SendResult, Settle, SettleResult};
 
 use crate::course::Outcome;
 
 /// A run with as many worlds of all scenarios has reached every goal.
 pub(crate) const WORLDS_FOR_GOALS: u64 = 100;
 
-/// An answer that came later than this after its receive was waited for.
-const WAITED: Duration = Duration::from_millis(300);
+/// Within this time a receive has come to the server, in a network without faults.
+const ARRIVED: Duration = Duration::from_millis(300);
 
 /// Counts by name.
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ impl Goals {
     /// Adds what a world reached.
     pub(crate) fn add(&mut self, outcome: &Outcome) {
         self.add_history(&outcome.events);
+        self.count("wake_ups", wake_ups(&outcome.events));
+        self.count("audits", outcome.audits);
         for (name, line) in LOGGED {
             self.count(name, outcome.trace.count(line));
         }
@@ -50,11 +52,9 @@ impl Goals {
                     SendResult::Unknown => self.count("sends_unknown", 1),
                 },
                 Event::Delivered(delivered) => {
-                    let Delivered { group, client, lite, offset, attempt, asked_at, at, .. } =
-                        delivered;
+                    let Delivered { group, client, lite, offset, attempt, .. } = delivered;
                     self.count("deliveries", 1);
                     self.count("redeliveries", u64::from(*attempt > 1));
-                    self.count("wake_ups", u64::from(*at > *asked_at + WAITED));
                     let before = owners.insert((group, lite, *offset), client);
                     self.count("take_overs", u64::from(before.is_some_and(|old| old != client)));
                     let is_new = attempts.insert((group, lite, *offset, *attempt));
@@ -83,6 +83,31 @@ impl Goals {
     fn count(&mut self, name: &'static str, more: u64) {
         *self.0.entry(name).or_default() += more;
     }
+}
+
+/// Messages that were sent while the receive that brought them waited at the server. At rest the network has
+/// no faults: what was asked for long before the send was there.
+fn wake_ups(events: &[Event]) -> u64 {
+    let at_rest = events.iter().find_map(|event| match event {
+        Event::AtRest { at, .. } => Some(*at),
+        _ => None,
+    });
+    let Some(at_rest) = at_rest else { return 0 };
+    let sent: BTreeMap<&str, Moment> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Sent(sent) if sent.asked_at >= at_rest => Some((&*sent.id, sent.asked_at)),
+            _ => None,
+        })
+        .collect();
+    let is_woken = |event: &&Event| match event {
+        Event::Delivered(delivered) => {
+            let sent_at = sent.get(&*delivered.id);
+            sent_at.is_some_and(|sent_at| *sent_at > delivered.asked_at + ARRIVED)
+        }
+        _ => false,
+    };
+    events.iter().filter(is_woken).count() as u64
 }
 
 /// What the server's log says when it happens.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use litemq_checker::history::{Event, Group};
+use litemq_checker::history::{Event, Group, SendResult, Sent};
 use litemq_clients::letter::Letters;
 use litemq_clients::recorder::Recorder;
 use litemq_clients::workload::{Habits, Load};
@@ -22,6 +22,14 @@ use crate::trace::Trace;
 pub(crate) const TICK: Duration = ms(5);
 /// Segments of a connection that are not read before its sender waits.
 const TCP_SEGMENTS: usize = 256;
+
+/// The host whose messages show how quick the world is at rest.
+const PROBE: &str = "probe";
+/// A producer beyond all others.
+const PROBE_PRODUCER: usize = 1_000_000;
+/// Between two of its messages: time for all consumers to wait again, and not so much that their polls
+/// are over.
+const PROBE_PAUSE: Duration = ms(500);
 
 /// Panics of tasks, which a runtime would keep to itself.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -52,6 +60,8 @@ pub(crate) struct World<'a> {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) machine: Arc<Machine>,
     pub(crate) clients: Vec<Client>,
+    /// How often the shards were held against their invariants.
+    pub(crate) audits: u64,
     stop: Stops,
 }
 
@@ -95,6 +105,7 @@ impl<'a> World<'a> {
             recorder,
             machine,
             clients: Vec::new(),
+            audits: 0,
             stop: Stops::default(),
         };
         for producer in 0..plan.producers {
@@ -149,7 +160,11 @@ impl<'a> World<'a> {
             others: Arc::clone(&others),
             is_alive: true,
         });
-        let load = Load {
+        (self.load(way, stop), others)
+    }
+
+    fn load(&self, way: Way, stop: watch::Receiver<bool>) -> Load<Way> {
+        Load {
             letters: self.plan.letters(),
             recorder: Arc::clone(&self.recorder),
             way,
@@ -157,8 +172,33 @@ impl<'a> World<'a> {
             owed_max: OWED_MAX,
             pause: self.plan.pause,
             stop,
+        }
+    }
+
+    /// Sends so many messages one by one into a world at rest.
+    pub(crate) fn probe(&mut self, count: u64) {
+        let load = self.load(Way::default(), self.stop.stayers.subscribe());
+        let load = Load { pause: PROBE_PAUSE, ..load };
+        self.sim.host(PROBE, move || {
+            let load = load.clone();
+            async move {
+                load.probe(PROBE_PRODUCER, count).await;
+                Ok(())
+            }
+        });
+    }
+
+    /// How many messages of the probe were stored, once it has come to its end.
+    pub(crate) fn probed(&mut self) -> Option<u64> {
+        let is_stored = |event: &Event| {
+            matches!(
+                event,
+                Event::Sent(Sent { producer: PROBE_PRODUCER, result: SendResult::Stored(_), .. })
+            )
         };
-        (load, others)
+        let is_done = !self.sim.is_host_running(PROBE);
+        is_done
+            .then(|| self.recorder.events().iter().filter(|event| is_stored(event)).count() as u64)
     }
 
     /// Lets one tick pass.

@@ -27,6 +27,9 @@ const BODY_BYTES_MAX: usize = 300_000;
 /// Longest time without a single event that a run waits for. Leases that hold messages back end
 /// long before.
 const STANDSTILL_MAX: Duration = Duration::from_secs(40);
+/// Within this time of calm all that is owed is delivered and settled: the longest lease that may be in
+/// the way, 60 s of a push consumer whose answer got lost, and time to take the rest.
+const CALM_MAX: Duration = Duration::from_secs(90);
 /// How often a trial says how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// The log itself, and what the broker keeps free.
@@ -245,6 +248,7 @@ impl Trial {
         if let Some(mut load) = self.load.take() {
             load.end().await;
         }
+        self.recorder.record(Event::Calm { at: self.recorder.now(), within: CALM_MAX });
         let letters = self.letters();
         let mut drain = Work::start(letters, &self.recorder, &self.broker, 0, work::drainers());
         let drained = self.until("the end", |now| now.owed == 0).await;

@@ -80,16 +80,25 @@ fn lite_topics(ledger: &Ledger<'_>, at: Moment) -> RangeInclusive<u64> {
 }
 
 /// I11: when faults have ended, everything owed comes within a bound, with no new sends: what was
-/// never delivered, and what is not settled once its lease is over.
+/// never delivered, and what is not settled once its lease is over. What is sent when nothing is owed any
+/// more comes at once: a bound of its own shows that nobody waits for a next poll.
 pub fn everything_comes(ledger: &Ledger<'_>) -> Vec<Violation> {
     let calm = ledger.events.iter().find_map(|event| match event {
         Event::Calm { at, within } => Some((*at, *at + *within)),
         _ => None,
     });
-    let Some((calm, end)) = calm else { return Vec::new() };
+    let Some((calm, calm_end)) = calm else { return Vec::new() };
+    let at_rest = ledger.events.iter().find_map(|event| match event {
+        Event::AtRest { at, within } => Some((*at, *within)),
+        _ => None,
+    });
     let arrivals = ledger.arrivals();
     let mut violations = Vec::new();
     for (sent, life, offset) in ledger.kept() {
+        let end = match at_rest {
+            Some((rest, within)) if sent.asked_at >= rest => sent.asked_at + within,
+            _ => calm_end,
+        };
         for group in ledger.groups {
             let spot = Spot { group: &group.name, lite: &sent.lite, life, offset };
             let of_group = arrivals.get(&(&*group.name, &*sent.id)).into_iter().flatten();

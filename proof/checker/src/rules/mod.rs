@@ -49,7 +49,7 @@ pub enum Rule {
     CountsExact,
     /// I10: what was removed with an answer of OK never comes again, in no later life either.
     RemovedStaysRemoved,
-    /// I11: when faults have ended, everything owed comes within a bound.
+    /// I11: when faults have ended, everything owed comes within a bound, and what is sent then at once.
     EverythingComes,
     /// I12: what is bounded returns to its starting level.
     ResourcesReturn,

@@ -76,6 +76,16 @@ fn what_was_delivered_before_the_calm_must_be_settled_or_come_again() {
 }
 
 #[test]
+fn what_is_sent_at_rest_must_come_within_a_bound_of_its_own() {
+    let sent_at_40 = || {
+        let at_rest = Event::AtRest { at: at(40), within: at(2) };
+        all_done().with(calm(10, 20)).with(at_rest).sent_as(40, "m2", 2)
+    };
+    sent_at_40().got(42, "a", 2, 1).acked(50, 2, 1).breaks_nothing();
+    sent_at_40().got(43, "a", 2, 1).acked(50, 2, 1).breaks(Rule::EverythingComes);
+}
+
+#[test]
 fn a_resource_that_does_not_return_to_its_starting_level_is_seen() {
     let sample = |second, amount, slack| {
         let resource = "open files".to_owned();
