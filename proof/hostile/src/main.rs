@@ -72,7 +72,7 @@ async fn main() -> ExitCode {
 fn print_figures(figures: &Figures, started: Instant) {
     println!(
         "figures: attacks={} acts={} honest_messages={} calm_p99_ms={:.1} worst_p99_ms={:.1} \
-         worst_p99_ratio={:.2} worst_resident_mib={} resident_bound_mib={} seconds={}",
+         worst_p99_ratio={:.2} worst_resident_mib={} resident_bound_mib={} worst_share_of_terms_percent={} seconds={}",
         figures.attacks,
         figures.acts,
         figures.honest_messages,
@@ -81,6 +81,7 @@ fn print_figures(figures: &Figures, started: Instant) {
         figures.worst_ratio,
         figures.worst_resident >> 20,
         settings::resident_bytes_max() >> 20,
+        figures.worst_share,
         started.elapsed().as_secs()
     );
 }

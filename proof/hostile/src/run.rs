@@ -1,7 +1,7 @@
 //! One run: a broker, an honest client, and the attacks one after the other.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use litemq_checker::dice::Dice;
@@ -11,7 +11,7 @@ use crate::honest::Honest;
 use crate::http::metric;
 use crate::latency::{Sample, WINDOW, median, p99s};
 use crate::server::{Memory, Server};
-use crate::settings::resident_bytes_max;
+use crate::settings::{resident_bytes_max, sum};
 
 /// Time for connections, caches and the allocator to warm up.
 const WARM_UP: Duration = Duration::from_millis(700);
@@ -34,6 +34,12 @@ const DESCRIPTORS_SLACK: u64 = 16;
 const TASKS_SLACK: u64 = 32;
 /// Lines an attack may leave in the log.
 const LOG_LINES_MAX: usize = 200;
+/// How much an attack's growth may be above its terms: pages of heaps that are not full, what the honest
+/// client sends meanwhile.
+const GROWTH_SLACK: u64 = 24 << 20;
+/// A broker whose heap kept more than this of an attack is started anew: the next attack would use it, and
+/// show less growth than there is.
+const KEPT_MAX: u64 = 4 << 20;
 /// Address space beyond the bound on memory: stacks, arenas, mapped files. Far less than what the
 /// declarations of the attackers add up to.
 const ADDRESS_SPACE_SLACK: u64 = 4 << 30;
@@ -48,6 +54,8 @@ pub(crate) struct Figures {
     pub(crate) worst_p99: Duration,
     pub(crate) worst_ratio: f64,
     pub(crate) worst_resident: u64,
+    /// The largest share that an attack's growth, without the slack, had of the terms it may use, percent.
+    pub(crate) worst_share: u64,
 }
 
 /// What broke, and under which attack.
@@ -74,8 +82,8 @@ pub(crate) async fn run(
             continue;
         }
         let folder = folder.join(format!("{log:?}"));
-        std::fs::create_dir(&folder).unwrap();
-        let site = Site::open(binary, &folder, log, &mut figures).await;
+        let ground = Ground { binary: binary.to_owned(), folder, log, brokers: 0 };
+        let site = Site::open(ground, &mut figures).await;
         site.attack(&attacks, &Dice::of(seed), &mut figures).await?;
     }
     Ok(figures)
@@ -99,12 +107,34 @@ impl Log {
     }
 }
 
+/// Where brokers are started, one after the other.
+struct Ground {
+    binary: PathBuf,
+    folder: PathBuf,
+    log: Log,
+    brokers: u32,
+}
+
+impl Ground {
+    async fn start(&mut self) -> (Server, Honest) {
+        self.brokers += 1;
+        let folder = self.folder.join(self.brokers.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let server = Server::start(&self.binary, &folder, self.log.level());
+        let honest = Honest::start(server.grpc, server.http);
+        tokio::time::sleep(WARM_UP).await;
+        (server, honest)
+    }
+}
+
 /// A broker, its honest client, and how calm they were.
 struct Site {
+    ground: Ground,
     server: Server,
     honest: Honest,
     calm_p99: Option<Duration>,
-    log: Log,
+    /// Bytes.
+    calm_resident: u64,
 }
 
 /// Open files and tasks.
@@ -115,18 +145,29 @@ struct Load {
 }
 
 impl Site {
-    async fn open(binary: &Path, folder: &Path, log: Log, figures: &mut Figures) -> Self {
-        let server = Server::start(binary, folder, log.level());
-        let honest = Honest::start(server.grpc, server.http);
-        tokio::time::sleep(WARM_UP).await;
-        let mut site = Self { server, honest, calm_p99: None, log };
-        if log == Log::Usual {
+    async fn open(mut ground: Ground, figures: &mut Figures) -> Self {
+        let (server, honest) = ground.start().await;
+        let calm_resident = server.resident();
+        let mut site = Self { ground, server, honest, calm_p99: None, calm_resident };
+        if site.ground.log == Log::Usual {
             let p99 = site.measure_calm(CALM).await;
-            println!("calm: p99 {p99:.1?}, resident {}", mib(site.server.take_memory().resident));
+            println!("calm: p99 {p99:.1?}, resident {}", mib(site.server.resident()));
             figures.calm_p99 = p99;
             site.calm_p99 = Some(p99);
         }
         site
+    }
+
+    /// Another broker in place of one whose heap kept much of what was attacked before.
+    async fn renew(&mut self, figures: &mut Figures) -> Result<(), String> {
+        if self.server.resident() <= self.calm_resident + KEPT_MAX {
+            return Ok(());
+        }
+        let (server, honest) = self.ground.start().await;
+        figures.honest_messages += std::mem::replace(&mut self.honest, honest).finish()?;
+        let mut before = std::mem::replace(&mut self.server, server);
+        self.calm_resident = self.server.resident();
+        before.ended().map_or(Ok(()), Err)
     }
 
     /// The honest client's p99 while nobody attacks.
@@ -145,6 +186,7 @@ impl Site {
     ) -> Result<(), Failure> {
         for attack in attacks {
             let told = |what| Failure { attack: Some(attack.name), what };
+            self.renew(figures).await.map_err(told)?;
             self.stand(attack, &dice.fork(attack.name), figures).await.map_err(told)?;
         }
         let told = |what| Failure { attack: None, what };
@@ -165,6 +207,7 @@ impl Site {
         let mut windows = Vec::new();
         let mut acts = 0;
         let mut memory = Memory::default();
+        let mut growth = None;
         for attempt in 0..ATTEMPTS {
             let from = Instant::now();
             let outcome = self.launch(attack, dice.fork(&attempt.to_string())).await;
@@ -174,6 +217,8 @@ impl Site {
             memory.address_space = memory.address_space.max(seen.address_space);
             self.server.ended().map_or(Ok(()), Err)?;
             check_memory(memory)?;
+            // Again, it begins with what the first time has left.
+            growth.get_or_insert(seen.resident.saturating_sub(self.calm_resident));
             acts += outcome?;
             self.settle(before).await?;
             windows.extend(p99s(&self.delivered(from, to), from, to));
@@ -184,18 +229,21 @@ impl Site {
             let calm_now = self.measure_calm(CALM_AGAIN).await;
             calm_p99 = calm_p99.map(|before| before.max(calm_now));
         }
+        let growth = growth.unwrap_or(0);
         let p99 = median(windows);
         let ratio = calm_p99.map_or(0.0, |calm| p99.as_secs_f64() / calm.as_secs_f64());
         println!(
-            "{:<26} {acts:>8} acts, p99 {p99:>8.1?} ({ratio:.1}x), resident {:>8}, address space {}",
+            "{:<26} {acts:>8} acts, p99 {p99:>8.1?} ({ratio:.1}x), {:>8} more of {:>8}, address space {}",
             attack.name,
-            mib(memory.resident),
+            mib(growth),
+            mib(sum(attack.terms)),
             mib(memory.address_space)
         );
         figures.attacks += 1;
         figures.acts += acts;
         figures.worst_resident = figures.worst_resident.max(memory.resident);
-        if self.log == Log::Usual {
+        figures.worst_share = figures.worst_share.max(check_growth(growth, attack)?);
+        if self.ground.log == Log::Usual {
             figures.worst_p99 = figures.worst_p99.max(p99);
             figures.worst_ratio = figures.worst_ratio.max(ratio);
         }
@@ -239,7 +287,7 @@ impl Site {
                 return Err(format!("a line of the log has control characters: {line:?}"));
             }
         }
-        if new.len() > LOG_LINES_MAX && self.log == Log::Usual {
+        if new.len() > LOG_LINES_MAX && self.ground.log == Log::Usual {
             let said: BTreeSet<&str> =
                 new.iter().map(|line| line.get(28..).unwrap_or("")).collect();
             let said = said.first().unwrap_or(&"");
@@ -294,6 +342,20 @@ fn check_memory(memory: Memory) -> Result<(), String> {
         return Err(format!("{} of address space are taken", mib(memory.address_space)));
     }
     Ok(())
+}
+
+/// The share that the growth has of the terms of an attack, percent.
+fn check_growth(growth: u64, attack: &Attack) -> Result<u64, String> {
+    let most = sum(attack.terms);
+    if growth > most + GROWTH_SLACK {
+        return Err(format!(
+            "{} more are resident than in the calm; its terms of the bound, {:?}, come to {}",
+            mib(growth),
+            attack.terms,
+            mib(most)
+        ));
+    }
+    Ok(growth.saturating_sub(GROWTH_SLACK) * 100 / most)
 }
 
 fn mib(bytes: u64) -> String {

@@ -86,6 +86,12 @@ impl Server {
         Some(format!("the broker ended: {ended}\n{}", self.tail()))
     }
 
+    /// Resident memory now, bytes; what was seen before is forgotten.
+    pub(crate) fn resident(&self) -> u64 {
+        self.take_memory();
+        self.take_memory().resident
+    }
+
     /// The most memory since the last call.
     pub(crate) fn take_memory(&self) -> Memory {
         sample(self.process.id(), &self.peaks).ok();

@@ -50,20 +50,59 @@ pub(crate) fn variables() -> Vec<(&'static str, String)> {
 
 /// Resident memory of an idle broker with its catalog and its buffers.
 const BASE: u64 = 64 * MIB;
-const PER_CONNECTION: u64 = 64 * KIB;
-const PER_HTTP_CONNECTION: u64 = 64 * KIB;
-/// Its headers, which may have 16 KiB, and the buffers for what it says and hears.
-const PER_CALL: u64 = 40 * KIB;
-const PER_SESSION: u64 = KIB;
+/// HTTP bodies in memory at a time, and the largest.
+const HTTP_BODIES: u64 = 8;
+
+/// A term of the published bound on resident memory: so many of something.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Term {
+    Connections(u64),
+    HttpConnections(u64),
+    /// Headers, which may have 16 KiB, and the buffers for what a call says and hears.
+    Calls(u64),
+    Sessions(u64),
+    /// All requests that are in memory, and messages on their way to the log.
+    Requests,
+    /// All answers that are not read.
+    Answers,
+    /// All that waits for the disk.
+    Unsynced,
+    HttpBodies(u64),
+    /// Not of the bound, which is beside what is stored: lite topics with a subscription.
+    Stored(u64),
+}
+
+impl Term {
+    pub(crate) const fn bytes(self) -> u64 {
+        match self {
+            Self::Connections(count) | Self::HttpConnections(count) => count * 64 * KIB,
+            Self::Calls(count) => count * 40 * KIB,
+            Self::Sessions(count) => count * KIB,
+            Self::Requests => 2 * IN_FLIGHT_BYTES,
+            Self::Answers => ANSWER_BYTES,
+            Self::Unsynced => 2 * UNSYNCED_BYTES,
+            Self::HttpBodies(count) => count * 32 * MIB,
+            Self::Stored(count) => count * 400,
+        }
+    }
+}
+
+/// What some terms come to, bytes.
+pub(crate) fn sum(terms: &[Term]) -> u64 {
+    terms.iter().map(|term| term.bytes()).sum()
+}
 
 /// The published bound on resident memory, for whatever clients do, without what is stored: lite
 /// topics and subscriptions have a price of their own.
 pub(crate) fn resident_bytes_max() -> u64 {
-    BASE + CONNECTIONS * PER_CONNECTION
-        + HTTP_CONNECTIONS * PER_HTTP_CONNECTION
-        + CALLS * PER_CALL
-        + SESSIONS * PER_SESSION
-        + 2 * IN_FLIGHT_BYTES
-        + ANSWER_BYTES
-        + 2 * UNSYNCED_BYTES
+    BASE + sum(&[
+        Term::Connections(CONNECTIONS),
+        Term::HttpConnections(HTTP_CONNECTIONS),
+        Term::Calls(CALLS),
+        Term::Sessions(SESSIONS),
+        Term::Requests,
+        Term::Answers,
+        Term::Unsynced,
+        Term::HttpBodies(HTTP_BODIES),
+    ])
 }

@@ -1,6 +1,9 @@
 //! Requests that are declared and do not come, or come slowly, or stay unfinished.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use super::{Field, Outcome, broken, expect};
 use crate::http::metric;
@@ -66,6 +69,31 @@ pub(super) async fn trickled_bodies(field: Field) -> Outcome {
         }
     }
     field.hold_for(REQUEST_TIME).await;
+    all_ended(&[wire], streams.len() as u64)?;
+    Ok(sent)
+}
+
+/// Calls of one request that get one small message after the other, each in time: the time is that of the
+/// call.
+pub(super) async fn messages_without_end(field: Field) -> Outcome {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let one = message_frame(&send(vec![message("a", "endless", vec![b'e'])]));
+    let mut wire = Wire::open(attacker(0), field.grpc, Reads::Eagerly).await.map_err(broken)?;
+    let mut streams = Vec::new();
+    for _ in 0..200 {
+        streams.push(wire.call("SendMessage", "endless@1@1@1").await.map_err(broken)?);
+    }
+    let end = field.until.max(Instant::now() + REQUEST_TIME * 2);
+    let mut sent = 0;
+    'calls: while Instant::now() < end {
+        for stream in &streams {
+            if wire.send(*stream, &one, 0).await.is_err() {
+                break 'calls;
+            }
+            sent += 1;
+        }
+        sleep(PAUSE).await;
+    }
     all_ended(&[wire], streams.len() as u64)?;
     Ok(sent)
 }

@@ -1,10 +1,15 @@
 //! Header blocks that do not end, unpack to much, or are just large.
 
 use super::{Field, Outcome, broken, expect};
+use crate::http::metric;
+use crate::settings::CALLS;
 use crate::wire::{
     CONTINUATION, END_HEADERS, END_STREAM, HEADERS, Reads, Wire, attacker, call_headers,
     indexed_literal, literal,
 };
+
+/// Calls that an attack on all of them leaves to the honest client.
+const LEFT_FOR_OTHERS: u64 = 200;
 
 /// RUSTSEC-2024-0332: a block that is continued without end.
 pub(super) async fn continuation_flood(field: Field) -> Outcome {
@@ -50,6 +55,13 @@ pub(super) async fn header_bomb(field: Field) -> Outcome {
     Ok(acts)
 }
 
+/// A header block as large as is allowed.
+fn large_call(method: &str, client: &str) -> Vec<u8> {
+    let mut block = call_headers(method, client);
+    block.extend(literal("x-large", &[b'l'; 15 << 10]));
+    block
+}
+
 /// As many headers as are allowed, on as many calls that stay open.
 pub(super) async fn large_headers(field: Field) -> Outcome {
     let mut held = Vec::new();
@@ -58,8 +70,7 @@ pub(super) async fn large_headers(field: Field) -> Outcome {
     for _ in 0..4 {
         let mut wire = Wire::open(attacker(0), field.grpc, Reads::Eagerly).await.map_err(broken)?;
         for n in 0..500 {
-            let mut block = call_headers("SendMessage", "large@1@1@1");
-            block.extend(literal("x-mq-namespace", &[b'n'; 15 << 10]));
+            let block = large_call("SendMessage", "large@1@1@1");
             let stream = wire.next();
             if wire.frame(HEADERS, END_HEADERS, stream, &block).await.is_err() {
                 break;
@@ -71,6 +82,37 @@ pub(super) async fn large_headers(field: Field) -> Outcome {
         }
         held.push(wire);
     }
+    field.hold().await;
+    Ok(acts)
+}
+
+/// The same on all calls that there may be but a few for the honest client: sends whose body does not come,
+/// for as long as a request may take, and Telemetry streams that say nothing and stay.
+pub(super) async fn calls_full_of_headers(field: Field) -> Outcome {
+    const STREAMS: u64 = 1000;
+    let connections = CALLS / STREAMS;
+    let (mut held, mut acts) = (Vec::new(), 0);
+    let mut pace = field.pace();
+    for c in 0..connections {
+        // Two addresses, each with its share.
+        let from = attacker(u8::try_from(c % 2).unwrap());
+        let mut wire = Wire::open(from, field.grpc, Reads::Eagerly).await.map_err(broken)?;
+        let streams = if c < 2 { STREAMS - LEFT_FOR_OTHERS / 2 } else { STREAMS };
+        for n in 0..streams {
+            // Sends come last, so that they are there when everything is.
+            let method = if c + 1 < connections { "Telemetry" } else { "SendMessage" };
+            let stream = wire.next();
+            let block = large_call(method, "large@1@1@1");
+            wire.frame(HEADERS, END_HEADERS, stream, &block).await.map_err(broken)?;
+            acts += 1;
+            if n % 40 == 39 {
+                pace.next().await;
+            }
+        }
+        held.push(wire);
+    }
+    let open = metric(field.http, "litemq_open_calls").await.map_err(broken)?.unwrap_or(0);
+    expect(open + LEFT_FOR_OTHERS > CALLS * 9 / 10, || format!("only {open} calls are open"))?;
     field.hold().await;
     Ok(acts)
 }
