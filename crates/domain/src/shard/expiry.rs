@@ -5,6 +5,7 @@
 
 use super::Shard;
 use super::background::no_lite_topic;
+use super::inspect::LiteView;
 use crate::effects::{Effects, Event};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::GroupId;
@@ -17,7 +18,7 @@ use crate::topic::TopicId;
 
 impl Shard {
     /// Creates a lite topic ahead of its first message; again is fine, also when a message has
-    /// created it, unless it has another time to live of its own by now.
+    /// created it, unless it has another time to live of its own by now. What it is then.
     ///
     /// # Errors
     /// [`ErrorCode::LiteTopicQuotaExceeded`], or [`ErrorCode::AlreadyExists`].
@@ -29,36 +30,43 @@ impl Shard {
         own: OwnLifetime,
         room: &dyn LiteTopicRoom,
         fx: &mut Effects,
-    ) -> Result<()> {
-        let Some((index, _)) = self.find_lite(topic, name) else {
-            return self.make_live(now, topic, name, own, room, fx).map(drop);
-        };
-        if own.ttl.is_some_and(|ttl| self.lifetimes.own(index).ttl != Some(ttl)) {
-            return Err(Error::new(
-                ErrorCode::AlreadyExists,
-                format!("lite topic '{name}' exists with another time to live; change that"),
-            ));
+    ) -> Result<LiteView> {
+        match self.find_lite(topic, name) {
+            None => drop(self.make_live(now, topic, name, own, room, fx)?),
+            Some((index, _)) => {
+                if own.ttl.is_some_and(|ttl| self.lifetimes.own(index).ttl != Some(ttl)) {
+                    return Err(Error::new(
+                        ErrorCode::AlreadyExists,
+                        format!(
+                            "lite topic '{name}' exists with another time to live; change that"
+                        ),
+                    ));
+                }
+            }
         }
-        Ok(())
+        self.describe(now, topic, name).ok_or_else(|| no_lite_topic(name))
     }
 
-    /// Changes how long a lite topic lives.
+    /// Changes how long a lite topic lives, one change after another. What it is then: if it is due, it
+    /// will not be there much longer.
     ///
     /// # Errors
     /// [`ErrorCode::LiteTopicNotFound`].
     pub fn change_lifetime(
         &mut self,
+        now: Timestamp,
         topic: TopicId,
         name: &LiteTopicName,
-        change: LifetimeChange,
+        changes: &[LifetimeChange],
         fx: &mut Effects,
-    ) -> Result<()> {
+    ) -> Result<LiteView> {
         let (index, _) = self.find_lite(topic, name).ok_or_else(|| no_lite_topic(name))?;
-        let own = self.lifetimes.own(index).after(change);
+        let before = self.lifetimes.own(index);
+        let own = changes.iter().fold(before, |own, change| own.after(*change));
         self.lifetimes.set_own(index, own);
         self.save_slot(index, fx);
         self.file(index);
-        Ok(())
+        self.describe(now, topic, name).ok_or_else(|| no_lite_topic(name))
     }
 
     /// Removes what is due and not protected, a bounded part of it.

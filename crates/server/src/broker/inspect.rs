@@ -181,7 +181,7 @@ impl Broker {
         })
     }
 
-    fn info(&self, view: LiteView) -> LiteTopicInfo {
+    pub(super) fn info(&self, view: LiteView) -> LiteTopicInfo {
         let groups = view
             .groups
             .into_iter()

@@ -2,8 +2,8 @@
 
 use litemq_domain::limits::TTL_MAX;
 use litemq_domain::{
-    DurationMs, Error, ErrorCode, LifetimeChange, LiteTopicName, OwnLifetime, Result, Topic,
-    TopicType, check_ttl,
+    DurationMs, Error, ErrorCode, LifetimeChange, LiteTopicName, OwnLifetime, Result, TopicType,
+    check_ttl,
 };
 
 use super::Broker;
@@ -33,8 +33,8 @@ impl Broker {
         self.check_ttl(ttl.flatten())?;
         let own = OwnLifetime { ttl, ..OwnLifetime::default() };
         let shard = self.shards.get(self.keys.shard(name)).ok_or_else(super::stopping)?;
-        shard.ask(|reply| Command::CreateLite(topic.id, name.clone(), own, reply)).await?;
-        self.describe(&topic, name).await
+        let create = |reply| Command::CreateLite(topic.id, name.clone(), own, reply);
+        Ok(self.info(shard.ask(create).await?))
     }
 
     /// Changes how long a lite topic lives.
@@ -51,9 +51,8 @@ impl Broker {
         let changes = orders.iter().map(|order| self.lifetime_change(*order));
         let changes = changes.collect::<Result<Vec<_>>>()?;
         let shard = self.shards.get(self.keys.shard(&name)).ok_or_else(super::stopping)?;
-        let change = |reply| Command::ChangeLifetime(topic.id, name.clone(), changes, reply);
-        shard.ask(change).await?;
-        self.describe(&topic, &name).await
+        let change = |reply| Command::ChangeLifetime(topic.id, name, changes, reply);
+        Ok(self.info(shard.ask(change).await?))
     }
 
     fn lifetime_change(&self, order: LifetimeOrder) -> Result<LifetimeChange> {
@@ -88,9 +87,5 @@ impl Broker {
             )),
             _ => Ok(()),
         }
-    }
-
-    async fn describe(&self, topic: &Topic, name: &LiteTopicName) -> Result<LiteTopicInfo> {
-        self.describe_lite(topic.name.as_str(), name.as_str()).await
     }
 }

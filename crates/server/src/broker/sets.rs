@@ -251,7 +251,7 @@ impl Changing<'_> {
     }
 
     /// Keeps names that were added just before in a full sync without them, unless that would go over
-    /// the quota.
+    /// the quota of a client or of the broker.
     pub(super) fn keep_added(
         &self,
         names: &mut BTreeSet<LiteTopicName>,
@@ -259,11 +259,14 @@ impl Changing<'_> {
         now: Timestamp,
     ) {
         let window = DurationMs(FULL_SYNC_RACE_WINDOW.as_millis() as u64);
-        let added = &mut lock(&self.kept.set).added;
-        added.retain(|_, at| now.since(*at) < window);
-        let kept: BTreeSet<LiteTopicName> = added.keys().chain(names.iter()).cloned().collect();
-        let quota = group.options.client_quota;
-        if quota.is_none_or(|quota| kept.len() as u64 <= u64::from(quota)) {
+        let kept: BTreeSet<LiteTopicName> = {
+            let added = &mut lock(&self.kept.set).added;
+            added.retain(|_, at| now.since(*at) < window);
+            added.keys().chain(names.iter()).cloned().collect()
+        };
+        let quota = group.options.client_quota.map_or(u64::MAX, u64::from);
+        let count = kept.len() as u64;
+        if count <= quota && self.take_room(count).is_ok() {
             *names = kept;
         }
     }

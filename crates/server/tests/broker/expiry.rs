@@ -41,7 +41,11 @@ async fn listed(world: &World) -> Vec<String> {
 async fn at(store: Arc<dyn ShardStore>, wall_time: u64) -> World {
     let edge = Edge::Given { wall_time: Timestamp(wall_time), hash_key: [7; 16] };
     let options = BrokerOptions { edge, ..BrokerOptions::default() };
-    World::of(broker(store, options).await, group(GROUP)).await
+    let broker = broker(store, options).await;
+    match (broker.topic(TOPIC), broker.group(GROUP)) {
+        (Ok(topic), Ok(group)) => World { broker, topic, group },
+        _ => World::of(broker, group(GROUP)).await,
+    }
 }
 
 #[tokio::test(start_paused = true)]

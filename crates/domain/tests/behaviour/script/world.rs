@@ -192,7 +192,7 @@ impl World {
                 let own = OwnLifetime { ttl: *ttl, ..OwnLifetime::default() };
                 let room = &self.room;
                 let created = self.shard.create_lite(now, TOPIC, &name(lite), own, room, fx);
-                shown(created, |()| done())
+                shown(created, |_| done())
             }
             Step::Lifetime(lite, change) => {
                 let change = match change {
@@ -201,7 +201,8 @@ impl World {
                     Change::Unpin => LifetimeChange::Unpin,
                     Change::Ttl(ttl) => LifetimeChange::Ttl(*ttl),
                 };
-                shown(self.shard.change_lifetime(TOPIC, &name(lite), change, fx), |()| done())
+                let changed = self.shard.change_lifetime(now, TOPIC, &name(lite), &[change], fx);
+                shown(changed, |_| done())
             }
             Step::Life(lite) => match self.shard.describe(now, TOPIC, &name(lite)) {
                 Some(view) => show_life(now, &view),

@@ -99,7 +99,11 @@ impl ShardActor {
             match self.next_turn(&mut commands).await {
                 Turn::Commands => self.take_up(&mut commands),
                 Turn::Durable | Turn::Retry => self.go_on(),
-                Turn::Time => self.tick(),
+                Turn::Time => {
+                    self.tick();
+                    // More may be due than a tick deals with.
+                    tokio::task::yield_now().await;
+                }
                 Turn::Work => self.step(),
                 Turn::End => return,
             }

@@ -73,11 +73,10 @@ impl ShardActor {
             Command::CreateLite(topic, name, own, reply) => {
                 let admitted = self.context.store.admit_append().map_err(|error| error_of(&error));
                 let create = |()| shard.create_lite(now, topic, &name, own, room, fx);
-                Answer::Done(reply, admitted.and_then(create))
+                Answer::Lite(reply, admitted.and_then(create))
             }
             Command::ChangeLifetime(topic, name, changes, reply) => {
-                let mut change = |change| shard.change_lifetime(topic, &name, change, fx);
-                Answer::Done(reply, changes.into_iter().try_for_each(&mut change))
+                Answer::Lite(reply, shard.change_lifetime(now, topic, &name, &changes, fx))
             }
             Command::RemoveLite(topic, name, reply) => {
                 Answer::Done(reply, shard.remove_lite(topic, &name, fx))

@@ -90,9 +90,9 @@ pub(crate) enum Command {
     /// A group was deleted.
     RemoveGroup(GroupId),
     /// Create a lite topic ahead of its first message.
-    CreateLite(TopicId, LiteTopicName, OwnLifetime, Reply<()>),
+    CreateLite(TopicId, LiteTopicName, OwnLifetime, Reply<LiteView>),
     /// Change how long a lite topic lives, in this order.
-    ChangeLifetime(TopicId, LiteTopicName, Vec<LifetimeChange>, Reply<()>),
+    ChangeLifetime(TopicId, LiteTopicName, Vec<LifetimeChange>, Reply<LiteView>),
     /// Remove a lite topic.
     RemoveLite(TopicId, LiteTopicName, Reply<()>),
     /// Describe a lite topic.
@@ -136,10 +136,10 @@ impl Command {
         match self {
             Self::Send { reply, .. } => refuse(reply, error),
             Self::Claim(_, reply) => refuse(reply, error),
-            Self::Ack(_, reply)
-            | Self::CreateLite(_, _, _, reply)
-            | Self::ChangeLifetime(_, _, _, reply)
-            | Self::RemoveLite(_, _, reply) => refuse(reply, error),
+            Self::Ack(_, reply) | Self::RemoveLite(_, _, reply) => refuse(reply, error),
+            Self::CreateLite(_, _, _, reply) | Self::ChangeLifetime(_, _, _, reply) => {
+                refuse(reply, error);
+            }
             Self::ChangeInvisible { reply, .. } => refuse(reply, error),
             Self::BeginBurial(_, reply) => refuse(reply, error),
             Self::Bury { burial, reply, .. } => {
