@@ -16,6 +16,8 @@ use crate::recorder::{Asked, Recorder};
 use litemq_checker::Dice;
 use litemq_checker::history::{Delivered, Event, SendResult, Sent, Settle, SettleResult, Settled};
 
+/// As SDKs do every 30 s: what was removed, or taken away, is subscribed to again.
+const SYNC_PERIOD: Duration = Duration::from_secs(10);
 /// A client that has not heard from the broker for so long subscribes again: its subscriptions may
 /// have ended. Shorter than the 90 s after which they do.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -188,13 +190,16 @@ impl<'a, C: Connect> Consumer<'a, C> {
         self.ask_too_much(&lites).await;
         self.subscribe(&lites).await;
         let mut heard_at = self.load.recorder.now();
+        let mut synced_at = heard_at;
         for _ in 0..polls {
             if *self.load.stop.borrow() {
                 break;
             }
             let received = self.receive().await;
-            if self.load.recorder.now() > heard_at + SILENCE_MAX {
+            let now = self.load.recorder.now();
+            if now > heard_at + SILENCE_MAX || now > synced_at + SYNC_PERIOD {
                 self.subscribe(&lites).await;
+                synced_at = self.load.recorder.now();
             }
             match received {
                 Ok(held) => {

@@ -15,6 +15,7 @@ use litemq_domain::{
 };
 
 use crate::Target;
+use crate::records::Unlimited;
 
 /// This target.
 pub const TARGET: Target = Target { name: "names", heap_mib_max: 16, check };
@@ -85,8 +86,9 @@ fn check_apart(names: &[(bool, &str)]) {
     for (parent, text) in names {
         let Ok(lite_topic) = LiteTopicName::new(text) else { continue };
         let id = 1 + u32::from(*parent);
-        let send = Send { topic: TopicId(id), lite_topic, tag: 0, payload: Bytes::new() };
-        let outcome = shard.send(NOW, send, &mut effects).expect("there is room");
+        let send =
+            Send { topic: TopicId(id), lite_topic, tag: 0, payload: Bytes::new(), ttl: None };
+        let outcome = shard.send(NOW, send, &Unlimited, &mut effects).expect("there is room");
         let count = sent.entry((id, text)).or_default();
         assert_eq!(outcome.offset, *count, "{text} below {id} has messages of its own");
         *count += 1;

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use litemq_domain::persisted::{
     CatalogRecord, Key, access_counters_key, access_counters_value, counters_key, counters_value,
-    group_key, group_value, identity_key, identity_value, policy_key, policy_value, time_key,
-    time_value, topic_key, topic_value, user_key, user_value,
+    group_key, group_value, identity_key, identity_value, policy_key, policy_value, quotas_key,
+    quotas_value, time_key, time_value, topic_key, topic_value, user_key, user_value,
 };
 use litemq_domain::{
     Claim, ClientId, ClientKey, DurationMs, Effects, Group, GroupId, GroupName, GroupOptions,
-    Handle, LiteTopicName, Send, Shard, ShardConfig, ShardRecovery, Timestamp, Topic, TopicId,
-    TopicName, TopicOptions, TopicType,
+    Handle, LiteTopicName, Send, Shard, ShardConfig, ShardRecovery, Subscribe, Timestamp, Topic,
+    TopicId, TopicName, TopicOptions, TopicType,
 };
 
 use crate::Target;
-use crate::records::{Entry, parse};
+use crate::records::{Entry, Unlimited, parse};
 
 /// This target.
 pub const TARGET: Target = Target { name: "persisted", heap_mib_max: 64, check };
@@ -89,6 +89,7 @@ fn check_catalog(key: &[u8], value: &[u8]) {
         CatalogRecord::Counters(counters) => (counters_key(), counters_value(*counters)),
         CatalogRecord::Identity(identity) => (identity_key(), identity_value(*identity)),
         CatalogRecord::Time(at) => (time_key(), time_value(*at)),
+        CatalogRecord::Quotas(quotas) => (quotas_key(), quotas_value(*quotas)),
         CatalogRecord::User(user) => (user_key(user.id), user_value(user)),
         CatalogRecord::Policy(policy) => (policy_key(policy.id), policy_value(policy)),
         CatalogRecord::AccessCounters(counters) => {
@@ -144,7 +145,15 @@ fn serve(shard: &mut Shard) {
         for group in groups() {
             let names: Vec<LiteTopicName> =
                 shard.list(now, group.topic, "", None, 1000).into_iter().map(|v| v.name).collect();
-            if shard.subscribe(now, &client, CLIENT, group.id, &names, &mut fx).is_ok() {
+            let subscribe = Subscribe {
+                client: &client,
+                key: CLIENT,
+                group: group.id,
+                names: &names,
+                starts: &[],
+                takes_over: true,
+            };
+            if shard.subscribe(now, subscribe, &mut fx).is_ok() {
                 claim_all(shard, now, group.id, &mut fx);
             }
         }
@@ -170,9 +179,9 @@ fn serve_lite(
     fx: &mut Effects,
 ) {
     let before = shard.describe(now, topic, name);
-    let send =
-        Send { topic, lite_topic: name.clone(), tag: 0, payload: Bytes::from_static(b"more") };
-    let sent = shard.send(now, send, fx);
+    let payload = Bytes::from_static(b"more");
+    let send = Send { topic, lite_topic: name.clone(), tag: 0, payload, ttl: None };
+    let sent = shard.send(now, send, &Unlimited, fx);
     if let (Some(before), Ok(sent)) = (before, sent) {
         assert_eq!(sent.offset, before.next_offset);
     }

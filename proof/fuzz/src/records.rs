@@ -1,9 +1,20 @@
 //! What a store may hold, from bytes: a mutation of real records stays close to real ones.
 
 use bytes::Bytes;
+use litemq_domain::{LiteTopicRoom, Result, Topic};
 
 /// Records of one input.
 const RECORDS_MAX: usize = 200;
+
+/// Room for any number of lite topics.
+#[derive(Debug)]
+pub struct Unlimited;
+
+impl LiteTopicRoom for Unlimited {
+    fn take(&self, _: &Topic) -> Result<()> {
+        Ok(())
+    }
+}
 
 /// Who owns a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

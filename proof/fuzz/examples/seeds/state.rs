@@ -6,11 +6,11 @@ use litemq_domain::persisted::{
 };
 use litemq_domain::{
     Claim, ClientId, ClientKey, DurationMs, Effects, GroupId, Handle, LiteTopicName, Record, Send,
-    Shard, TopicId,
+    Shard, Subscribe, TopicId,
 };
 use litemq_fuzz::broker;
 use litemq_fuzz::persisted::{CONFIG, NOW, groups, topics};
-use litemq_fuzz::records::{Entry, Owner, encode};
+use litemq_fuzz::records::{Entry, Owner, Unlimited, encode};
 use litemq_fuzz::reseal::{Kind, reseal};
 use litemq_server::broker::StoredMessage;
 use prost::Message as _;
@@ -56,16 +56,19 @@ fn history(steps: usize) -> Vec<Record> {
     let names: Vec<_> = ["a", "b", "c"].map(|name| LiteTopicName::new(name).unwrap()).into();
     for (ordinal, name) in names.iter().cycle().take(8).enumerate() {
         let payload = stored(ordinal);
-        let send =
-            Send { topic: TopicId(1), lite_topic: name.clone(), tag: ordinal as u64, payload };
-        shard.send(NOW, send, &mut fx).unwrap();
+        let (lite_topic, tag) = (name.clone(), ordinal as u64);
+        let send = Send { topic: TopicId(1), lite_topic, tag, payload, ttl: None };
+        shard.send(NOW, send, &Unlimited, &mut fx).unwrap();
     }
     for (client, group) in CLIENTS.into_iter().zip([1, 2]).filter(|_| steps > 1) {
         let id = ClientId::new(&format!("client-{client}")).unwrap();
         let key = ClientKey(client);
-        shard.subscribe(NOW, &id, key, GroupId(group), &names, &mut fx).unwrap();
+        let (client, group) = (&id, GroupId(group));
+        let subscribe =
+            Subscribe { client, key, group, names: &names, starts: &[], takes_over: true };
+        shard.subscribe(NOW, subscribe, &mut fx).unwrap();
         if steps > 2 {
-            settle(&mut shard, key, GroupId(group), steps, &mut fx);
+            settle(&mut shard, key, group, steps, &mut fx);
         }
     }
     if steps > 3 {
