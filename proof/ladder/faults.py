@@ -4,6 +4,7 @@ Which fault is on is said by the variable LITEMQ_FAULT, so that one build serves
 """
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -87,6 +88,7 @@ def prove(only):
 def copy_tree(faulty):
     """Makes the copy the tree with these texts in place of some files; what is the same is not touched, so that builds
     stay incremental."""
+    faulty = {**faulty, **other_versions()}
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, check=True, capture_output=True
     )
@@ -101,6 +103,18 @@ def copy_tree(faulty):
             to.parent.mkdir(parents=True, exist_ok=True)
             to.write_bytes(content)
             shutil.copymode(source, to)
+
+
+def other_versions():
+    """The manifests of the copy. Its packages have another version: it shares a folder of builds with the tree, and cargo
+    would take packages of the same name and version for the same."""
+    manifest = (REPOSITORY / "Cargo.toml").read_text()
+    version = tomllib.loads(manifest)["workspace"]["package"]["version"]
+    texts = {"Cargo.toml": manifest.replace(f'version = "{version}"', f'version = "{version}-faulty"', 1)}
+    for name in ("Cargo.lock", "proof/fuzz/Cargo.lock"):
+        ours = rf'(name = "litemq-[a-z-]+"\nversion = "{re.escape(version)})"'
+        texts[name] = re.sub(ours, r'\1-faulty"', (REPOSITORY / name).read_text())
+    return texts
 
 
 def faulty_texts(faults):

@@ -57,6 +57,8 @@ pub struct Habits {
     pub forgets: usize,
     /// Lite topics that nobody sends to and it asks for besides; more than its quota allows.
     pub greed: usize,
+    /// Whether it subscribes again now and then, as SDKs do, whatever it hears.
+    pub syncs: bool,
 }
 
 /// A message in the hands of a consumer.
@@ -197,7 +199,8 @@ impl<'a, C: Connect> Consumer<'a, C> {
             }
             let received = self.receive().await;
             let now = self.load.recorder.now();
-            if now > heard_at + SILENCE_MAX || now > synced_at + SYNC_PERIOD {
+            let syncs = self.habits.syncs && now > synced_at + SYNC_PERIOD;
+            if syncs || now > heard_at + SILENCE_MAX {
                 self.subscribe(&lites).await;
                 synced_at = self.load.recorder.now();
             }

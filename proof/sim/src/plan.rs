@@ -225,6 +225,9 @@ fn consumers(scenario: &Scenario, dice: &mut Dice) -> Vec<Habits> {
         let nacks = dice.within(20..60);
         all.push(Habits { nacks, suspends: 10, ..consumer("careless", FRAGILE, dice) });
     }
+    // Removal ends subscriptions. Elsewhere only what the broker remembers counts.
+    let removes = scenario.faults.iter().any(|(_, kind)| matches!(kind, Kind::Remove));
+    all.iter_mut().for_each(|habits| habits.syncs = removes);
     all
 }
 
@@ -245,6 +248,7 @@ fn consumer(name: &str, group: &str, dice: &mut Dice) -> Habits {
         // What is renewed comes back only when its client leaves.
         forgets: if invisible.is_some() { dice.below(10) } else { 0 },
         greed: if dice.percent(30) { LITE_TOPICS + 1 } else { 0 },
+        syncs: false,
     }
 }
 

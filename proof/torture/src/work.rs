@@ -80,6 +80,7 @@ pub(crate) fn mixed() -> Vec<Habits> {
         nacks: 5,
         suspends: 0,
         greed: 0,
+        syncs: false,
         // What is renewed comes back only when its client leaves.
         forgets: usize::from(invisible.is_some()),
     };
@@ -105,6 +106,7 @@ pub(crate) fn drainers() -> Vec<Habits> {
             nacks: 0,
             suspends: 0,
             greed: 0,
+            syncs: false,
             forgets: 0,
         })
         .to_vec()
