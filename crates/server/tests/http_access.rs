@@ -24,8 +24,8 @@ use http_support::{Answer, Door, SECRET, add_user, request, request_by};
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const NETWORK: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// A door that asks for credentials, with the callers of the table, topic `chat`, group `bots` and lite
-/// topic `a-1`.
+/// A door that asks for credentials, with the callers of the table, topic `chat`, group `bots` and
+/// lite topic `a-1`.
 struct Guarded {
     door: Door,
     broker: Arc<Broker>,

@@ -1,5 +1,5 @@
-//! Headers by which a caller says who it is: only whoever knows the secret is let in, and all others are told
-//! the same.
+//! Headers by which a caller says who it is: only whoever knows the secret is let in, and all
+//! others are told the same.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;

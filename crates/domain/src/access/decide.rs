@@ -30,8 +30,8 @@ pub enum Scope<'a> {
     All(&'a str),
     /// One lite topic.
     One(&'a str),
-    /// No lite topic in particular, such as the question where the topic is: whoever may do something to some
-    /// part of it may ask.
+    /// No lite topic in particular, such as the question where the topic is: whoever may do
+    /// something to some part of it may ask.
     Some,
 }
 

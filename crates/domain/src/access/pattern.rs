@@ -88,7 +88,8 @@ impl NamePattern {
 impl FromStr for Resource {
     type Err = Error;
 
-    /// Reads `*`, `cluster`, `topic:NAME`, `group:NAME` or `lite:TOPIC/NAME`; a name may end in `*`.
+    /// Reads `*`, `cluster`, `topic:NAME`, `group:NAME` or `lite:TOPIC/NAME`; a name may end in
+    /// `*`.
     fn from_str(text: &str) -> Result<Self> {
         let topic = |text| NamePattern::parse(text, |name| TopicName::any(name).map(drop));
         match text.split_once(':') {

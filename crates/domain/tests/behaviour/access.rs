@@ -1,5 +1,5 @@
-//! Who may do what: the rules by example, and random policies beside a plain model that looks at each name
-//! by itself.
+//! Who may do what: the rules by example, and random policies beside a plain model that looks at
+//! each name by itself.
 
 mod plain;
 
@@ -18,7 +18,8 @@ use super::model::{cycles_and_seed, say};
 
 const HOME: &str = "192.0.2.7";
 
-/// Policies by a line each: `allow publish,subscribe lite:chat/a-* [from NETWORK]`, numbered from 0.
+/// Policies by a line each: `allow publish,subscribe lite:chat/a-* [from NETWORK]`, numbered from
+/// 0.
 fn policies(lines: &[&str]) -> Vec<Arc<Policy>> {
     lines.iter().enumerate().map(|(id, line)| Arc::new(policy(id, line))).collect()
 }

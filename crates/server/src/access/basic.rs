@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use litemq_domain::access::Secret;
 
-/// What is signed with the given secret and with the right one, so that they are compared like signatures:
-/// in a time that tells nothing.
+/// What is signed with the given secret and with the right one, so that they are compared like
+/// signatures: in a time that tells nothing.
 pub(super) const PROBE: &[u8] = b"litemq";
 
 /// Characters of the header: the longest name and secret in base64.

@@ -4,8 +4,8 @@ use std::time::UNIX_EPOCH;
 
 use litemq_domain::Timestamp;
 
-/// Reads `20260102T030405Z`, which is local time in most SDKs in spite of its end, or RFC 3339, which
-/// Rust sends.
+/// Reads `20260102T030405Z`, which is local time in most SDKs in spite of its end, or RFC 3339,
+/// which Rust sends.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
     let moment = match humantime::parse_rfc3339(text) {
         Ok(moment) => moment,

@@ -1,7 +1,8 @@
 //! Who calls, and what they may do.
 //!
-//! Callers prove who they are by the SDKs' signature or by HTTP Basic; the rules of what a call needs stand at
-//! the doors. With authentication off everybody may do everything and no header is looked at.
+//! Callers prove who they are by the SDKs' signature or by HTTP Basic; the rules of what a call
+//! needs stand at the doors. With authentication off everybody may do everything and no header is
+//! looked at.
 
 mod basic;
 mod caller;
@@ -28,8 +29,8 @@ const SECRET_RANDOM_BYTES: usize = 30;
 pub struct AccessOptions {
     /// Whether callers must prove who they are.
     pub enabled: bool,
-    /// How far the date of a signature may be from the server's time; `None` is any date, for some SDKs send
-    /// local time as if it were UTC.
+    /// How far the date of a signature may be from the server's time; `None` is any date, for some
+    /// SDKs send local time as if it were UTC.
     pub signature_window: Option<Duration>,
     /// Whether health and metrics are told to anybody, also beyond loopback.
     pub open_operations: bool,
@@ -71,7 +72,8 @@ impl Access {
     /// The caller who signed `date` as the SDKs do.
     ///
     /// # Errors
-    /// [`ErrorCode::Unauthenticated`]; unknown and disabled users and wrong signatures have one text.
+    /// [`ErrorCode::Unauthenticated`]; unknown and disabled users and wrong signatures have one
+    /// text.
     pub fn signed(
         &self,
         authorization: Option<&str>,

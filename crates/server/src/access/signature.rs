@@ -1,7 +1,8 @@
-//! The signature of the SDKs: HMAC-SHA1 of the header `x-mq-date-time`, and nothing else of the call.
+//! The signature of the SDKs: HMAC-SHA1 of the header `x-mq-date-time`, and nothing else of the
+//! call.
 //!
-//! It proves that the caller knows the secret. It does not protect the call: whoever reads one on its
-//! way can use its signature, so a network that is not trusted needs TLS.
+//! It proves that the caller knows the secret. It does not protect the call: whoever reads one on
+//! its way can use its signature, so a network that is not trusted needs TLS.
 
 use hmac::{Hmac, KeyInit, Mac};
 use litemq_domain::access::Secret;
@@ -17,17 +18,17 @@ const HEADER_BYTES_MAX: usize = 1024;
 /// What the header says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature<'a> {
-    /// Who claims to call: the part of the credential before the first `/`. C++ and Go append a region
-    /// and a service.
+    /// Who claims to call: the part of the credential before the first `/`. C++ and Go append a
+    /// region and a service.
     pub access_key: &'a str,
     /// The proof.
     pub mac: [u8; MAC_BYTES],
 }
 
 impl<'a> Signature<'a> {
-    /// Reads `MQv2-HMAC-SHA1 Credential=<key>[/...], SignedHeaders=x-mq-date-time, Signature=<hex>`, hex in
-    /// either case. Nothing when it is anything else, an empty key among that, which Python sends
-    /// when it has no credentials.
+    /// Reads `MQv2-HMAC-SHA1 Credential=<key>[/...], SignedHeaders=x-mq-date-time,
+    /// Signature=<hex>`, hex in either case. Nothing when it is anything else, an empty key among
+    /// that, which Python sends when it has no credentials.
     pub fn parse(header: &'a str) -> Option<Self> {
         let (scheme, fields) = header.trim().split_once(' ')?;
         if header.len() > HEADER_BYTES_MAX || !scheme.eq_ignore_ascii_case(SCHEME) {

@@ -1,5 +1,5 @@
-//! Changing users and policies: durable first, then published. Like every change of the catalog, one
-//! at a time and to its end.
+//! Changing users and policies: durable first, then published. Like every change of the catalog,
+//! one at a time and to its end.
 
 use std::sync::Arc;
 
@@ -70,7 +70,8 @@ impl Broker {
         self.to_the_end(|broker| async move { broker.make_user(new).await }).await
     }
 
-    /// Changes a user. A new secret, and a user that is disabled, end what its clients have under way.
+    /// Changes a user. A new secret, and a user that is disabled, end what its clients have under
+    /// way.
     ///
     /// # Errors
     /// [`ErrorCode::UserNotFound`]; [`ErrorCode::InUse`] when nobody could administer any more.

@@ -25,13 +25,14 @@ impl Broker {
         shard.ask(|reply| Command::NameOf(handle.place, reply)).await
     }
 
-    /// Checks that what was claimed may be handed out: the right to a lite topic is asked for when a client
-    /// subscribes, and it may have ended since. Then the
-    /// subscription ends, and the client is told.
+    /// Checks that what was claimed may be handed out: the right to a lite topic is asked for when
+    /// a client subscribes, and it may have ended since. Then the subscription ends, and the client
+    /// is told.
     ///
     /// # Errors
-    /// [`litemq_domain::ErrorCode::PermissionDenied`], or [`litemq_domain::ErrorCode::Unauthenticated`] when the user may not call at
-    /// all any more; the claims are to be given back.
+    /// [`litemq_domain::ErrorCode::PermissionDenied`], or
+    /// [`litemq_domain::ErrorCode::Unauthenticated`] when the user may not call at all any more;
+    /// the claims are to be given back.
     pub(super) async fn check_claims(
         &self,
         request: &ReceiveRequest,

@@ -63,8 +63,8 @@ pub async fn create_declared(broker: &Broker, config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Makes the super user of the configuration true: it is there, enabled, and has this secret. That is
-/// also the way back in when every secret is lost.
+/// Makes the super user of the configuration true: it is there, enabled, and has this secret. That
+/// is also the way back in when every secret is lost.
 ///
 /// # Errors
 /// [`ErrorCode::BadRequest`] when callers must prove who they are and nobody could administer.

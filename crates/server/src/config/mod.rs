@@ -144,7 +144,8 @@ pub struct AccessConfig {
     pub super_user: Option<SuperUser>,
     /// How far the date of a signature may be from the server's time; `None` is any date.
     pub signature_window: Option<Duration>,
-    /// Whether health and metrics are told to anybody also when the HTTP door is open to the network.
+    /// Whether health and metrics are told to anybody also when the HTTP door is open to the
+    /// network.
     pub open_operations: bool,
     /// Whether doors may be open to the network while nobody has to prove who he is.
     pub allow_anonymous_beyond_loopback: bool,

@@ -1,4 +1,5 @@
-//! Every call of the protocol as a client could make it, about lite topic `a-1` and group `workers`.
+//! Every call of the protocol as a client could make it, about lite topic `a-1` and group
+//! `workers`.
 
 use litemq_protocol::v2;
 use tokio::sync::mpsc;

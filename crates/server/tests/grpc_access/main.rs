@@ -133,8 +133,8 @@ enum Expected {
     Served,
 }
 
-/// Nobody, wrong secret, unknown user, disabled, without policies, read only, of another prefix, owner of
-/// the prefix, of the whole topic, super.
+/// Nobody, wrong secret, unknown user, disabled, without policies, read only, of another prefix,
+/// owner of the prefix, of the whole topic, super.
 const CALLERS: [&str; 10] = [
     "nobody", "wrong", "unknown", "disabled", "stranger", "reader", "other", "owner", "whole",
     "super",

@@ -70,8 +70,8 @@ pub(super) fn client_id<T>(request: &Request<T>) -> Result<ClientId> {
     ClientId::new(header(request.metadata(), CLIENT_ID).unwrap_or_default())
 }
 
-/// The namespace of the caller, often empty. It is kept as long as the call, so it is no longer than any
-/// that could be part of a name.
+/// The namespace of the caller, often empty. It is kept as long as the call, so it is no longer
+/// than any that could be part of a name.
 pub(super) fn namespace<T>(request: &Request<T>) -> Result<&str> {
     let namespace = header(request.metadata(), NAMESPACE).unwrap_or_default();
     if namespace.len() > NAMESPACE_BYTES_MAX {

@@ -1,7 +1,7 @@
 //! What each call of the protocol needs, in one match: a call without a rule does not compile.
 //!
-//! Names are the full names that the call itself works with. Rights are asked for before anything is
-//! looked up, so that a refusal does not tell what exists.
+//! Names are the full names that the call itself works with. Rights are asked for before anything
+//! is looked up, so that a refusal does not tell what exists.
 
 use litemq_domain::access::Action::{Manage, Publish, Subscribe};
 use litemq_domain::access::{Scope, Target};
@@ -174,7 +174,8 @@ impl Asker<'_> {
         self.caller.may(&[Publish], Target::Topic(&self.name(topic), scope))
     }
 
-    /// From a topic for a group: from some of its lite topics when clients say which, else from all.
+    /// From a topic for a group: from some of its lite topics when clients say which, else from
+    /// all.
     fn consume(
         self,
         catalog: &impl Catalog,

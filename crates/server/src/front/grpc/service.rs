@@ -1,5 +1,5 @@
-//! The calls of the protocol: who calls and whether he may is found out here, and each call has a file of
-//! its own.
+//! The calls of the protocol: who calls and whether he may is found out here, and each call has a
+//! file of its own.
 
 use std::sync::Arc;
 

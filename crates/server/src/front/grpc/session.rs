@@ -13,8 +13,8 @@ use super::resource::full_name_in;
 use super::{Door, reply};
 use crate::broker::Broker;
 
-/// Notes what a client says it is, and that it is there for its group: a client of a wildcard group has
-/// no other way to say so. Who is no lite consumer says nothing here.
+/// Notes what a client says it is, and that it is there for its group: a client of a wildcard group
+/// has no other way to say so. Who is no lite consumer says nothing here.
 pub(super) fn note_consumer(
     broker: &Broker,
     client: &ClientId,
@@ -32,9 +32,9 @@ pub(super) fn note_consumer(
 }
 
 impl Door {
-    /// OK for everybody who may call: Java keeps an endpoint out of use until its heartbeat is OK. Go
-    /// sends one without any metadata after a lost connection; it says nothing and asks for nothing, so it
-    /// is OK even from nobody.
+    /// OK for everybody who may call: Java keeps an endpoint out of use until its heartbeat is OK.
+    /// Go sends one without any metadata after a lost connection; it says nothing and asks for
+    /// nothing, so it is OK even from nobody.
     pub(super) fn beat(&self, request: &Request<HeartbeatRequest>) -> HeartbeatResponse {
         let status = match self.note_life(request) {
             // For the client it changes nothing that the server cannot remember it.

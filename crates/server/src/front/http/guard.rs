@@ -1,10 +1,11 @@
 //! What every request passes: is it meant for this server, does it end in time, did it fail.
 //!
-//! On loopback the door may ask nobody for credentials, and where it does a browser would send them by itself,
-//! so a web page of somebody else must not be able to use it. Two checks see to that. A page that points its own name at 127.0.0.1 (DNS rebinding)
-//! sends that name as Host: only loopback names, the bound address and configured names are let
-//! in. A page that sends a form or a script request from elsewhere sends its Origin: whatever
-//! changes something must come from this server's own origin, or from no page at all.
+//! On loopback the door may ask nobody for credentials, and where it does a browser would send them
+//! by itself, so a web page of somebody else must not be able to use it. Two checks see to that. A
+//! page that points its own name at 127.0.0.1 (DNS rebinding) sends that name as Host: only
+//! loopback names, the bound address and configured names are let in. A page that sends a form or a
+//! script request from elsewhere sends its Origin: whatever changes something must come from this
+//! server's own origin, or from no page at all.
 
 use std::net::IpAddr;
 

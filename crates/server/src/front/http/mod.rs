@@ -1,7 +1,8 @@
 //! The HTTP door: administration, messages by hand, health and metrics.
 //!
-//! It listens on loopback unless told otherwise, and it keeps the pages of others out of browsers on the same
-//! machine: see `guard`. Who may do what here stands in `rights`. The JSON forms stand in [`model`]; the command line is a client of them.
+//! It listens on loopback unless told otherwise, and it keeps the pages of others out of browsers
+//! on the same machine: see `guard`. Who may do what here stands in `rights`. The JSON forms stand
+//! in [`model`]; the command line is a client of them.
 
 mod groups;
 mod guard;

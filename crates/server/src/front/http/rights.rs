@@ -1,7 +1,7 @@
 //! Who asks at this door, and what each path needs.
 //!
-//! Every path that is served has its rule in one table; one without a rule is refused, and a test says so
-//! before. While authentication is off nothing is asked for.
+//! Every path that is served has its rule in one table; one without a rule is refused, and a test
+//! says so before. While authentication is off nothing is asked for.
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::Method;
@@ -154,7 +154,8 @@ impl Asker {
         Ok(self.0.may(&[Manage], Target::Topic(topic, Scope::One(name)))?)
     }
 
-    /// Checks that it may manage what it is about to create, and whether it may consume what that consumes.
+    /// Checks that it may manage what it is about to create, and whether it may consume what that
+    /// consumes.
     pub(super) fn may_create_group(&self, group: &str, topic: &str) -> Reply<()> {
         self.0.may(&[Manage], Target::Group(group))?;
         Ok(self.0.may(&[Subscribe, Manage], Target::Topic(topic, Scope::Some))?)

@@ -1,4 +1,5 @@
-//! `/api/v1/users`: whoever may manage the cluster manages users, and only a super user another one.
+//! `/api/v1/users`: whoever may manage the cluster manages users, and only a super user another
+//! one.
 
 use std::sync::Arc;
 
@@ -84,8 +85,8 @@ pub(super) async fn update(
     Ok(Json(view(&account)))
 }
 
-/// Gives a user another secret. The answer has it, and it is never told again; what was begun with the old
-/// one ends.
+/// Gives a user another secret. The answer has it, and it is never told again; what was begun with
+/// the old one ends.
 #[utoipa::path(post, path = "/api/v1/users/{user}/secret", tag = "access",
     params(("user", description = "its name")), request_body = NewSecretForm,
     responses((status = 200, body = UserSecretView), (status = "default", body = ErrorView)))]

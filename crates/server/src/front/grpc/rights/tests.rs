@@ -79,7 +79,8 @@ fn resource(name: &str) -> Option<v2::Resource> {
     Some(v2::Resource { resource_namespace: String::new(), name: name.to_owned() })
 }
 
-/// Whether the caller may consume from topic `orders` as a client of the group, whichever call it makes.
+/// Whether the caller may consume from topic `orders` as a client of the group, whichever call it
+/// makes.
 #[track_caller]
 fn may_consume(caller: &Caller, mode: &SubscriptionMode) -> bool {
     let (topic, group) = (resource("orders"), resource("workers"));

@@ -171,8 +171,8 @@ pub struct PolicyTestForm {
     pub user: String,
     /// What is to be done.
     pub action: ActionName,
-    /// To what: `cluster`, one `topic:NAME` with all its lite topics, one `group:NAME`, `lite:TOPIC/NAME`, or
-    /// `lite:TOPIC/PREFIX*` for all that start so.
+    /// To what: `cluster`, one `topic:NAME` with all its lite topics, one `group:NAME`,
+    /// `lite:TOPIC/NAME`, or `lite:TOPIC/PREFIX*` for all that start so.
     pub resource: String,
     /// From where; `127.0.0.1` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
