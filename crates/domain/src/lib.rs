@@ -7,6 +7,7 @@
 pub mod access;
 mod arena;
 mod client;
+mod dead_letters;
 mod delivery;
 mod effects;
 mod error;
@@ -41,9 +42,9 @@ pub use names::{
 pub use quota::{QUOTA_PROFILES, QuotaProfile, Quotas};
 pub use rate::RateMeter;
 pub use shard::{
-    Claim, ClaimOutcome, Claimed, Consumed, GroupView, Invariant, LiteView, Milestones, Send,
-    SendOutcome, Shard, ShardConfig, ShardCounts, ShardRecovery, StartAt, Subscribe, SyncOutcome,
-    Violation,
+    Claim, ClaimOutcome, Claimed, Consumed, GroupView, Invariant, Letters, LiteView, Milestones,
+    Resend, Resent, Send, SendOutcome, Shard, ShardConfig, ShardCounts, ShardRecovery, StartAt,
+    Subscribe, SyncOutcome, Violation,
 };
 pub use time::{DurationMs, Timestamp};
 pub use topic::{Topic, TopicId, TopicOptions, TopicType, check_ttl};

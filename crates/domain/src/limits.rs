@@ -89,6 +89,10 @@ pub const RESEND_WINDOW_MESSAGES: usize = 65_536;
 /// How many of them are written to a checkpoint between two commands of their shard.
 pub const RESENDS_PER_PIECE: usize = 4096;
 
+/// Dead letters of one lite topic that were sent again lie in so many pieces at most, between which
+/// are some that were not.
+pub const RESENT_SPANS_MAX: usize = 1024;
+
 /// Lite topics returned by one listing.
 pub const LIST_NAMES_MAX: usize = 1000;
 /// Slots looked at per step of background work, so that requests wait for no walk.

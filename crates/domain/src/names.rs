@@ -96,6 +96,12 @@ impl TopicName {
         Ok(topic)
     }
 
+    /// Checks the name of a topic that a group may be bound to: one of its own, or dead letters.
+    pub fn to_consume(name: &str) -> Result<Self> {
+        let topic = Self::any(name)?;
+        if topic.is_dead_letter() { Ok(topic) } else { Self::new(name) }
+    }
+
     /// Checks a topic name that may also be a system's own, such as a dead letter topic.
     pub fn any(name: &str) -> Result<Self> {
         check_resource(name, "topic", TOPIC_CHARS_MAX, ErrorCode::TopicIllegal)?;
@@ -309,6 +315,8 @@ mod tests {
     fn system_names_are_refused_at_the_door_and_known_inside() {
         assert_eq!(TopicName::new("%DLQ%g").unwrap_err().code, ErrorCode::TopicIllegal);
         assert!(TopicName::any("%DLQ%g").unwrap().is_dead_letter());
+        assert!(TopicName::to_consume("%DLQ%g").is_ok());
+        assert_eq!(TopicName::to_consume("rmq_sys_x").unwrap_err().code, ErrorCode::TopicIllegal);
         assert_eq!(
             GroupName::new("CID_RMQ_SYS_x").unwrap_err().code,
             ErrorCode::ConsumerGroupIllegal

@@ -202,6 +202,65 @@ fn messages_are_sent_and_looked_at() {
 }
 
 #[test]
+fn messages_are_exported_a_line_each_and_found_by_key_id_and_time() {
+    let tool = Tool::new();
+    tool.run(&["topic", "create", "chat"]).done();
+    for n in 0..25 {
+        let (key, body) = (format!("k{}", n % 5), n.to_string());
+        tool.run(&["send", "chat", "--lite", "s1", "--key", &key, "--body", &body]).done();
+    }
+    let lines = |arguments: &[&str]| -> Vec<Value> {
+        let out = tool.run(&[&["lite", "messages", "chat", "s1", "--json"], arguments].concat());
+        out.done().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let bodies = |arguments: &[&str]| -> Vec<String> {
+        let of = |message: &Value| message["body"].as_str().unwrap().to_owned();
+        lines(arguments).iter().map(of).collect()
+    };
+    let all: Vec<String> = (0..25).map(|n| n.to_string()).collect();
+    assert_eq!(bodies(&["--all"]), all);
+    assert_eq!(bodies(&["--newest", "--limit", "2"]), ["24", "23"]);
+    assert_eq!(bodies(&["--key", "k3", "--all", "--newest"]), ["23", "18", "13", "8", "3"]);
+    assert_eq!(bodies(&["--from", "3", "--before", "5"]), ["3", "4"]);
+    let tenth = &lines(&["--from", "10", "--limit", "1"])[0];
+    assert_eq!(bodies(&["--id", tenth["message_id"].as_str().unwrap()]), ["10"]);
+    let since = bodies(&["--from-time", tenth["stored_at"].as_str().unwrap(), "--all"]);
+    assert!(since.contains(&"10".to_owned()) && since.contains(&"24".to_owned()), "{since:?}");
+    assert_eq!(bodies(&["--to-time", "2020-01-01T00:00:00Z"]), [""; 0]);
+    let table = tool.run(&["lite", "messages", "chat", "s1", "--newest", "--limit", "1"]).done();
+    assert!(table.starts_with("OFFSET  STORED"), "{table}");
+    assert!(table.ends_with("more: --before 24\n"), "{table}");
+    let wrong = tool.run(&["lite", "messages", "chat", "s1", "--to-time", "noon"]).failed(1);
+    assert!(wrong.contains("to_time: 'noon' is no moment"), "{wrong}");
+}
+
+#[test]
+fn dead_letters_are_listed_shown_sent_again_and_deleted() {
+    let served = Served::with_letters();
+    let tool = Tool { server: format!("http://{}", served.address), _served: served };
+    let table = tool.run(&["dlq", "list", "bots"]).done();
+    assert!(table.contains("\ns1          3        0       0      "), "{table}");
+    let table = tool.run(&["dlq", "show", "bots", "s1", "--limit", "1"]).done();
+    assert!(table.contains("chat at 0  1         attempts used up  no      m0\n"), "{table}");
+    let one = ["dlq", "resend", "bots", "s1", "--offset", "1", "--offset", "1"];
+    assert_eq!(tool.run(&one).done(), "sent 1 again; 0 were sent again before\n");
+    assert_eq!(tool.run(&one).done(), "sent 0 again; 1 were sent again before\n");
+    let oldest = tool.json(&["dlq", "resend", "bots", "s1", "--oldest", "1"]);
+    assert_eq!(oldest["resent"], json!([{"offset": 0, "sent_as": 4}]));
+    let all = tool.run(&["dlq", "resend", "bots", "s1", "--all"]).done();
+    assert_eq!(all, "sent 1 again; 0 were sent again before\n");
+    let lines = tool.run(&["dlq", "show", "bots", "s1", "--all", "--json"]).done();
+    assert_eq!(lines.matches("\"resent\":true").count(), 3, "{lines}");
+    let again = tool.json(&["lite", "messages", "chat", "s1", "--from", "3", "--limit", "1"]);
+    assert_eq!(again["resent_from"], json!({"topic": "%DLQ%bots", "offset": 1, "times": 1}));
+    let deleted = tool.run(&["dlq", "delete", "bots", "s1"]).done();
+    assert_eq!(deleted, "dead letters of lite topic s1 deleted\n");
+    let none = tool.run(&["dlq", "resend", "bots", "s1", "--all"]).failed(1);
+    assert!(none.starts_with("error: LITE_TOPIC_NOT_FOUND: "), "{none}");
+    assert_eq!(tool.run(&["dlq", "resend", "bots", "s1"]).code, 2, "it must be said which");
+}
+
+#[test]
 fn lite_topics_are_listed_by_pages_described_and_deleted() {
     let tool = Tool::new();
     tool.run(&["topic", "create", "chat", "--ttl", "1h"]).done();

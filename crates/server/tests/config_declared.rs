@@ -14,7 +14,6 @@ use std::sync::Arc;
 use litemq_domain::{DurationMs, ErrorCode};
 use litemq_server::broker::{Broker, QuotaChange};
 use litemq_server::config::{Config, Sources, create_declared, load};
-use litemq_server::observe::Metrics;
 
 fn config(text: &str) -> Config {
     let file = Some(("litemq.toml".to_owned(), text.to_owned()));
@@ -22,7 +21,7 @@ fn config(text: &str) -> Config {
 }
 
 async fn broker() -> Arc<Broker> {
-    http_support::broker(Arc::new(Metrics::new())).await
+    http_support::broker().await
 }
 
 const DECLARED: &str = r#"

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use grpc_support::*;
+use litemq_domain::{GroupName, GroupOptions, TopicName};
 use litemq_protocol::v2;
+use litemq_server::broker::NewGroup;
 use v2::{Code, LiteSubscriptionAction};
 
 const JAVA: &str = "JAVA";
@@ -342,4 +344,65 @@ async fn receives_end_before_the_deadline_of_the_call() {
         count += 1;
     }
     assert_eq!(count, 2);
+}
+
+#[tokio::test]
+async fn dead_letters_are_consumed_by_a_group_that_is_bound_to_them() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    let dlq = format!("%DLQ%{UNORDERED}");
+    client.send(vec![message("s1", "bad")]).await;
+    client.subscribe(UNORDERED, &["s1"]).await;
+    let received = client.receive(UNORDERED, 1, 5).await;
+    let request = client.request(v2::ForwardMessageToDeadLetterQueueRequest {
+        group: Some(resource(UNORDERED)),
+        topic: Some(resource(TOPIC)),
+        receipt_handle: handle(&received.messages[0]).to_owned(),
+        message_id: "s1-bad".to_owned(),
+        delivery_attempt: 1,
+        max_delivery_attempts: 16,
+        ..v2::ForwardMessageToDeadLetterQueueRequest::default()
+    });
+    let forwarded = client.grpc.clone().forward_message_to_dead_letter_queue(request).await;
+    assert_eq!(forwarded.unwrap().into_inner().status.unwrap().code(), Code::Ok);
+
+    let group = NewGroup {
+        name: GroupName::new("undertaker").unwrap(),
+        bind: TopicName::to_consume(&dlq).unwrap(),
+        options: GroupOptions::default(),
+    };
+    door.broker.create_group(group).await.unwrap();
+    let request = client.request(v2::SyncLiteSubscriptionRequest {
+        action: LiteSubscriptionAction::PartialAdd.into(),
+        topic: Some(resource(&dlq)),
+        group: Some(resource("undertaker")),
+        lite_topic_set: vec!["s1".to_owned()],
+        ..v2::SyncLiteSubscriptionRequest::default()
+    });
+    let synced = client.grpc.clone().sync_lite_subscription(request).await.unwrap().into_inner();
+    assert_eq!(synced.status.unwrap().code(), Code::Ok);
+    let mut receive = receive_request("undertaker", 1, 5);
+    receive.message_queue.as_mut().unwrap().topic = Some(resource(&dlq));
+    let letters = client.receive_as(receive).await;
+    assert_eq!(letters.bodies(), [b"bad"]);
+    let system = letters.messages[0].system_properties.as_ref().unwrap();
+    let origin = system.dead_letter_queue.as_ref().unwrap();
+    assert_eq!((origin.topic.as_str(), origin.message_id.as_str()), (TOPIC, "s1-bad"));
+    assert_eq!(lite_topic(&letters.messages[0]), "s1");
+}
+
+#[tokio::test]
+async fn what_a_sender_gives_for_tracing_reaches_every_consumer() {
+    let door = Door::open().await;
+    let client = door.client("c1", JAVA).await;
+    let mut traced = message("s1", "traced");
+    let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned();
+    traced.system_properties.as_mut().unwrap().trace_context = Some(context.clone());
+    client.send(vec![traced]).await;
+    for group in [ORDERED, UNORDERED] {
+        client.subscribe(group, &["s1"]).await;
+        let received = client.receive(group, 1, 5).await;
+        let system = received.messages[0].system_properties.as_ref().unwrap();
+        assert_eq!(system.trace_context.as_ref(), Some(&context));
+    }
 }

@@ -234,6 +234,85 @@ async fn a_sent_message_can_be_looked_at_without_consuming_it() {
 }
 
 #[tokio::test]
+async fn messages_are_found_by_key_id_and_time_from_either_end() {
+    let door = Door::with_chat().await;
+    for n in 0..6 {
+        let form = json!({
+            "body": n.to_string(), "keys": [format!("k{}", n % 2)], "message_id": format!("id-{n}"),
+            "trace_context": "t"
+        });
+        assert_eq!(door.post(MESSAGES, &form.to_string()).await.status, StatusCode::CREATED);
+    }
+    let look = async |query: &str| {
+        let page = door.get(&format!("{MESSAGES}?{query}")).await.json();
+        let messages = page["messages"].as_array().unwrap();
+        let bodies = messages.iter().map(|message| message["body"].as_str().unwrap().to_owned());
+        (bodies.collect::<Vec<_>>().join(" "), page["next"].as_u64())
+    };
+    assert_eq!(look("order=newest&limit=2").await, ("5 4".to_owned(), Some(4)));
+    assert_eq!(look("order=newest&before=4").await, ("3 2 1 0".to_owned(), None));
+    assert_eq!(look("key=k1").await, ("1 3 5".to_owned(), Some(6)));
+    assert_eq!(look("id=id-2&order=newest").await, ("2".to_owned(), None));
+    assert_eq!(look("from_time=2020-01-01T00:00:00Z&limit=1").await, ("0".to_owned(), Some(1)));
+    assert_eq!(look("to_time=2020-01-01T00:00:00.5Z").await, (String::new(), None));
+    let first = &door.get(MESSAGES).await.json()["messages"][0];
+    assert_eq!(first["trace_context"], "t");
+    for query in ["from_time=yesterday", "to_time=12", "order=up", "before=-1", "limit=0"] {
+        let answer = door.get(&format!("{MESSAGES}?{query}")).await;
+        answer.is_refused(400, "BAD_REQUEST", 40000);
+    }
+    let long = json!({"body": "x", "trace_context": "x".repeat(4097)});
+    let refused = door.post(MESSAGES, &long.to_string()).await;
+    refused.is_refused(431, "PROPERTIES_TOO_LARGE", 43101);
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_inspected_and_sent_again() {
+    let door = Door::with_letters().await;
+    let listed = door.get("/api/v1/groups/bots/dead-letters").await.json();
+    assert_eq!(listed["topic"], "%DLQ%bots");
+    assert_eq!(listed["lite_topics"][0]["lite_topic"], "s1");
+    assert_eq!(listed["lite_topics"][0]["letters"], 3);
+    let path = "/api/v1/groups/bots/dead-letters/s1";
+    let letter = &door.get(path).await.json()["letters"][1];
+    assert_eq!((&letter["body"], &letter["resent"]), (&json!("m1"), &json!(false)));
+    let origin = &letter["dead_letter"];
+    assert_eq!((&origin["topic"], &origin["offset"]), (&json!("chat"), &json!(1)));
+    assert_eq!(origin["reason"], "ATTEMPTS_USED_UP");
+    assert!(origin["stored_at"].as_str().unwrap() <= letter["stored_at"].as_str().unwrap());
+
+    let resend = format!("{path}/resend");
+    let sent = door.post(&resend, r#"{"offsets":[1]}"#).await.json();
+    let expected =
+        json!({"resent": [{"offset": 1, "sent_as": 3}], "resent_before": [], "more": false});
+    assert_eq!(sent, expected);
+    let rest = door.post(&resend, "{}").await.json();
+    assert_eq!(rest["resent"].as_array().unwrap().len(), 2);
+    let again = door.post(&resend, r#"{"offsets":[0,1,2]}"#).await.json();
+    assert_eq!((&again["resent"], &again["resent_before"]), (&json!([]), &json!([0, 1, 2])));
+    assert_eq!(door.get(path).await.json()["letters"][2]["resent"], true);
+    let copy = &door.get(&format!("{MESSAGES}?from=3&limit=1")).await.json()["messages"][0];
+    assert_eq!(copy["resent_from"], json!({"topic": "%DLQ%bots", "offset": 1, "times": 1}));
+    assert_eq!(copy.get("dead_letter"), None);
+
+    let metrics = door.get("/metrics").await.text;
+    for line in [
+        "rocketmq_messages_in_total{topic=\"%DLQ%bots\"} 3",
+        "rocketmq_throughput_in_total{topic=\"%DLQ%bots\"} 6",
+        "rocketmq_messages_in_total{topic=\"chat\"} 6",
+        "rocketmq_send_to_dlq_messages_total{topic=\"chat\",consumer_group=\"bots\"} 3",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line} is missing in\n{metrics}");
+    }
+    door.post(&resend, r#"{"offsets":[7]}"#).await.is_refused(404, "OFFSET_NOT_FOUND", 40404);
+    door.post(&resend, r#"{"limit":0}"#).await.is_refused(400, "BAD_REQUEST", 40000);
+    let missing = door.get("/api/v1/groups/none/dead-letters").await;
+    missing.is_refused(404, "CONSUMER_GROUP_NOT_FOUND", 40403);
+    let missing = door.get("/api/v1/groups/bots/dead-letters/s2").await;
+    missing.is_refused(404, "LITE_TOPIC_NOT_FOUND", 40400);
+}
+
+#[tokio::test]
 async fn lite_topics_are_listed_by_prefix_a_page_at_a_time() {
     let door = Door::with_chat().await;
     for name in ["a2", "b1", "a1", "a3"] {
@@ -381,7 +460,7 @@ async fn every_described_method_is_served_and_no_other() {
     let door = Door::open().await;
     let document = door.get("/api/v1/openapi.json").await.json();
     let paths = document["paths"].as_object().unwrap();
-    assert!(paths.len() >= 12, "{document}");
+    assert!(paths.len() >= 15, "{document}");
     for (path, methods) in paths {
         let real = path.replace("{topic}", "t").replace("{group}", "g").replace("{name}", "n");
         for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {

@@ -6,6 +6,7 @@
 //! | 2 cursor | slot, group | generation, position, epoch, last read, in-flight run | until its lite topic or group is gone |
 //! | 3 subscription | slot, group, client key | client id | until unsubscribed or the client is gone |
 //! | 4 resends | place in the window | identities of sends, newest first, with their offsets | of a checkpoint only |
+//! | 6 resent letters | slot | generation, offsets of dead letters that were sent again | until the lite topic is gone |
 //! | 16 topic | topic id | name, type, time, options | until deleted |
 //! | 17 group | group id | name, topics, rules, time | until deleted |
 //! | 18 counters | 0 | next topic and group number | for ever |
@@ -25,6 +26,7 @@ pub(crate) mod codec;
 pub(crate) mod cursor;
 pub(crate) mod group;
 pub(crate) mod resends;
+pub(crate) mod resent;
 pub(crate) mod subscription;
 
 pub use access::{
@@ -49,6 +51,7 @@ const CHANNEL: u8 = 1;
 const CURSOR: u8 = 2;
 const SUBSCRIPTION: u8 = 3;
 const RESENDS: u8 = 4;
+const RESENT_LETTERS: u8 = 6;
 
 /// The key of a shard's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,6 +82,11 @@ pub enum Key {
         /// Sends in the window that were newer, when it was taken.
         newer: u32,
     },
+    /// Dead letters of a slot that were sent again.
+    ResentLetters {
+        /// The slot.
+        slot: u32,
+    },
 }
 
 impl Key {
@@ -92,6 +100,7 @@ impl Key {
                 out.u8(SUBSCRIPTION).be32(slot).be32(group.0).be64(client.0)
             }
             Self::Resends { newer } => out.u8(RESENDS).be32(newer),
+            Self::ResentLetters { slot } => out.u8(RESENT_LETTERS).be32(slot),
         };
         out.finish()
     }
@@ -108,6 +117,7 @@ impl Key {
                 client: ClientKey(input.be64()?),
             },
             RESENDS => Self::Resends { newer: input.be32()? },
+            RESENT_LETTERS => Self::ResentLetters { slot: input.be32()? },
             _ => return Err(Malformed("a key of an unknown kind")),
         };
         if input.is_empty() { Ok(key) } else { Err(Malformed("a key is too long")) }
@@ -133,6 +143,7 @@ mod tests {
             Key::Cursor { slot, group },
             Key::Subscription { slot, group, client: ClientKey(u64::MAX) },
             Key::Resends { newer: 4096 },
+            Key::ResentLetters { slot },
         ] {
             assert_eq!(Key::decode(&key.encode()), Ok(key));
         }

@@ -54,6 +54,8 @@ pub enum Invariant {
     LifetimesFiled,
     /// Who holds something is known, and can be released.
     HoldersKnown,
+    /// What was sent again are dead letters that are stored.
+    LettersStored,
     /// What is kept is bounded by what is there.
     Bounded,
     /// Lives, offsets and positions never go back.
@@ -90,6 +92,7 @@ impl Shard {
         self.lifetimes_filed(&mut findings);
         self.holders_known(&mut findings);
         self.counts_exact(now, &mut findings);
+        self.letters_stored(&mut findings);
         self.bounded(&mut findings);
         findings.0
     }
@@ -323,6 +326,20 @@ impl Shard {
         findings.expect(Invariant::CountsExact, recount == counts.subscriptions, || {
             format!("{recount} subscriptions, counted are {}", counts.subscriptions)
         });
+    }
+
+    fn letters_stored(&self, findings: &mut Findings) {
+        for (index, letters) in &self.resent {
+            let slot = self.lites.get_life(*index, letters.generation);
+            let holds = slot.is_some_and(|slot| {
+                let is_below =
+                    letters.spans.first().is_some_and(|(from, _)| *from < slot.first_offset);
+                letters.fits() && letters.is_sound(slot.next_offset) && !is_below
+            });
+            findings.expect(Invariant::LettersStored, holds, || {
+                format!("{letters:?} were sent again of slot {index}: {slot:?}")
+            });
+        }
     }
 
     fn bounded(&self, findings: &mut Findings) {

@@ -175,6 +175,7 @@ impl Shard {
         for cursor in cursors {
             self.remove_cursor(cursor, fx);
         }
+        self.forget_resent(index, fx);
         self.unfile(index);
         self.lifetimes.set_own(index, OwnLifetime::default());
         self.lites.remove(index);

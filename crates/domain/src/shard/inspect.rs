@@ -2,6 +2,7 @@
 
 use super::Shard;
 use crate::client::ClientKey;
+use crate::dead_letters::ResentLetters;
 use crate::effects::Place;
 use crate::group::GroupId;
 use crate::lifetime::{OwnLifetime, Protection};
@@ -38,6 +39,8 @@ pub struct LiteView {
     pub expires_at: Option<Timestamp>,
     /// What keeps it although it may be due.
     pub protection: Option<Protection>,
+    /// Dead letters that were sent again.
+    pub resent: u64,
     /// Each group with a position or a subscriber, and each wildcard group that shares it.
     pub groups: Vec<GroupView>,
 }
@@ -147,6 +150,7 @@ impl Shard {
             own,
             expires_at: self.due_at(index, slot),
             protection: self.protection(slot),
+            resent: self.resent.get(&index).map_or(0, ResentLetters::count),
             groups: self.group_views(now, slot),
         })
     }

@@ -10,6 +10,7 @@ mod background;
 mod claim;
 mod expiry;
 mod inspect;
+mod letters;
 mod milestones;
 mod recovery;
 mod reset;
@@ -24,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::client::ClientKey;
+use crate::dead_letters::ResentLetters;
 use crate::delivery::cursor::{Cursor, Cursors};
 use crate::delivery::pace::Paces;
 use crate::delivery::run::{EntryState, Run};
@@ -46,6 +48,7 @@ pub(crate) use audit::Findings;
 pub use audit::{Invariant, Violation};
 pub use claim::{Claim, ClaimOutcome, Claimed};
 pub use inspect::{GroupView, LiteView, ShardCounts};
+pub use letters::{Letters, Resend, Resent};
 pub use milestones::Milestones;
 pub use recovery::ShardRecovery;
 pub use reset::{Consumed, StartAt};
@@ -71,6 +74,8 @@ pub struct Shard {
     cursors: Cursors,
     subscriptions: Subscriptions,
     resends: ResendWindow,
+    /// Slots with dead letters of which some were sent again.
+    resent: BTreeMap<u32, ResentLetters>,
     /// Cursors by the moment at which something of theirs becomes visible.
     timers: BTreeSet<(Timestamp, u32)>,
     /// When lite topics expire.
@@ -97,6 +102,7 @@ impl Shard {
             cursors: Cursors::default(),
             subscriptions: Subscriptions::default(),
             resends: ResendWindow::default(),
+            resent: BTreeMap::new(),
             timers: BTreeSet::new(),
             lifetimes: Lifetimes::default(),
             held_by: NumberMap::default(),

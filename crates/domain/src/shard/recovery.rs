@@ -75,6 +75,9 @@ impl ShardRecovery {
                     self.shard.resends.restore(identity, offset);
                 }
             }
+            Key::ResentLetters { slot } => {
+                self.shard.resent.insert(slot, persisted::resent::decode(value)?);
+            }
         }
         Ok(())
     }
@@ -93,6 +96,9 @@ impl ShardRecovery {
             }
             Key::Subscription { slot, group, client } => {
                 self.subscriptions.remove(&(slot, group, client));
+            }
+            Key::ResentLetters { slot } => {
+                self.shard.resent.remove(&slot);
             }
         }
         Ok(())
@@ -137,6 +143,12 @@ impl ShardRecovery {
                 }
             }
         }
+        for (slot, letters) in &shard.resent {
+            let slot = shard.lites.get_life(*slot, letters.generation);
+            if slot.is_some_and(|slot| !letters.is_sound(slot.next_offset)) {
+                return Err(NO_LETTERS);
+            }
+        }
         Ok(())
     }
 
@@ -158,6 +170,7 @@ impl ShardRecovery {
         self.shard.bound = bound.collect();
         self.shard.lites.finish_recovery();
         self.drop_stale_cursors();
+        self.drop_stale_letters();
         self.link_subscriptions();
         self.find_unused_names();
         let mut shard = self.shard;
@@ -222,6 +235,14 @@ impl ShardRecovery {
         }
     }
 
+    fn drop_stale_letters(&mut self) {
+        let Shard { resent, lites, .. } = &mut self.shard;
+        resent.retain(|slot, letters| {
+            let life = lites.get_life(*slot, letters.generation);
+            life.inspect(|slot| letters.forget_below(slot.first_offset)).is_some()
+        });
+    }
+
     /// Names whose subscribers went with a deleted group, as far as that had come. They go with the
     /// shard's work, which has records: a name that went from memory only would come back beside its
     /// next life.
@@ -257,6 +278,7 @@ fn is_of(cursor: &Cursor, run: Option<&Run>) -> bool {
 }
 
 const OUT_OF_PLACE: Malformed = Malformed("a position does not fit what is stored");
+const NO_LETTERS: Malformed = Malformed("dead letters that are not stored were sent again");
 const NO_LITE_TOPIC: Malformed = Malformed("messages of a name that is no lite topic");
 const TWINS: Malformed = Malformed("two lite topics have one name");
 const GAP: Malformed = Malformed("a lite topic's number leaves a gap");

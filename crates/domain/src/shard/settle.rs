@@ -85,7 +85,7 @@ impl Shard {
     }
 
     /// Stores the copy of a message with the group's dead letters and settles the message, at once.
-    /// A message that is settled or gone by now needs no copy. After an error the message is still
+    /// A message that is settled or gone by now needs no copy; whether it did. After an error the message is still
     /// held back: call [`Self::burial_failed`].
     pub fn bury(
         &mut self,
@@ -94,14 +94,14 @@ impl Shard {
         payload: Bytes,
         room: &dyn LiteTopicRoom,
         fx: &mut Effects,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let group = Arc::clone(self.group(burial.group)?);
-        let Some((cursor, at)) = self.dead_lettering(burial) else { return Ok(()) };
-        let Some(lite_topic) = self.lites.name(burial.place.slot) else { return Ok(()) };
+        let Some((cursor, at)) = self.dead_lettering(burial) else { return Ok(false) };
+        let Some(lite_topic) = self.lites.name(burial.place.slot) else { return Ok(false) };
         let topic = group.dead_letter_topic;
         self.send(now, Send { topic, lite_topic, tag: 0, payload, ttl: None }, room, fx)?;
         self.settle(now, cursor, at, fx);
-        Ok(())
+        Ok(true)
     }
 
     /// The copy could not be made: the message is visible again after a while and tried again.
@@ -132,6 +132,7 @@ impl Shard {
         slot.first_offset = first.min(slot.next_offset);
         let (first, first_cursor) = (slot.first_offset, slot.first_cursor);
         self.save_slot(slot_index, fx);
+        self.forget_resent_below(slot_index, first);
         let behind: Vec<u32> = self
             .cursors
             .chain(first_cursor)

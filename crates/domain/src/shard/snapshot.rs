@@ -36,6 +36,9 @@ impl Shard {
                     );
                 }
             }
+            if let Some(letters) = self.resent.get(&index) {
+                sink(Key::ResentLetters { slot: index }, persisted::resent::encode(letters));
+            }
         }
         Some(if end < self.lites.slots_len() { end } else { SLOTS_MAX })
     }

@@ -253,7 +253,7 @@ fn run_of(shard: &mut Shard) -> &mut Run {
 
 #[test]
 fn an_audit_sees_each_invariant_that_is_broken() {
-    let cases: [(Invariant, Tamper); 12] = [
+    let cases: [(Invariant, Tamper); 13] = [
         (Invariant::NamesFound, |shard| shard.lites.get_mut(0).unwrap().topic = TopicId(9)),
         (Invariant::CountsExact, |shard| shard.lites.get_mut(0).unwrap().state = SlotState::Named),
         (Invariant::SubscriptionsPaired, |shard| shard.lites.get_mut(0).unwrap().first_link = NONE),
@@ -265,6 +265,9 @@ fn an_audit_sees_each_invariant_that_is_broken() {
         }),
         (Invariant::PositionsInPlace, |shard| shard.cursors.get_mut(0).unwrap().committed = 2),
         (Invariant::RunsInShape, |shard| run_of(shard).entries[0].attempt = 0),
+        (Invariant::LettersStored, |shard| {
+            shard.resent.insert(0, ResentLetters { generation: 0, spans: vec![(0, 99)] });
+        }),
         (Invariant::ReadyListed, |shard| {
             let subscriber = shard.subscriptions.find(ClientKey(1), GROUP).unwrap();
             while shard.subscriptions.take_ready(subscriber).is_some() {}

@@ -111,3 +111,75 @@ fn suspending_for_ever_never_makes_a_dead_letter() {
         | claim c1 10s -> . | burials -> m1@g",
     );
 }
+
+/// Three messages of `a` are dead letters.
+const THREE_LETTERS: &str =
+    "group g attempts=1 | sub c1 a | send a m1 m2 m3 | claim c1 1s -> a:m1 a:m2 a:m3
+    | wait 1s | claim c1 1s -> . | bury m1 | claim c1 1s -> . | bury m2 | claim c1 1s -> . | bury m3
+    | letters a -> 0..3";
+
+#[test]
+fn a_letter_is_sent_again_to_the_end_of_its_lite_topic_once() {
+    check(&format!(
+        "{THREE_LETTERS} | send a m4 | resend a 1 -> 1:4 | letters a -> 0..3 resent=1..2
+        | resend a 1 -> again=1 | resend a 0 1 2 -> 0:5 2:6 again=1 | letters a -> 0..3 resent=0..3
+        | resend a 0 1 2 -> again=0 again=1 again=2 | show a -> 0..7 g=3/0/4(c1)
+        | claim c1 1s -> a:m4 a:m2 a:m1 a:m3"
+    ));
+}
+
+#[test]
+fn a_letter_asked_for_twice_in_one_request_is_sent_once() {
+    check(&format!("{THREE_LETTERS} | resend a 2 2 0 -> 2:3 0:4 again=2"));
+}
+
+#[test]
+fn a_letter_that_fails_again_is_another_letter() {
+    check(&format!(
+        "{THREE_LETTERS} | resend a 0 as=x -> 0:3 | claim c1 1s -> a:x-0 | wait 1s
+        | claim c1 1s -> . | bury x-0 | letters a -> 0..4 resent=0..1
+        | resend a 0 1 2 3 -> 1:4 2:5 3:6 again=0"
+    ));
+}
+
+#[test]
+fn a_resend_makes_the_lite_topic_that_was_removed_meanwhile() {
+    check(&format!(
+        "{THREE_LETTERS} | remove a | show a -> . | resend a 0 as=x -> 0:0 | woke -> c1@g
+        | claim c1 1s -> a:x-0"
+    ));
+}
+
+#[test]
+fn a_resend_of_what_is_not_stored_changes_nothing() {
+    check(&format!(
+        "{THREE_LETTERS} | resend a 0 3 -> !OffsetNotFound | resend b 0 -> !LiteTopicNotFound
+        | letters a -> 0..3 | show a -> 0..3 g=3/0/0(c1)"
+    ));
+}
+
+#[test]
+fn letters_removed_by_retention_are_no_longer_remembered() {
+    check(&format!(
+        "{THREE_LETTERS} | resend a 0 1 -> 0:3 1:4 | trim-letters a 1
+        | letters a -> 1..3 resent=1..2 | resend a 0 -> !OffsetNotFound | resend a 1 -> again=1"
+    ));
+}
+
+#[test]
+fn letters_of_the_next_life_have_not_been_sent_again() {
+    check(&format!(
+        "{THREE_LETTERS} | resend a 0 -> 0:3 | remove-letters a | letters a -> .
+        | claim c1 1s -> a:m1 | wait 1s | claim c1 1s -> . | bury m1 | letters a -> 0..1
+        | resend a 0 -> 0:4"
+    ));
+}
+
+#[test]
+fn a_crash_before_a_resend_is_durable_leaves_neither_message_nor_memory_of_it() {
+    check(&format!(
+        "{THREE_LETTERS} | hold | resend a 0 -> 0:3 | crash | letters a -> 0..3
+        | show a -> 0..3 g=3/0/0(c1) | resend a 0 -> 0:3 | hold | crash
+        | letters a -> 0..3 resent=0..1 | show a -> 0..4 g=3/0/1(c1)"
+    ));
+}

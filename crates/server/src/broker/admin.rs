@@ -146,12 +146,6 @@ impl Broker {
         new.options.check()?;
         let mut counters = self.counters.lock().await;
         let topic = self.context.catalog.topic(new.bind.as_str())?;
-        if topic.topic_type != TopicType::Lite {
-            return Err(Error::new(
-                ErrorCode::BadRequest,
-                format!("topic '{}' keeps dead letters; bind the group to another", topic.name),
-            ));
-        }
         if let Ok(existing) = self.context.catalog.group(new.name.as_str()) {
             if existing.topic == topic.id && existing.options == new.options {
                 return Ok(existing);
@@ -208,6 +202,16 @@ impl Broker {
         let group = self.context.catalog.group(name)?;
         let dead_letters = group.dead_letter_topic;
         let count = self.context.catalog.lite_topics().count(dead_letters);
+        let bound = self.context.catalog.groups().into_iter().find(|of| of.topic == dead_letters);
+        if let Some(bound) = bound {
+            return Err(Error::new(
+                ErrorCode::InUse,
+                format!(
+                    "consumer group '{}' consumes the dead letters of '{name}'; delete it first",
+                    bound.name
+                ),
+            ));
+        }
         if count > 0 {
             return Err(Error::new(
                 ErrorCode::InUse,

@@ -168,10 +168,12 @@ impl Catalog {
         }
     }
 
-    /// A message became a dead letter.
-    pub(super) fn dead_lettered(&self, group: GroupId) {
-        if let Some(entry) = self.group_entry(group) {
-            entry.metrics.dead_letter();
+    /// A message with a body of so many bytes became a dead letter.
+    pub(super) fn dead_lettered(&self, group: GroupId, body_bytes: u64) {
+        let Some(entry) = self.group_entry(group) else { return };
+        entry.metrics.dead_letter();
+        if let Some(kept) = self.topic_entry(entry.group.dead_letter_topic) {
+            kept.metrics.message_in(body_bytes);
         }
     }
 

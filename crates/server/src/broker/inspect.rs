@@ -1,19 +1,13 @@
-//! Looking at lite topics and messages without changing anything, and removing lite topics.
+//! Looking at lite topics without changing anything, and removing lite topics.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use litemq_domain::limits::LIST_NAMES_MAX;
-use litemq_domain::{
-    Error, ErrorCode, LiteTopicName, LiteView, Result, Timestamp, Topic, Violation,
-};
-use litemq_storage::{ChannelRef, ReadLimit, ShardId, StoreUsage};
-use prost::Message as _;
+use litemq_domain::{Error, ErrorCode, LiteTopicName, LiteView, Result, Topic, Violation};
+use litemq_storage::StoreUsage;
 
 use super::Broker;
-use super::durability::error_of;
-use super::limits::{PEEK_BYTES_MAX, PEEK_MESSAGES_MAX};
-use super::message::{Peeked, StoredMessage};
 use super::request::{LiteGroupInfo, LiteTopicInfo};
 use super::shard::command::Command;
 
@@ -88,47 +82,6 @@ impl Broker {
         shard.ask(|reply| Command::RemoveLite(topic.id, name, reply)).await
     }
 
-    /// Looks at messages without consuming them, from an offset (default: the oldest) on, at most
-    /// `limit` (bounded by [`PEEK_MESSAGES_MAX`] and [`PEEK_BYTES_MAX`]).
-    ///
-    /// # Errors
-    /// [`ErrorCode::TopicNotFound`] or [`ErrorCode::LiteTopicNotFound`].
-    pub async fn peek(
-        &self,
-        topic: &str,
-        name: &str,
-        from: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Peeked>> {
-        let topic = self.topic(topic)?;
-        let name = LiteTopicName::new(name)?;
-        let view = self.view(&topic, &name).await?;
-        let from = from.unwrap_or(view.first_offset);
-        if from >= view.next_offset {
-            return Ok(Vec::new());
-        }
-        let number = u16::try_from(self.keys.shard(&name)).unwrap_or(u16::MAX);
-        let channel =
-            ChannelRef { shard: ShardId(number), slot: view.slot, generation: view.generation };
-        let limit =
-            ReadLimit { records_max: limit.min(PEEK_MESSAGES_MAX), bytes_max: PEEK_BYTES_MAX };
-        let page = self
-            .context
-            .store
-            .read(channel, from, limit)
-            .await
-            .map_err(|error| error_of(&error))?;
-        page.records
-            .into_iter()
-            .map(|record| {
-                let message = StoredMessage::decode(record.payload)
-                    .map_err(|error| Error::new(ErrorCode::StorageDamaged, error.to_string()))?;
-                let stored_at = Timestamp(record.at_ms);
-                Ok(Peeked { offset: record.offset, stored_at, message })
-            })
-            .collect()
-    }
-
     /// Receives that wait for a message.
     pub fn parked_receives(&self) -> u64 {
         self.parked.load(Ordering::Relaxed) as u64
@@ -170,7 +123,7 @@ impl Broker {
         Ok(self.groups().into_iter().map(|group| (Arc::clone(&group), counts(&group))).collect())
     }
 
-    async fn view(&self, topic: &Topic, name: &LiteTopicName) -> Result<LiteView> {
+    pub(super) async fn view(&self, topic: &Topic, name: &LiteTopicName) -> Result<LiteView> {
         let shard = self.shards.get(self.keys.shard(name)).ok_or_else(super::stopping)?;
         let view = shard.ask(|reply| Command::Describe(topic.id, name.clone(), reply)).await?;
         view.ok_or_else(|| {
@@ -206,6 +159,7 @@ impl Broker {
             own: view.own,
             expires_at: view.expires_at,
             protection: view.protection,
+            resent: view.resent,
             groups,
         }
     }

@@ -29,6 +29,12 @@ pub const ANSWER_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 pub const PEEK_BYTES_MAX: usize = 4 << 20;
 /// Messages of one peek.
 pub const PEEK_MESSAGES_MAX: usize = 1000;
+/// Messages looked at by one peek for those that are wanted.
+pub const SCAN_MESSAGES_MAX: usize = 10_000;
+/// Payload bytes read by one peek for messages that are wanted.
+pub const SCAN_BYTES_MAX: usize = 16 << 20;
+/// Dead letters sent again by one request.
+pub const RESEND_LETTERS_MAX: usize = 1000;
 /// Longest wait of one receive.
 pub const RECEIVE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long beyond its own wait a receive waits for its claim to become durable. SDKs give up 3 s

@@ -40,6 +40,9 @@ pub struct StoredMessage {
     /// Where a dead letter came from.
     #[prost(message, optional, tag = "10")]
     pub dead_letter: Option<DeadLetterOrigin>,
+    /// The dead letter that this was sent again from.
+    #[prost(message, optional, tag = "11")]
+    pub resent: Option<ResentFrom>,
 }
 
 /// User property of the first message of a lite topic: the lite topic's own time to live, a whole
@@ -90,6 +93,41 @@ pub struct DeadLetterOrigin {
     /// Delivery attempts that were made.
     #[prost(uint32, tag = "4")]
     pub attempts: u32,
+    /// When it was stored there, milliseconds since the Unix epoch.
+    #[prost(uint64, tag = "5")]
+    pub stored_at_ms: u64,
+    /// Why it is a dead letter.
+    #[prost(enumeration = "DeadLetterReason", tag = "6")]
+    pub reason: i32,
+    /// What it was there: a dead letter of another group, if that keeps dead letters.
+    #[prost(message, optional, boxed, tag = "7")]
+    pub before: Option<Box<DeadLetterOrigin>>,
+}
+
+/// Why a message is a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub enum DeadLetterReason {
+    /// Not known.
+    Unknown = 0,
+    /// Its delivery attempts were used up.
+    AttemptsUsedUp = 1,
+    /// Its client gave it up.
+    GivenUpByClient = 2,
+}
+
+/// The dead letter that a message was sent again from.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ResentFrom {
+    /// The parent topic of the dead letter; its lite topic there has the same name.
+    #[prost(string, tag = "1")]
+    pub topic: String,
+    /// The offset there.
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    /// How often it was sent again, from 1.
+    #[prost(uint32, tag = "3")]
+    pub times: u32,
 }
 
 /// A message to send.

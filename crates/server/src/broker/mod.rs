@@ -5,8 +5,10 @@
 
 mod access;
 mod admin;
+mod browse;
 mod catalog;
 mod clock;
+mod dead_letters;
 mod deliveries;
 mod durability;
 mod edge;
@@ -47,12 +49,15 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 pub use access::{NewPolicy, NewUser, UserChange};
+pub use browse::{Found, Look};
+pub use dead_letters::{LettersInfo, ResendReport};
 pub use deliveries::Deliveries;
 pub use edge::Edge;
 pub use limits::ADDRESS_SHARE_PERCENT;
 pub use mail::Notice;
 pub use message::{
-    DeadLetterOrigin, Delivery, NewMessage, Peeked, Sent, StoredMessage, TTL_PROPERTY,
+    DeadLetterOrigin, DeadLetterReason, Delivery, NewMessage, Peeked, ResentFrom, Sent,
+    StoredMessage, TTL_PROPERTY,
 };
 pub use open::BrokerOptions;
 pub use pool::{ClientShares, Pool, Shares, Taken};

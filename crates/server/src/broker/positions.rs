@@ -1,13 +1,9 @@
 //! Moving groups to other places of their lite topics, by offset or by time.
 
-use litemq_domain::{
-    Consumed, Error, ErrorCode, GroupId, LiteTopicName, Result, StartAt, Timestamp,
-};
-use litemq_storage::{ChannelRef, ReadLimit, ShardId};
+use litemq_domain::{Consumed, Error, ErrorCode, GroupId, LiteTopicName, Result, StartAt};
+use litemq_storage::{ChannelRef, ShardId};
 
 use super::Broker;
-use super::durability::error_of;
-use super::limits::PAYLOAD_BYTES_MAX;
 use super::request::Start;
 use super::shard::ShardHandle;
 use super::shard::command::Command;
@@ -107,34 +103,18 @@ impl Broker {
     ) -> Result<StartAt> {
         match start {
             Start::Time(at) => {
-                let offset = self.first_since(shard.number(), place, at).await?;
+                let channel = ChannelRef {
+                    shard: ShardId(shard.number()),
+                    slot: place.slot,
+                    generation: place.generation,
+                };
+                let stored = (place.first_offset, place.next_offset);
+                let offset = self.first_since(channel, stored, at).await?;
                 Ok(StartAt::InLife { generation: place.generation, offset })
             }
             Start::Oldest | Start::Newest | Start::Offset(_) | Start::Tail(_) => {
                 Ok(start.at().unwrap_or(StartAt::Oldest))
             }
         }
-    }
-
-    /// The offset of the first message stored at a moment or later; the next offset if there is none.
-    /// One message is read for each halving, so 63 at most.
-    async fn first_since(&self, shard: u16, place: &Consumed, since: Timestamp) -> Result<u64> {
-        let channel =
-            ChannelRef { shard: ShardId(shard), slot: place.slot, generation: place.generation };
-        let limit = ReadLimit { records_max: 1, bytes_max: PAYLOAD_BYTES_MAX };
-        let (mut first, mut end) = (place.first_offset, place.next_offset);
-        while first < end {
-            let middle = first + (end - first) / 2;
-            let page = self.context.store.read(channel, middle, limit).await;
-            let page = page.map_err(|error| error_of(&error))?;
-            match (page.first_retained, page.records.first()) {
-                (Some(left), _) if left > middle => first = left.min(end),
-                (_, Some(record)) if record.at_ms < since.0 => first = middle + 1,
-                (_, Some(_)) => end = middle,
-                // Gone meanwhile.
-                (_, None) => break,
-            }
-        }
-        Ok(first)
     }
 }

@@ -233,6 +233,8 @@ pub struct LiteTopicInfo {
     pub expires_at: Option<Timestamp>,
     /// What keeps it although it may be due.
     pub protection: Option<Protection>,
+    /// Dead letters in it that were sent again.
+    pub resent: u64,
     /// Each group that has subscribers or a position.
     pub groups: Vec<LiteGroupInfo>,
 }

@@ -74,6 +74,9 @@ pub(super) enum ClientCommand {
     /// Policies: what users may and may not do
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Dead letters of a group
+    #[command(subcommand)]
+    Dlq(DlqCommand),
 }
 
 #[derive(Debug, Args)]
@@ -332,6 +335,18 @@ pub(super) enum LiteCommand {
         /// Such as 30m, or never, or parent: that of its topic
         ttl: String,
     },
+    /// Look at messages without consuming them; with --json one line each
+    Messages {
+        /// The parent topic
+        topic: String,
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        look: LookArgs,
+        /// Go on until there is no more
+        #[arg(long)]
+        all: bool,
+    },
     /// Delete a lite topic with its messages
     Delete {
         /// The parent topic
@@ -507,12 +522,96 @@ pub(super) struct PeekArgs {
     /// The lite topic
     #[arg(long, value_name = "NAME")]
     pub(super) lite: String,
-    /// The first offset; the oldest stored by default
+    #[command(flatten)]
+    pub(super) look: LookArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct LookArgs {
+    /// Only at this offset or after
     #[arg(long, value_name = "OFFSET")]
     pub(super) from: Option<u64>,
-    /// At most so many
+    /// Only before this offset
+    #[arg(long, value_name = "OFFSET")]
+    pub(super) before: Option<u64>,
+    /// Only stored at this moment or after, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) from_time: Option<String>,
+    /// Only stored before this moment
+    #[arg(long, value_name = "TIME")]
+    pub(super) to_time: Option<String>,
+    /// Only with this key
+    #[arg(long, value_name = "K")]
+    pub(super) key: Option<String>,
+    /// Only with this message id
+    #[arg(long, value_name = "ID")]
+    pub(super) id: Option<String>,
+    /// The newest first
+    #[arg(long)]
+    pub(super) newest: bool,
+    /// At most so many at a time
     #[arg(long)]
     pub(super) limit: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DlqCommand {
+    /// List the lite topics of which a group has dead letters
+    List {
+        /// The group
+        group: String,
+        /// Only names that start so
+        #[arg(long, default_value = "")]
+        prefix: String,
+        /// At most so many
+        #[arg(long)]
+        limit: Option<usize>,
+        /// Only names after this one
+        #[arg(long, value_name = "NAME")]
+        after: Option<String>,
+    },
+    /// Look at dead letters; with --json one line each
+    Show {
+        /// The group
+        group: String,
+        /// The lite topic
+        name: String,
+        #[command(flatten)]
+        look: LookArgs,
+        /// Go on until there is no more
+        #[arg(long)]
+        all: bool,
+    },
+    /// Send dead letters again to the lite topic they came from
+    Resend {
+        /// The group
+        group: String,
+        /// The lite topic
+        name: String,
+        #[command(flatten)]
+        which: ResendArgs,
+    },
+    /// Delete the dead letters of a lite topic
+    Delete {
+        /// The group
+        group: String,
+        /// The lite topic
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct ResendArgs {
+    /// This letter; can be repeated
+    #[arg(long = "offset", value_name = "OFFSET")]
+    pub(super) offsets: Vec<u64>,
+    /// The oldest that were not sent again yet, so many
+    #[arg(long, value_name = "N")]
+    pub(super) oldest: Option<usize>,
+    /// All that were not sent again yet
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 fn quota(text: &str) -> Result<i64, String> {

@@ -10,17 +10,17 @@ use litemq_domain::limits::BODY_BYTES_MAX;
 use serde::Serialize;
 
 use super::args::{
-    BodyArgs, ClientCommand, GroupCommand, GroupSettings, LiteCommand, PeekArgs, PlaceArgs,
-    SendArgs, TopicCommand, TopicTypeArg,
+    BodyArgs, ClientCommand, GroupCommand, GroupSettings, LiteCommand, PlaceArgs, SendArgs,
+    TopicCommand, TopicTypeArg,
 };
 use super::client::{Client, segment, visible};
 use super::table::{write_properties, write_table};
-use super::{CliError, access, quota};
+use super::{CliError, access, dlq, messages, quota};
 use crate::config::units::{NEVER, UNLIMITED, UNLIMITED_NUMBER};
 use crate::front::http::model::{
     BodyFormat, GroupChangeForm, GroupList, GroupView, KeptBy, LiteChangeForm, LitePage, LiteView,
-    MessagePage, NewGroupForm, NewLiteForm, NewMessageForm, NewTopicForm, ResetForm, ResetView,
-    SentView, TopicChangeForm, TopicKind, TopicList, TopicView, UnsubscribedView,
+    NewGroupForm, NewLiteForm, NewMessageForm, NewTopicForm, ResetForm, ResetView, SentView,
+    TopicChangeForm, TopicKind, TopicList, TopicView, UnsubscribedView,
 };
 
 /// Where answers go and how they look.
@@ -41,7 +41,8 @@ pub(super) fn run(
         ClientCommand::Lite(command) => lite(command, client, output),
         ClientCommand::Quota(command) => quota::run(command, client, output),
         ClientCommand::Send(args) => send(args, client, output),
-        ClientCommand::Peek(args) => peek(args, client, output),
+        ClientCommand::Peek(args) => messages::peek(args, client, output),
+        ClientCommand::Dlq(command) => dlq::run(command, client, output),
         ClientCommand::User(command) => access::user(command, client, output),
         ClientCommand::Policy(command) => access::policy(command, client, output),
     }
@@ -240,6 +241,10 @@ fn lite(command: LiteCommand, client: &Client, output: &mut Output<'_>) -> Resul
             let form = LiteChangeForm { ttl: Some(ttl), ..LiteChangeForm::default() };
             change_lite(&topic, &name, &form, client, output)
         }
+        LiteCommand::Messages { topic, name, look, all } => {
+            let path = format!("{}/messages", lite_path(&topic, &name));
+            messages::list(&path, look, all, client, output)
+        }
         LiteCommand::Delete { topic, name } => {
             client.delete(&lite_path(&topic, &name))?;
             output.deleted("lite topic", &name)
@@ -274,32 +279,6 @@ fn send(args: SendArgs, client: &Client, output: &mut Output<'_>) -> Result<(), 
     })
 }
 
-fn peek(args: PeekArgs, client: &Client, output: &mut Output<'_>) -> Result<(), CliError> {
-    let path = format!("{}/messages", lite_path(&args.topic, &args.lite));
-    let query = [
-        ("from", args.from.map(|from| from.to_string())),
-        ("limit", args.limit.map(|limit| limit.to_string())),
-    ];
-    let page: MessagePage = client.get(&path, &query)?;
-    output.print(&page, |out, page| {
-        let header = ["OFFSET", "STORED", "MESSAGE ID", "TAG", "KEYS", "BODY"];
-        let rows = page.messages.iter().map(|view| {
-            [
-                view.offset.to_string(),
-                view.stored_at.clone(),
-                view.message_id.clone(),
-                view.tag.clone().unwrap_or_default(),
-                view.keys.join(", "),
-                match view.body_format {
-                    BodyFormat::Text => view.body.clone(),
-                    BodyFormat::Base64 => format!("base64:{}", view.body),
-                },
-            ]
-        });
-        write_table(out, header, rows.collect())
-    })
-}
-
 fn body(args: BodyArgs) -> Result<(BodyFormat, String), CliError> {
     let Some(path) = args.body_file else {
         return Ok((BodyFormat::Text, args.body.unwrap_or_default()));
@@ -325,7 +304,7 @@ fn read_body(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn lite_path(topic: &str, name: &str) -> String {
+pub(super) fn lite_path(topic: &str, name: &str) -> String {
     format!("topics/{}/lite/{}", segment(topic), segment(name))
 }
 

@@ -6,6 +6,8 @@ mod access;
 mod args;
 mod client;
 mod commands;
+mod dlq;
+mod messages;
 mod quota;
 mod serve;
 mod table;

@@ -151,10 +151,13 @@ pub fn format_time(time: Timestamp) -> String {
     humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + since_epoch).to_string()
 }
 
-/// Reads a moment in RFC 3339, such as `2026-01-31T10:00:00Z`.
+/// Reads a moment as [`format_time`] writes it, with or without fractions of a second.
+///
+/// # Errors
+/// For people: what is allowed.
 pub fn parse_time(text: &str) -> Result<Timestamp, String> {
     let problem =
-        || format!("'{}' is no moment; write for example 2026-01-31T10:00:00Z", escape(text));
+        || format!("'{}' is no moment; give one such as 2026-01-31T12:00:00Z", escape(text));
     let moment = humantime::parse_rfc3339_weak(text.trim()).map_err(|_| problem())?;
     let since = moment.duration_since(std::time::UNIX_EPOCH).map_err(|_| problem())?;
     u64::try_from(since.as_millis()).map(Timestamp).map_err(|_| problem())
@@ -252,8 +255,9 @@ mod tests {
         assert_eq!(format_time(Timestamp(1_767_225_600_123)), "2026-01-01T00:00:00.123Z");
         assert_eq!(format_time(Timestamp(u64::MAX)), "9999-12-31T23:59:59.000Z");
         assert_eq!(parse_time("2026-01-01T00:00:00.123Z").unwrap(), Timestamp(1_767_225_600_123));
-        for text in ["", "1969-12-31T00:00:00Z", "yesterday", "12"] {
-            assert!(parse_time(text).is_err(), "{text}");
+        assert_eq!(parse_time("1970-01-01T00:00:01Z").unwrap(), Timestamp(1000));
+        for wrong in ["", "now", "1969-12-31T23:59:59Z", "2026-13-01T00:00:00Z"] {
+            assert!(parse_time(wrong).unwrap_err().contains("2026-01-31T12:00:00Z"), "{wrong}");
         }
     }
 }

@@ -10,6 +10,8 @@ use super::reserved::is_reserved;
 
 /// A message id, bytes; the official SDKs make 34.
 const MESSAGE_ID_BYTES_MAX: usize = 255;
+/// A trace context, bytes.
+const TRACE_CONTEXT_BYTES_MAX: usize = 4096;
 
 /// The parts of a message that every type of message has.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +21,7 @@ pub(super) struct Content<'a> {
     pub(super) tag: Option<&'a str>,
     pub(super) keys: &'a [String],
     pub(super) message_id: &'a str,
+    pub(super) trace_context: Option<&'a str>,
 }
 
 impl Content<'_> {
@@ -28,7 +31,8 @@ impl Content<'_> {
         check_user_properties(self.user_properties)?;
         check_labels(self.tag, self.keys)?;
         check_properties_bytes(self)?;
-        check_message_id(self.message_id)
+        check_message_id(self.message_id)?;
+        check_trace_context(self.trace_context)
     }
 }
 
@@ -117,6 +121,16 @@ fn check_properties_bytes(content: &Content<'_>) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn check_trace_context(trace: Option<&str>) -> Result<()> {
+    if trace.is_none_or(|trace| trace.len() <= TRACE_CONTEXT_BYTES_MAX) {
+        return Ok(());
+    }
+    refused(
+        ErrorCode::PropertiesTooLarge,
+        format!("the trace context has more than {TRACE_CONTEXT_BYTES_MAX} bytes"),
+    )
 }
 
 fn check_message_id(id: &str) -> Result<()> {

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod browse;
 mod cancelled;
 mod catalog;
 mod checkpoints;
@@ -23,6 +24,7 @@ mod polls;
 mod positions;
 mod quotas;
 mod resend;
+mod resend_letters;
 mod retention;
 mod sessions;
 mod stingy;

@@ -12,10 +12,16 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::{Method, Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use litemq_domain::UserName;
 use litemq_domain::access::{Secret, UserKind};
-use litemq_server::access::AccessOptions;
-use litemq_server::broker::{Broker, BrokerOptions, NewUser};
+use litemq_domain::{
+    ClientId, DurationMs, GroupName, GroupOptions, LiteTopicName, TagFilter, TopicName,
+    TopicOptions, UserName,
+};
+use litemq_server::access::{AccessOptions, Caller};
+use litemq_server::broker::{
+    Broker, BrokerOptions, NewGroup, NewMessage, NewTopic, NewUser, Receipt, ReceiveRequest,
+    StoredMessage, SyncAction,
+};
 use litemq_server::front::http::{AllowedHosts, HttpOptions, router, serve};
 use litemq_server::front::stop::{StopSwitch, stop_switch};
 use litemq_server::observe::Metrics;
@@ -31,6 +37,7 @@ pub(crate) const MESSAGES: &str = "/api/v1/topics/chat/lite/s1/messages";
 
 /// The HTTP door of a fresh broker, without a socket.
 pub(crate) struct Door {
+    pub(crate) broker: Arc<Broker>,
     router: Router,
 }
 
@@ -43,10 +50,20 @@ pub(crate) struct Answer {
 
 impl Door {
     pub(crate) async fn open() -> Self {
-        let metrics = Arc::new(Metrics::new());
-        let broker = broker(Arc::clone(&metrics)).await;
+        Self::over(broker().await)
+    }
+
+    fn over(broker: Arc<Broker>) -> Self {
+        let metrics = Arc::clone(broker.metrics());
         let hosts = AllowedHosts::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Vec::new());
-        Self { router: router(broker, metrics, hosts) }
+        Self { broker: Arc::clone(&broker), router: router(broker, metrics, hosts) }
+    }
+
+    /// The same with three dead letters.
+    pub(crate) async fn with_letters() -> Self {
+        let broker = broker().await;
+        make_letters(&broker).await;
+        Self::over(broker)
     }
 
     /// A door bound to this address that asks for credentials, its broker, and user `root` with
@@ -61,7 +78,13 @@ impl Door {
         let broker = Broker::open(store, options, Arc::clone(&metrics)).await.unwrap();
         add_user(&broker, "root", UserKind::Super).await;
         let hosts = AllowedHosts::new(bound, Vec::new());
-        (Self { router: router(Arc::clone(&broker), metrics, hosts) }, broker)
+        (
+            Self {
+                broker: Arc::clone(&broker),
+                router: router(Arc::clone(&broker), metrics, hosts),
+            },
+            broker,
+        )
     }
 
     /// The same with topic `chat` and group `bots`.
@@ -175,32 +198,38 @@ impl Served {
     /// A door that asks for credentials, with user `root`.
     pub(crate) fn start_guarded() -> Self {
         let access = AccessOptions { enabled: true, ..AccessOptions::default() };
+        let of_broker = BrokerOptions { access, ..BrokerOptions::default() };
+        let runtime = Runtime::new().unwrap();
+        let broker = runtime.block_on(broker_with(of_broker));
+        runtime.block_on(add_user(&broker, "root", UserKind::Super));
         let options = HttpOptions { address_share_percent: 100, ..HttpOptions::default() };
-        Self::start_over(BrokerOptions { access, ..BrokerOptions::default() }, options)
+        Self::start_over(runtime, broker, options)
     }
 
     pub(crate) fn start_with(options: HttpOptions) -> Self {
-        Self::start_over(BrokerOptions::default(), options)
+        let runtime = Runtime::new().unwrap();
+        let broker = runtime.block_on(broker());
+        Self::start_over(runtime, broker, options)
     }
 
-    fn start_over(of_broker: BrokerOptions, options: HttpOptions) -> Self {
+    /// A door whose group `bots` has three dead letters, `m0` to `m2`, of lite topic `s1` of `chat`.
+    pub(crate) fn with_letters() -> Self {
         let runtime = Runtime::new().unwrap();
+        let broker = runtime.block_on(broker());
+        runtime.block_on(make_letters(&broker));
+        let options = HttpOptions { address_share_percent: 100, ..HttpOptions::default() };
+        Self::start_over(runtime, broker, options)
+    }
+
+    fn start_over(runtime: Runtime, broker: Arc<Broker>, options: HttpOptions) -> Self {
         let (switch, stopping) = stop_switch();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         // More grace than patience: nothing may depend on being cut off.
         let grace = 2 * PATIENCE;
         let options = HttpOptions { connections_max: CONNECTIONS_MAX, grace, ..options };
-        let task = runtime.spawn(async move {
-            let metrics = Arc::new(Metrics::new());
-            let store = Arc::new(MemoryStore::new());
-            let is_guarded = of_broker.access.enabled;
-            let broker = Broker::open(store, of_broker, Arc::clone(&metrics)).await.unwrap();
-            if is_guarded {
-                add_user(&broker, "root", UserKind::Super).await;
-            }
-            serve(broker, metrics, listener, options, stopping).await
-        });
+        let metrics = Arc::clone(broker.metrics());
+        let task = runtime.spawn(serve(broker, metrics, listener, options, stopping));
         Self { address, switch, task, runtime }
     }
 
@@ -213,7 +242,62 @@ impl Served {
 }
 
 /// A fresh broker that keeps everything in memory.
-pub(crate) async fn broker(metrics: Arc<Metrics>) -> Arc<Broker> {
+pub(crate) async fn broker() -> Arc<Broker> {
+    broker_with(BrokerOptions::default()).await
+}
+
+async fn broker_with(options: BrokerOptions) -> Arc<Broker> {
     let store = Arc::new(MemoryStore::new());
-    Broker::open(store, BrokerOptions::default(), metrics).await.unwrap()
+    Broker::open(store, options, Arc::new(Metrics::new())).await.unwrap()
+}
+
+/// Topic `chat` with group `bots`, which tried `m0` to `m2` of lite topic `s1` once each.
+pub(crate) async fn make_letters(broker: &Broker) {
+    let name = TopicName::new("chat").unwrap();
+    let topic = broker
+        .create_topic(NewTopic { name: name.clone(), options: TopicOptions::default() })
+        .await
+        .unwrap();
+    let new = NewGroup {
+        name: GroupName::new("bots").unwrap(),
+        bind: name,
+        options: GroupOptions { max_attempts: 1, ..GroupOptions::default() },
+    };
+    let group = broker.create_group(new).await.unwrap();
+    let (client, lite) = (ClientId::new("c1").unwrap(), LiteTopicName::new("s1").unwrap());
+    let names = vec![lite.clone()];
+    broker.sync_subscription(&client, &group, SyncAction::PartialAdd, names).await.unwrap();
+    for n in 0..3 {
+        let body = format!("m{n}").into_bytes().into();
+        let message_id = format!("id-{n}");
+        let message = StoredMessage { message_id, body, ..StoredMessage::default() };
+        let sent =
+            broker.send(&topic, vec![NewMessage { lite_topic: lite.clone(), message }]).await;
+        sent.into_iter().for_each(|sent| drop(sent.unwrap()));
+    }
+    let letters = async || match broker.dead_letters("bots", "", None, 1).await.unwrap().first() {
+        Some(found) => found.letters,
+        None => 0,
+    };
+    while letters().await < 3 {
+        let request = ReceiveRequest {
+            client: client.clone(),
+            caller: Caller::internal(),
+            group: Arc::clone(&group),
+            messages_max: 1,
+            per_lite_topic_max: 1,
+            filter: TagFilter::All,
+            invisible: DurationMs::from_secs(30),
+            attempt_id: String::new(),
+            auto_renew: false,
+            wait: Duration::ZERO,
+        };
+        let mut received = broker.receive(request).await.unwrap();
+        if let Some(delivery) = received.take_next() {
+            let receipt = Receipt { handle: &delivery.receipt_handle, lite_topic: None };
+            let failed = broker.change_invisible(&group, receipt, DurationMs(0), false);
+            failed.await.unwrap();
+        }
+        tokio::task::yield_now().await;
+    }
 }

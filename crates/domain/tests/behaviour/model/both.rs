@@ -2,6 +2,7 @@
 
 mod comparing;
 mod ending;
+mod letters;
 mod living;
 mod settling;
 
@@ -156,6 +157,9 @@ impl Both {
             Op::Remove(lite) => self.remove(LITES[*lite]),
             Op::RemoveGroup { group, by_restart } => self.remove_group(GROUPS[*group], *by_restart),
             Op::Trim(lite, first) => self.trim(LITES[*lite], *first),
+            Op::Resend { lite, from, count } => self.resend(LITES[*lite], *from, *count),
+            Op::RemoveLetters(lite) => self.remove_letters(LITES[*lite]),
+            Op::TrimLetters(lite, first) => self.trim_letters(LITES[*lite], *first),
             Op::Rules { group, rules, at_once } => {
                 self.durable();
                 self.set_rules(GROUPS[*group], *rules, *at_once);

@@ -31,9 +31,11 @@ pub(crate) enum Goal {
     Expiry,
     CreatedAhead,
     CreationRefused,
+    LetterResent,
+    LetterAskedForAgain,
 }
 
-const ALL: [(Goal, &str); 23] = [
+const ALL: [(Goal, &str); 25] = [
     (Goal::Redelivery, "redeliveries"),
     (Goal::TakeOver, "take_overs"),
     (Goal::LeaseExpiry, "expiries"),
@@ -57,6 +59,8 @@ const ALL: [(Goal, &str); 23] = [
     (Goal::Expiry, "expired_lite_topics"),
     (Goal::CreatedAhead, "created_ahead"),
     (Goal::CreationRefused, "creations_refused"),
+    (Goal::LetterResent, "letters_resent"),
+    (Goal::LetterAskedForAgain, "letters_asked_for_again"),
 ];
 
 impl Goals {

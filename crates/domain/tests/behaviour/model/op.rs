@@ -66,6 +66,13 @@ pub(crate) enum Op {
         by_restart: bool,
     },
     Trim(usize, u64),
+    Resend {
+        lite: usize,
+        from: usize,
+        count: usize,
+    },
+    RemoveLetters(usize),
+    TrimLetters(usize, u64),
     Rules {
         group: usize,
         rules: Rules,
@@ -95,7 +102,7 @@ pub(crate) struct Rules {
 /// shard and the model in `both.rs`, and what clients see of it in `witness.rs`.
 type Throw = fn(&mut Thrower) -> Op;
 
-const KINDS: [(usize, Throw); 36] = [
+const KINDS: [(usize, Throw); 39] = [
     (40, |throw| Op::Send { lite: throw.lite(), count: throw.dice.within(1..4) }),
     (4, |throw| Op::SendAgain(throw.dice.below(4))),
     (2, |throw| Op::SendFirst { lite: throw.lite(), ttl: throw.ttl() }),
@@ -139,6 +146,13 @@ const KINDS: [(usize, Throw); 36] = [
     (2, |throw| Op::Remove(throw.lite())),
     (1, |throw| Op::RemoveGroup { group: throw.dice.below(2), by_restart: throw.dice.percent(30) }),
     (3, |throw| Op::Trim(throw.lite(), throw.dice.below(6) as u64)),
+    (16, |throw| Op::Resend {
+        lite: throw.lite(),
+        from: throw.dice.below(2),
+        count: throw.dice.within(1..5),
+    }),
+    (1, |throw| Op::RemoveLetters(throw.lite())),
+    (1, |throw| Op::TrimLetters(throw.lite(), throw.dice.below(4) as u64)),
     (2, |throw| Op::Rules {
         group: throw.dice.below(2),
         rules: throw.rules(),

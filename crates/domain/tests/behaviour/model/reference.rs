@@ -135,6 +135,8 @@ pub(crate) struct Reference {
     /// The last receive of each client of a group that was given something, and of which lite
     /// topics, unless it may be forgotten.
     pub(crate) last_receive: BTreeMap<(String, String), (u64, BTreeSet<String>)>,
+    /// Letters of each lite topic of the dead letters that were sent again.
+    pub(crate) resent: BTreeMap<String, BTreeSet<usize>>,
     /// Lite topics that were removed once.
     pub(crate) removed: BTreeSet<String>,
     /// Time has passed without a tick.
@@ -420,6 +422,7 @@ impl Reference {
     pub(crate) fn remove(&mut self, lite: &str) {
         self.removed.insert(lite.to_owned());
         self.lites.remove(lite);
+        self.resent.remove(lite);
         self.deliveries.retain(|(_, of), _| of != lite);
         self.subscriptions.retain(|(_, _, of)| of != lite);
     }
@@ -433,12 +436,15 @@ impl Reference {
 
     /// Retention; the first message left, if that takes something.
     pub(crate) fn trim(&mut self, lite: &str, first: usize) -> Option<usize> {
-        let lite = self.lites.get_mut(lite)?;
-        let first = first.min(lite.messages.len());
-        if first <= lite.first {
+        let life = self.lites.get_mut(lite)?;
+        let first = first.min(life.messages.len());
+        if first <= life.first {
             return None;
         }
-        lite.first = first;
+        life.first = first;
+        if let Some(resent) = self.resent.get_mut(lite) {
+            resent.retain(|letter| *letter >= first);
+        }
         Some(first)
     }
 }

@@ -19,6 +19,9 @@
 //! dead m1 | burials -> a:m1#3 | bury m1 [as=x1] | unburied m1
 //! move g [a] to=oldest                   or `newest`, an offset, `-3` for the last three
 //! expel c1 [a] | told -> c1@g:a          who was told of the end of what; `?` if it had asked
+//! letters a -> 0..2 resent=0..1       dead letters of lite topic a, and those sent again
+//! resend a 0 1 [as=x] -> 0:5 again=1  letter 0 is message 5 of a again; with `as` it is called x-0
+//! remove-letters a | trim-letters a 2
 //! remove a | remove-topic | remove-group g | step | steps | trim a 2
 //! show a -> 0..3 g=1/1/1(c1)          committed/in flight/ready(subscribers)
 //! list [prefix=a] [after=b] [max=2] -> a b | names -> 2 | pairs -> 1 | woke -> c1@g

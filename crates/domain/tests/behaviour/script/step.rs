@@ -103,6 +103,15 @@ pub(crate) enum Step {
         all: bool,
     },
     Trim(String, u64),
+    Letters(String),
+    Resend {
+        lite: String,
+        offsets: Vec<u64>,
+        /// What the messages say: this and the offset; the same as the letters if not given.
+        copy: Option<String>,
+    },
+    RemoveLetters(String),
+    TrimLetters(String, u64),
     Show(String),
     List {
         prefix: String,
@@ -273,6 +282,18 @@ impl<'a> Words<'a> {
             "step" => Step::Work { all: false },
             "steps" => Step::Work { all: true },
             "trim" => Step::Trim(text()?, self.plain.get(2)?.parse().ok()?),
+            "letters" => Step::Letters(text()?),
+            "resend" => Step::Resend {
+                lite: text()?,
+                offsets: self
+                    .rest(2)
+                    .iter()
+                    .map(|word| word.parse().ok())
+                    .collect::<Option<_>>()?,
+                copy: self.option("as"),
+            },
+            "remove-letters" => Step::RemoveLetters(text()?),
+            "trim-letters" => Step::TrimLetters(text()?, self.plain.get(2)?.parse().ok()?),
             "show" => Step::Show(text()?),
             "list" => Step::List {
                 prefix: self.option("prefix").unwrap_or_default(),

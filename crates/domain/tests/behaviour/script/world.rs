@@ -8,8 +8,9 @@ use std::sync::Arc;
 use litemq_domain::{
     Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Effects, Error, ErrorCode, Event,
     Farewell, Group, GroupId, GroupName, GroupOptions, Handle, Invariant, LifetimeChange,
-    LiteTopicName, Milestones, OwnLifetime, Place, Record, Send, Shard, ShardConfig, StartAt,
-    Subscribe, Timestamp, Topic, TopicId, TopicName, TopicOptions, TopicType, Violation, Wake,
+    LiteTopicName, Milestones, OwnLifetime, Place, Record, Resend, Send, Shard, ShardConfig,
+    StartAt, Subscribe, Timestamp, Topic, TopicId, TopicName, TopicOptions, TopicType, Violation,
+    Wake,
 };
 
 use super::replay::Replay;
@@ -303,7 +304,7 @@ impl World {
             Step::Bury { which, copy } => {
                 let burial = self.take_burial(which);
                 let payload = copy.clone().unwrap_or_else(|| self.name_of(burial.place)).into();
-                shown(self.shard.bury(now, &burial, payload, &self.room, fx), |()| done())
+                shown(self.shard.bury(now, &burial, payload, &self.room, fx), |_| done())
             }
             Step::BurialFailed(which) => {
                 let burial = self.take_burial(which);
@@ -350,6 +351,17 @@ impl World {
                 format!("-{}", self.shard.expel(key, group, lite.as_ref(), fx))
             }
             Step::Farewells => self.show_farewells(),
+            Step::Letters(lite) => self.show_letters(lite),
+            Step::Resend { lite, offsets, copy } => self.resend(lite, offsets, copy.as_deref(), fx),
+            Step::RemoveLetters(lite) => {
+                shown(self.shard.remove_lite(DEAD, &name(lite), fx), |()| done())
+            }
+            Step::TrimLetters(lite, first) => {
+                if let Some(view) = self.shard.describe(now, DEAD, &name(lite)) {
+                    self.shard.trimmed(now, view.slot, view.generation, *first, fx);
+                }
+                done()
+            }
             Step::Show(lite) => match self.shard.describe(now, TOPIC, &name(lite)) {
                 Some(view) => self.show_view(&view),
                 None => ".".to_owned(),
@@ -436,6 +448,29 @@ impl World {
             next = after;
         }
         Ok(moved)
+    }
+
+    fn resend(
+        &mut self,
+        lite: &str,
+        offsets: &[u64],
+        copy: Option<&str>,
+        fx: &mut Effects,
+    ) -> String {
+        let lite_topic = name(lite);
+        let found = self.shard.letters(DEAD, &lite_topic);
+        let (slot, generation) = found.map_or((0, 0), |found| (found.slot, found.generation));
+        let message = |offset: &u64| match copy {
+            Some(copy) => format!("{copy}-{offset}"),
+            None => self.stored.get(&(slot, generation, *offset)).cloned().unwrap_or_default(),
+        };
+        let letters = offsets.iter().map(|offset| (*offset, message(offset).into())).collect();
+        let resend = Resend { topic: DEAD, lite_topic, generation, to: TOPIC, letters };
+        shown(self.shard.resend(self.now, resend, &self.room, fx), |resent| {
+            let sent = resent.sent.iter().map(|(letter, offset)| format!("{letter}:{offset}"));
+            let before = resent.before.iter().map(|letter| format!("again={letter}"));
+            words(sent.chain(before))
+        })
     }
 
     fn restart(&mut self, from_snapshot: bool) {

@@ -109,6 +109,14 @@ impl fmt::Display for Step {
             Self::RemoveGroup(group) => write!(f, "remove-group {group}"),
             Self::Work { all } => f.write_str(if *all { "steps" } else { "step" }),
             Self::Trim(lite, first) => write!(f, "trim {lite} {first}"),
+            Self::Letters(lite) => write!(f, "letters {lite}"),
+            Self::Resend { lite, offsets, copy } => {
+                write!(f, "resend {lite}")?;
+                offsets.iter().try_for_each(|offset| write!(f, " {offset}"))?;
+                copy.as_ref().map_or(Ok(()), |copy| write!(f, " as={copy}"))
+            }
+            Self::RemoveLetters(lite) => write!(f, "remove-letters {lite}"),
+            Self::TrimLetters(lite, first) => write!(f, "trim-letters {lite} {first}"),
             Self::Show(lite) => write!(f, "show {lite}"),
             Self::List { prefix, after, max } => {
                 write!(f, "list prefix={prefix} max={max}")?;

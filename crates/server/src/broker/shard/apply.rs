@@ -52,7 +52,14 @@ impl ShardActor {
                 if buried.is_err() {
                     shard.burial_failed(now, &burial, fx);
                 }
-                Answer::Done(reply, buried)
+                Answer::Buried(reply, buried)
+            }
+            Command::Letters(topic, name, reply) => {
+                Answer::Letters(reply, shard.letters(topic, &name))
+            }
+            Command::Resend(resend, reply) => {
+                let admitted = self.context.store.admit_append().map_err(|error| error_of(&error));
+                Answer::Resent(reply, admitted.and_then(|()| shard.resend(now, resend, room, fx)))
             }
             Command::Sync(sync, reply) => Answer::Sync(reply, self.sync(sync, fx)),
             Command::CountNew(client, group, names, reply) => {

@@ -12,7 +12,7 @@ use super::actor::ActorContext;
 use super::command::Command;
 use super::stopped;
 use crate::broker::durability::error_of;
-use crate::broker::message::{DeadLetterOrigin, StoredMessage};
+use crate::broker::message::{DeadLetterOrigin, DeadLetterReason, StoredMessage};
 
 /// Dead-letters messages in the background, one after the other. One that fails is tried again
 /// after a while.
@@ -26,7 +26,8 @@ pub(super) fn start(
     tokio::spawn(async move {
         let Some(commands) = shard_commands.upgrade() else { return };
         for burial in burials {
-            if let Err(error) = bury(burial, shard, &context, &commands).await {
+            let reason = DeadLetterReason::AttemptsUsedUp;
+            if let Err(error) = bury(burial, reason, shard, &context, &commands).await {
                 tracing::warn!(%error, "a dead letter was not stored; it will be tried again");
             }
         }
@@ -36,17 +37,20 @@ pub(super) fn start(
 /// Copies the message and hands the copy to its shard.
 pub(super) async fn bury(
     burial: Burial,
+    reason: DeadLetterReason,
     shard: u16,
     context: &ActorContext,
     commands: &mpsc::Sender<Command>,
 ) -> Result<()> {
     let place = burial.place;
-    match copy_of(&burial, shard, context).await {
-        Ok(Copy::Message(payload)) => {
+    match copy_of(&burial, reason, shard, context).await {
+        Ok(Copy::Message(message)) => {
             let (reply, buried) = oneshot::channel();
+            let payload = message.encode_to_vec().into();
             tell(commands, Command::Bury { burial, payload, reply }).await?;
-            buried.await.map_err(|_| stopped())??;
-            context.catalog.dead_lettered(burial.group);
+            if buried.await.map_err(|_| stopped())?? {
+                context.catalog.dead_lettered(burial.group, message.body.len() as u64);
+            }
             Ok(())
         }
         Ok(Copy::Gone { first }) => {
@@ -66,13 +70,18 @@ async fn tell(commands: &mpsc::Sender<Command>, command: Command) -> Result<()> 
 
 enum Copy {
     /// The message with its origin.
-    Message(bytes::Bytes),
+    Message(StoredMessage),
     /// Retention was faster; the oldest message left.
     Gone { first: u64 },
 }
 
 /// The message with its origin, as it is stored with the dead letters.
-async fn copy_of(burial: &Burial, shard: u16, context: &ActorContext) -> Result<Copy> {
+async fn copy_of(
+    burial: &Burial,
+    reason: DeadLetterReason,
+    shard: u16,
+    context: &ActorContext,
+) -> Result<Copy> {
     let place = burial.place;
     let channel =
         ChannelRef { shard: ShardId(shard), slot: place.slot, generation: place.generation };
@@ -94,8 +103,11 @@ async fn copy_of(burial: &Burial, shard: u16, context: &ActorContext) -> Result<
         message_id: message.message_id.clone(),
         offset: place.offset,
         attempts: u32::from(burial.attempts),
+        stored_at_ms: record.at_ms,
+        reason: reason.into(),
+        before: message.dead_letter.take().map(Box::new),
     });
-    Ok(Copy::Message(message.encode_to_vec().into()))
+    Ok(Copy::Message(message))
 }
 
 /// The topic a group consumes.

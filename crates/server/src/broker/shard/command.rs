@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use litemq_domain::{
     Burial, Claim, ClaimOutcome, ClientId, ClientKey, Consumed, DurationMs, Error, Group, GroupId,
-    Handle, LifetimeChange, LiteTopicName, LiteView, OwnLifetime, Place, Result, Send, SendOutcome,
-    ShardCounts, StartAt, SyncOutcome, Topic, TopicId, Violation,
+    Handle, Letters, LifetimeChange, LiteTopicName, LiteView, OwnLifetime, Place, Resend, Resent,
+    Result, Send, SendOutcome, ShardCounts, StartAt, SyncOutcome, Topic, TopicId, Violation,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -44,9 +44,13 @@ pub(crate) enum Command {
         burial: Burial,
         /// The copy.
         payload: bytes::Bytes,
-        /// When durable.
-        reply: Reply<()>,
+        /// Whether it still had to be done, when durable.
+        reply: Reply<bool>,
     },
+    /// The dead letters in a lite topic.
+    Letters(TopicId, LiteTopicName, Reply<Option<Letters>>),
+    /// Send dead letters again.
+    Resend(Resend, Reply<Resent>),
     /// A dead letter's copy could not be made.
     BurialFailed(Burial),
     /// Messages that did not reach the client.
@@ -126,6 +130,9 @@ impl Command {
         match self {
             Self::Send { send, .. } => send.payload.len(),
             Self::Bury { payload, .. } => payload.len(),
+            Self::Resend(resend, _) => {
+                resend.letters.iter().map(|(_, payload)| payload.len()).sum()
+            }
             _ => 0,
         }
     }
@@ -146,6 +153,8 @@ impl Command {
                 refuse(reply, error);
                 return Some(Self::BurialFailed(burial));
             }
+            Self::Letters(_, _, reply) => refuse(reply, error),
+            Self::Resend(_, reply) => refuse(reply, error),
             Self::Sync(_, reply) => refuse(reply, error),
             Self::CountNew(_, _, _, reply)
             | Self::Expel(_, _, _, reply)

@@ -17,6 +17,7 @@ pub(crate) use actor::ActorContext;
 use command::{Command, Reply};
 
 use super::limits::SHARD_QUEUE_COMMANDS;
+use super::message::DeadLetterReason;
 
 /// How to reach a shard.
 #[derive(Debug, Clone)]
@@ -52,14 +53,15 @@ impl ShardHandle {
         self.commands.send(command).await.map_err(|_| stopped())
     }
 
-    /// Dead-letters a message that the shard holds back for it.
+    /// Dead-letters a message that its client gave up and the shard holds back for it.
     pub(crate) async fn bury(
         &self,
         burial: Burial,
         number: u16,
         context: &ActorContext,
     ) -> Result<()> {
-        burial::bury(burial, number, context, &self.commands).await
+        let reason = DeadLetterReason::GivenUpByClient;
+        burial::bury(burial, reason, number, context, &self.commands).await
     }
 
     /// Tells from where nothing can wait: in the background if the queue is full. A shard that has

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use litemq_domain::{
-    Burial, ClaimOutcome, Consumed, Error, Farewell, GroupId, Handle, LiteTopicName, LiteView,
-    Place, Result, SendOutcome, ShardCounts, SyncOutcome, Violation,
+    Burial, ClaimOutcome, Consumed, Error, Farewell, GroupId, Handle, Letters, LiteTopicName,
+    LiteView, Place, Resent, Result, SendOutcome, ShardCounts, SyncOutcome, Violation,
 };
 use litemq_storage::Lsn;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -19,6 +19,9 @@ pub(super) enum Answer {
     Done(Reply<()>, Result<()>),
     Handle(Reply<Handle>, Result<Handle>),
     Burial(Reply<Option<Burial>>, Result<Option<Burial>>),
+    Buried(Reply<bool>, Result<bool>),
+    Letters(Reply<Option<Letters>>, Option<Letters>),
+    Resent(Reply<Resent>, Result<Resent>),
     Sync(Reply<SyncOutcome>, Result<SyncOutcome>),
     Count(Reply<u64>, Result<u64>),
     Place(Reply<Consumed>, Result<Consumed>),
@@ -62,6 +65,9 @@ impl Answer {
             Self::Done(reply, answer) => give(reply, answer),
             Self::Handle(reply, answer) => give(reply, answer),
             Self::Burial(reply, answer) => give(reply, answer),
+            Self::Buried(reply, answer) => give(reply, answer),
+            Self::Letters(reply, answer) => give(reply, Ok(answer)),
+            Self::Resent(reply, answer) => give(reply, answer),
             Self::Sync(reply, answer) => give(reply, answer),
             Self::Count(reply, answer) => give(reply, answer),
             Self::Place(reply, answer) => give(reply, answer),
@@ -85,6 +91,9 @@ impl Answer {
             Self::Done(reply, _) => give(reply, Err(error)),
             Self::Handle(reply, _) => give(reply, Err(error)),
             Self::Burial(reply, _) => give(reply, Err(error)),
+            Self::Buried(reply, _) => give(reply, Err(error)),
+            Self::Letters(reply, _) => give(reply, Err(error)),
+            Self::Resent(reply, _) => give(reply, Err(error)),
             Self::Sync(reply, _) => give(reply, Err(error)),
             Self::Count(reply, _) => give(reply, Err(error)),
             Self::Place(reply, _) => give(reply, Err(error)),

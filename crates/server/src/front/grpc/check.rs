@@ -6,9 +6,7 @@ use litemq_domain::{Error, ErrorCode, LiteTopicName, Result, Timestamp};
 use litemq_protocol::v2;
 use v2::{Encoding, Message, MessageType, SystemProperties};
 
-use super::limits::{
-    BORN_HOST_BYTES_MAX, DELIVERY_DELAY_MAX, TRACE_CONTEXT_BYTES_MAX, TRANSACTION_RECOVERY_MAX,
-};
+use super::limits::{BORN_HOST_BYTES_MAX, DELIVERY_DELAY_MAX, TRANSACTION_RECOVERY_MAX};
 use super::wiretime::{read_duration, read_timestamp};
 use crate::broker::{NewMessage, StoredMessage};
 use crate::front::content::{Content, has_control, is_fit_for_logs};
@@ -30,12 +28,13 @@ pub(super) fn check(message: Message, now: Timestamp) -> Result<Checked> {
         tag: given(system.tag.as_deref()),
         keys: &system.keys,
         message_id: &system.message_id,
+        trace_context: system.trace_context.as_deref(),
     }
     .check()?;
     check_transaction(&system)?;
     check_delivery_time(&system, now)?;
     check_message_group(&system)?;
-    check_trace_and_encoding(&system)?;
+    check_encoding(&system)?;
     let declared_lite = system.message_type() == MessageType::Lite;
     let lite_topic = match given(system.lite_topic.as_deref()) {
         None if !declared_lite => None,
@@ -58,6 +57,7 @@ pub(super) fn check(message: Message, now: Timestamp) -> Result<Checked> {
             trace_context: system.trace_context,
             body: message.body,
             dead_letter: None,
+            resent: None,
         },
     })
 }
@@ -137,13 +137,7 @@ fn check_message_group(system: &SystemProperties) -> Result<()> {
     Ok(())
 }
 
-fn check_trace_and_encoding(system: &SystemProperties) -> Result<()> {
-    if system.trace_context.as_ref().is_some_and(|trace| trace.len() > TRACE_CONTEXT_BYTES_MAX) {
-        return refused(
-            ErrorCode::PropertiesTooLarge,
-            format!("the trace context has more than {TRACE_CONTEXT_BYTES_MAX} bytes"),
-        );
-    }
+fn check_encoding(system: &SystemProperties) -> Result<()> {
     if Encoding::try_from(system.body_encoding).is_err() {
         return refused(
             ErrorCode::MessageCorrupted,

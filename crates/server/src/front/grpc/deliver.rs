@@ -165,6 +165,7 @@ mod tests {
                 trace_context: Some("trace".to_owned()),
                 body: Bytes::from_static(b"hello"),
                 dead_letter: None,
+                resent: None,
             },
         }
     }
@@ -220,6 +221,7 @@ mod tests {
             message_id: "01B".to_owned(),
             offset: 3,
             attempts: 17,
+            ..DeadLetterOrigin::default()
         });
         let origin = delivered(delivery).1.dead_letter_queue.unwrap();
         assert_eq!((origin.topic.as_str(), origin.message_id.as_str()), ("orders", "01B"));

@@ -29,8 +29,6 @@ pub(super) const ACK_ENTRIES_MAX: usize = 1024;
 pub(super) const FILTER_BYTES_MAX: usize = 4 << 10;
 /// A receipt handle that a client sends; ours are far shorter.
 pub(super) const RECEIPT_HANDLE_BYTES_MAX: usize = 1 << 10;
-/// A trace context.
-pub(super) const TRACE_CONTEXT_BYTES_MAX: usize = 4 << 10;
 /// A client's namespace; a name with it in front is far shorter.
 pub(super) const NAMESPACE_BYTES_MAX: usize = 255;
 /// The host name that a client gives itself; a longer one is dropped.

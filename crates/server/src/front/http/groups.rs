@@ -39,7 +39,7 @@ pub(super) async fn create(
 ) -> Reply<(StatusCode, Json<GroupView>)> {
     let new = NewGroup {
         name: GroupName::new(&form.name)?,
-        bind: TopicName::new(&form.bind)?,
+        bind: TopicName::to_consume(&form.bind)?,
         options: change(&form.options)?.of(&GroupOptions::default()),
     };
     asker.may_create_group(new.name.as_str(), new.bind.as_str())?;

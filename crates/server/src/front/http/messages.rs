@@ -15,18 +15,19 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use litemq_domain::{Error, ErrorCode, LiteTopicName, Timestamp, TopicName};
 use litemq_protocol::v2::Encoding;
+use serde::Serialize;
 
 use super::App;
 use super::limits::{PEEK_MESSAGES_DEFAULT, PEEK_MESSAGES_MAX};
 use super::lite::check_limit;
 use super::model::{
-    BodyFormat, DeadLetterView, ErrorView, MessagePage, MessageView, NewMessageForm, PeekQuery,
-    SentView,
+    BodyFormat, DeadLetterView, ErrorView, MessageOrder, MessagePage, MessageView, NewMessageForm,
+    PeekQuery, ResentFromView, SentView,
 };
 use super::reply::{Form, Params, Refusal, Reply, Segments};
 use super::server::Remote;
-use crate::broker::{NewMessage, Peeked, StoredMessage, Taken};
-use crate::config::units::format_time;
+use crate::broker::{DeadLetterReason, Look, NewMessage, Peeked, StoredMessage, Taken};
+use crate::config::units::{format_time, parse_time};
 use crate::front::content::Content;
 
 /// Sends one message; the answer comes when it is durable.
@@ -49,6 +50,7 @@ pub(super) async fn send(
         tag: message.tag.as_deref(),
         keys: &message.keys,
         message_id: &message.message_id,
+        trace_context: message.trace_context.as_deref(),
     }
     .check()?;
     let topic = app.broker.topic(topic.as_str())?;
@@ -72,12 +74,35 @@ pub(super) async fn peek(
     Params(query): Params<PeekQuery>,
     permit: BodyPermit,
 ) -> Reply<Response> {
+    let found = app.broker.look(&topic, &name, &look_of(query)?).await?;
+    let messages = found.messages.into_iter().map(view).collect();
+    large_json(&MessagePage { messages, next: found.next }, permit)
+}
+
+/// What a query asks for.
+pub(super) fn look_of(query: PeekQuery) -> Reply<Look> {
     let limit = query.limit.unwrap_or(PEEK_MESSAGES_DEFAULT);
     check_limit(limit, PEEK_MESSAGES_MAX)?;
-    let messages = app.broker.peek(&topic, &name, query.from, limit).await?;
-    let next = messages.last().map(|last| last.offset.saturating_add(1));
-    let page = MessagePage { messages: messages.into_iter().map(view).collect(), next };
-    let page = serde_json::to_vec(&page)
+    Ok(Look {
+        from: query.from,
+        before: query.before,
+        from_time: time("from_time", query.from_time)?,
+        to_time: time("to_time", query.to_time)?,
+        key: query.key,
+        id: query.id,
+        newest_first: query.order == MessageOrder::Newest,
+        limit,
+    })
+}
+
+fn time(name: &str, text: Option<String>) -> Reply<Option<Timestamp>> {
+    let time = text.map(|text| parse_time(&text)).transpose();
+    time.map_err(|problem| Refusal::bad_request(format!("{name}: {problem}")))
+}
+
+/// An answer with message bodies, which counts as in memory until it is written.
+pub(super) fn large_json(answer: &impl Serialize, permit: BodyPermit) -> Reply<Response> {
+    let page = serde_json::to_vec(answer)
         .map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?;
     let json = HeaderValue::from_static("application/json");
     let body = Body::from(Bytes::from_owner(Page { json: page, _permit: permit }));
@@ -155,23 +180,36 @@ fn stored_message(app: &App, form: NewMessageForm) -> Reply<StoredMessage> {
         body_encoding: Encoding::Identity.into(),
         born_at_ms: now.0,
         born_host: "http".to_owned(),
-        trace_context: None,
+        trace_context: form.trace_context,
         body: Bytes::from(body),
         dead_letter: None,
+        resent: None,
     })
 }
 
-fn view(peeked: Peeked) -> MessageView {
+pub(super) fn view(peeked: Peeked) -> MessageView {
     let message = peeked.message;
     let (body_format, body) = match std::str::from_utf8(&message.body) {
         Ok(text) => (BodyFormat::Text, text.to_owned()),
         Err(_) => (BodyFormat::Base64, STANDARD.encode(&message.body)),
     };
     let dead_letter = message.dead_letter.map(|origin| DeadLetterView {
-        topic: origin.topic,
-        message_id: origin.message_id,
         offset: origin.offset,
         attempts: origin.attempts,
+        stored_at: format_time(Timestamp(origin.stored_at_ms)),
+        reason: match origin.reason() {
+            DeadLetterReason::Unknown => "UNKNOWN",
+            DeadLetterReason::AttemptsUsedUp => "ATTEMPTS_USED_UP",
+            DeadLetterReason::GivenUpByClient => "GIVEN_UP_BY_CLIENT",
+        }
+        .to_owned(),
+        topic: origin.topic,
+        message_id: origin.message_id,
+    });
+    let resent_from = message.resent.map(|from| ResentFromView {
+        topic: from.topic,
+        offset: from.offset,
+        times: from.times,
     });
     MessageView {
         offset: peeked.offset,
@@ -183,6 +221,8 @@ fn view(peeked: Peeked) -> MessageView {
         tag: message.tag,
         properties: message.user_properties,
         dead_letter,
+        resent_from,
+        trace_context: message.trace_context,
         gzip: message.body_encoding == i32::from(Encoding::Gzip),
         body_format,
         body,

@@ -4,6 +4,7 @@
 //! on the same machine: see `guard`. Who may do what here stands in `rights`. The JSON forms stand
 //! in [`model`]; the command line is a client of them.
 
+mod dead_letters;
 mod groups;
 mod guard;
 pub mod limits;
@@ -101,6 +102,9 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v1/policies", get(policies::list).post(policies::create)),
         ("/api/v1/policies/{id}", delete(policies::delete)),
         ("/api/v1/policies/test", post(policies::test)),
+        ("/api/v1/groups/{group}/dead-letters", get(dead_letters::list)),
+        ("/api/v1/groups/{group}/dead-letters/{name}", get(dead_letters::show)),
+        ("/api/v1/groups/{group}/dead-letters/{name}/resend", post(dead_letters::resend)),
         ("/api/v1/openapi.json", get(openapi::document)),
         ("/healthz", get(operations::healthz)),
         ("/readyz", get(operations::readyz)),

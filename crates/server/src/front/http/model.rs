@@ -3,6 +3,7 @@
 //! Moments are RFC 3339 in UTC with milliseconds. A time to live is text, `30m` or `never`.
 
 mod access;
+mod dead_letters;
 mod groups;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,9 @@ pub use access::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+pub use dead_letters::{
+    LetterPage, LetterView, LettersPage, LettersView, ResendForm, ResendView, ResentView,
+};
 pub use groups::{
     ClientQuery, GroupChangeForm, GroupList, GroupView, NewGroupForm, ResetForm, ResetView,
     UnsubscribedView,
@@ -307,6 +311,9 @@ pub struct NewMessageForm {
     /// The user's properties.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, String>,
+    /// Carried to the consumers for tracing, opaque.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_context: Option<String>,
     /// Its id; made when absent. Repeat a send with the same id and the message is not stored twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
@@ -328,10 +335,35 @@ pub struct SentView {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PeekQuery {
-    /// The first offset; the oldest stored by default.
+    /// Only at this offset or after.
     pub from: Option<u64>,
-    /// At most so many, 1 to 1000; 10 by default. Large messages make it fewer.
+    /// Only before this offset.
+    pub before: Option<u64>,
+    /// Only stored at this moment or after, such as `2026-01-31T12:00:00Z`.
+    pub from_time: Option<String>,
+    /// Only stored before this moment.
+    pub to_time: Option<String>,
+    /// Only with this key.
+    pub key: Option<String>,
+    /// Only with this message id.
+    pub id: Option<String>,
+    /// `oldest` first, the default, or `newest` first.
+    #[serde(default)]
+    pub order: MessageOrder,
+    /// At most so many, 1 to 1000; 10 by default. Large messages make it fewer, and so does a key or
+    /// an id that few of many messages have.
     pub limit: Option<usize>,
+}
+
+/// Which messages come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageOrder {
+    /// Those with the lowest offsets.
+    #[default]
+    Oldest,
+    /// Those with the highest offsets.
+    Newest,
 }
 
 /// A stored message.
@@ -357,6 +389,12 @@ pub struct MessageView {
     /// Where a dead letter came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter: Option<DeadLetterView>,
+    /// The dead letter that this was sent again from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resent_from: Option<ResentFromView>,
+    /// What the sender gave for tracing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_context: Option<String>,
     /// Whether the client packed the body with gzip; it is shown as it is stored.
     pub gzip: bool,
     /// How the body stands here.
@@ -376,6 +414,21 @@ pub struct DeadLetterView {
     pub offset: u64,
     /// Delivery attempts that were made.
     pub attempts: u32,
+    /// When it was stored there.
+    pub stored_at: String,
+    /// `ATTEMPTS_USED_UP`, `GIVEN_UP_BY_CLIENT`, or `UNKNOWN`.
+    pub reason: String,
+}
+
+/// The dead letter that a message was sent again from.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ResentFromView {
+    /// The parent topic of the dead letter; its lite topic has the name it has here.
+    pub topic: String,
+    /// The offset there.
+    pub offset: u64,
+    /// How often it was sent again, from 1.
+    pub times: u32,
 }
 
 /// Some messages of a lite topic, by offset.
@@ -383,7 +436,9 @@ pub struct DeadLetterView {
 pub struct MessagePage {
     /// The messages.
     pub messages: Vec<MessageView>,
-    /// `from` of the next page; absent when there is nothing after these.
+    /// Where the next page starts: `from`, or `before` with the newest first. Absent when there was
+    /// nothing to look at, or nothing is left of what was asked for; a page without messages may have
+    /// a next one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
 }

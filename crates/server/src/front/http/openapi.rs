@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{groups, lite, messages, operations, policies, quotas, topics, users};
+use super::{dead_letters, groups, lite, messages, operations, policies, quotas, topics, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -45,6 +45,9 @@ use super::{groups, lite, messages, operations, policies, quotas, topics, users}
         policies::create,
         policies::delete,
         policies::test,
+        dead_letters::list,
+        dead_letters::show,
+        dead_letters::resend,
         document,
         operations::healthz,
         operations::readyz,

@@ -55,6 +55,9 @@ fn rule(method: &Method, path: &str) -> Option<Rule> {
         ("PATCH" | "DELETE", "/api/v1/topics/{topic}") => Rule::Topic,
         ("GET" | "PATCH" | "DELETE", "/api/v1/groups/{group}") => Rule::Group,
         ("POST", "/api/v1/groups/{group}/reset") => Rule::Group,
+        ("GET", "/api/v1/groups/{group}/dead-letters") => Rule::Group,
+        ("GET", "/api/v1/groups/{group}/dead-letters/{name}") => Rule::Group,
+        ("POST", "/api/v1/groups/{group}/dead-letters/{name}/resend") => Rule::Group,
         ("DELETE", "/api/v1/groups/{group}/clients/{client}") => Rule::Group,
 
         ("GET" | "POST", "/api/v1/topics/{topic}/lite") => Rule::Asks,

@@ -14,6 +14,9 @@ impl Both {
                 self.compare_lite(topic, lite, &lite_of(group, lite), now);
             }
         }
+        for lite in LITES {
+            self.compare_letters(lite);
+        }
     }
 
     pub(super) fn compare_lite(

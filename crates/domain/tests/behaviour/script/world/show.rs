@@ -4,7 +4,7 @@ use litemq_domain::{
     ClaimOutcome, ClientId, Error, Event, LiteView, PINNED, Protection, Timestamp,
 };
 
-use super::World;
+use super::{DEAD, World, name};
 
 impl World {
     pub(super) fn show_claim(&self, outcome: &ClaimOutcome) -> String {
@@ -48,6 +48,13 @@ impl World {
             };
             word.to_owned()
         }))
+    }
+
+    pub(super) fn show_letters(&self, lite: &str) -> String {
+        let Some(letters) = self.shard.letters(DEAD, &name(lite)) else { return ".".to_owned() };
+        let range = format!("{}..{}", letters.first_offset, letters.next_offset);
+        let resent = letters.resent.iter().map(|(from, end)| format!("resent={from}..{end}"));
+        words(std::iter::once(range).chain(resent))
     }
 
     pub(super) fn show_view(&self, view: &LiteView) -> String {
