@@ -21,7 +21,7 @@ pub(super) fn peek(
     let path = format!("{}/messages", lite_path(&args.topic, &args.lite));
     let page: MessagePage = client.get(&path, &query(&args.look))?;
     output.print(&page, |out, page| {
-        let rows = page.messages.iter().map(|view| cells(view)).collect();
+        let rows = page.messages.iter().map(cells).collect();
         write_table(out, HEADER, rows)?;
         write_next(out, page.next, &args.look)
     })
@@ -40,7 +40,7 @@ pub(super) fn list(
         if output.json {
             write_lines(output, &page.messages)?;
         } else if !(all && page.messages.is_empty()) {
-            let rows = page.messages.iter().map(|view| cells(view)).collect();
+            let rows = page.messages.iter().map(cells).collect();
             write_table(output.out, HEADER, rows)?;
             if !all {
                 write_next(output.out, page.next, look)?;

@@ -273,7 +273,7 @@ pub(crate) async fn make_letters(broker: &Broker) {
         let message = StoredMessage { message_id, body, ..StoredMessage::default() };
         let sent =
             broker.send(&topic, vec![NewMessage { lite_topic: lite.clone(), message }]).await;
-        sent.into_iter().for_each(|sent| drop(sent.unwrap()));
+        assert!(sent.iter().all(Result::is_ok), "{sent:?}");
     }
     let letters = async || match broker.dead_letters("bots", "", None, 1).await.unwrap().first() {
         Some(found) => found.letters,

@@ -70,7 +70,7 @@ async fn tell(commands: &mpsc::Sender<Command>, command: Command) -> Result<()> 
 
 enum Copy {
     /// The message with its origin.
-    Message(StoredMessage),
+    Message(Box<StoredMessage>),
     /// Retention was faster; the oldest message left.
     Gone { first: u64 },
 }
@@ -107,7 +107,7 @@ async fn copy_of(
         reason: reason.into(),
         before: message.dead_letter.take().map(Box::new),
     });
-    Ok(Copy::Message(message))
+    Ok(Copy::Message(Box::new(message)))
 }
 
 /// The topic a group consumes.
