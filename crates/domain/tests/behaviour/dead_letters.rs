@@ -145,7 +145,7 @@ fn a_letter_that_fails_again_is_another_letter() {
 #[test]
 fn a_resend_makes_the_lite_topic_that_was_removed_meanwhile() {
     check(&format!(
-        "{THREE_LETTERS} | remove a | show a -> . | resend a 0 as=x -> 0:0 | woke -> c1@g
+        "{THREE_LETTERS} | remove a | sub c1 a | show a -> . | resend a 0 as=x -> 0:0 | woke -> c1@g
         | claim c1 1s -> a:x-0"
     ));
 }

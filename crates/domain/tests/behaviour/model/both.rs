@@ -281,7 +281,7 @@ impl Both {
     }
 
     /// A lite topic went, with the subscriptions to it.
-    fn forget(&mut self, lite: &str) {
+    pub(super) fn forget(&mut self, lite: &str) {
         self.model.remove(lite);
         for pair in (0..CLIENTS.len()).flat_map(|of| (0..GROUPS.len()).map(move |by| (of, by))) {
             self.forget_receive_of_nobody(pair);

@@ -32,6 +32,13 @@ impl Both {
             assert_eq!(shown, "!OffsetNotFound", "{offsets:?} of {dead}");
             return;
         }
+        let known = self.model.resent.get(&dead).cloned().unwrap_or_default();
+        let sends_any = offsets.iter().any(|letter| !known.contains(letter));
+        if sends_any && !self.model.lites.contains_key(lite) && !self.model.has_room() {
+            assert_eq!(shown, "!LiteTopicQuotaExceeded", "{offsets:?} of {dead}");
+            self.goals.reach(Goal::CreationRefused);
+            return;
+        }
         let (mut expected, mut again) = (Vec::new(), Vec::new());
         for letter in offsets {
             if !self.model.resent.entry(dead.clone()).or_default().insert(letter) {
@@ -60,8 +67,7 @@ impl Both {
         let was_there = self.model.lites.contains_key(&dead);
         assert_eq!(shown == "ok", was_there, "{dead}: {shown}");
         if was_there {
-            self.model.remove(&dead);
-            self.witness.removed(self.world.now, &dead);
+            self.forget(&dead);
         }
     }
 
