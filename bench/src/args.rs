@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::systems::System;
+
 /// Measures LiteMQ: closed loops, idle channels, restarts.
 #[derive(Debug, Parser)]
 #[command(name = "litemq-bench", version)]
@@ -46,6 +48,10 @@ pub(crate) enum Command {
     Cycle(CycleArgs),
     /// Many idle lite topics: memory, disk, restart
     Idle(IdleArgs),
+    /// One round of appends to a server that is already there, as JSON; see `bench/run`
+    Drive(DriveArgs),
+    /// The disk alone: writes with a sync after each, as JSON
+    Disk(DiskArgs),
     /// The bare unary echo, as a process of its own
     #[command(hide = true)]
     EchoServer(EchoArgs),
@@ -130,6 +136,54 @@ pub(crate) struct TimeArgs {
     /// How long it runs before that
     #[arg(long, default_value_t = 2, value_name = "SECONDS")]
     pub(crate) warmup_seconds: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DriveArgs {
+    /// What it speaks
+    #[arg(long, value_enum)]
+    pub(crate) system: System,
+    /// Where it listens
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) address: SocketAddr,
+    /// Its processes, whose processor time and memory are taken
+    #[arg(long, value_delimiter = ',', value_name = "PID,PID")]
+    pub(crate) pids: Vec<u32>,
+    /// Connections
+    #[arg(long, default_value = "8", value_name = "N")]
+    pub(crate) connections: NonZeroUsize,
+    /// Requests in flight at most, all connections together
+    #[arg(long, default_value = "64", value_name = "N")]
+    pub(crate) in_flight: NonZeroUsize,
+    /// Channels that take turns
+    #[arg(long, default_value = "1000", value_name = "N")]
+    pub(crate) channels: NonZeroUsize,
+    /// Size of a body
+    #[arg(long, default_value_t = 256, value_name = "BYTES")]
+    pub(crate) body_bytes: usize,
+    /// Open loop: so many requests each second [default: a closed loop]
+    #[arg(long, value_parser = positive, value_name = "PER SECOND")]
+    pub(crate) rate: Option<f64>,
+    /// One message to each channel, which makes it, and then the end
+    #[arg(long, conflicts_with_all = ["rate", "count"])]
+    pub(crate) create: bool,
+    /// So many requests, and then the end
+    #[arg(long, conflicts_with = "rate", value_name = "N")]
+    pub(crate) count: Option<usize>,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
+}
+
+fn positive(text: &str) -> crate::Result<f64> {
+    let number: f64 = text.parse()?;
+    if number > 0.0 { Ok(number) } else { Err("must be more than 0".into()) }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiskArgs {
+    /// Sizes of the writes
+    #[arg(long, value_delimiter = ',', default_value = "4096", value_name = "BYTES,BYTES")]
+    pub(crate) write_bytes: Vec<usize>,
 }
 
 #[derive(Debug, Args)]

@@ -23,15 +23,20 @@ pub(crate) struct DiskSpeed {
 
 /// Times `pwrite` of 4 KiB and `fdatasync`, in turn, in a file that was written before.
 pub(crate) async fn sync_latency(folder: &Path) -> Result<LatencySummary> {
-    let folder = folder.to_owned();
-    tokio::task::spawn_blocking(move || probe(&folder)).await?
+    sync_latency_of(folder, WRITE_BYTES).await
 }
 
-fn probe(folder: &Path) -> Result<LatencySummary> {
+/// The same of writes of another size.
+pub(crate) async fn sync_latency_of(folder: &Path, write_bytes: usize) -> Result<LatencySummary> {
+    let folder = folder.to_owned();
+    tokio::task::spawn_blocking(move || probe(&folder, write_bytes)).await?
+}
+
+fn probe(folder: &Path, write_bytes: usize) -> Result<LatencySummary> {
     let path = folder.join("fdatasync-probe");
     let file = File::create(&path)?;
-    let block = [7; WRITE_BYTES];
-    for at in (0..FILE_BYTES).step_by(WRITE_BYTES) {
+    let block = vec![7; write_bytes];
+    for at in (0..FILE_BYTES).step_by(write_bytes) {
         file.write_all_at(&block, at)?;
     }
     file.sync_all()?;
@@ -42,7 +47,7 @@ fn probe(folder: &Path) -> Result<LatencySummary> {
         file.write_all_at(&block, at)?;
         file.sync_data()?;
         latencies.record(start.elapsed());
-        at = (at + WRITE_BYTES as u64) % FILE_BYTES;
+        at = (at + write_bytes as u64) % FILE_BYTES;
     }
     std::fs::remove_file(path)?;
     Ok(latencies.summary())

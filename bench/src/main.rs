@@ -14,14 +14,17 @@ mod messages;
 mod process;
 mod report;
 mod server;
+mod systems;
 mod workload;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde::Serialize;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Common, DiskArgs};
+use latency::LatencySummary;
 use report::Report;
 
 /// A bench run ends at the first thing that goes wrong; the message is for people.
@@ -41,6 +44,8 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<()> {
     let report: Report = match cli.command {
         Command::EchoServer(args) => return echo::serve(args.listen).await,
+        Command::Drive(args) => return print_json(&workload::drive::run(&args).await?),
+        Command::Disk(args) => return print_json(&disk_speeds(&cli.common, &args).await?),
         Command::Send(args) => workload::send::run(&cli.common, &args).await?,
         Command::Cycle(args) => workload::cycle::run(&cli.common, &args).await?,
         Command::Idle(args) => workload::idle::run(&cli.common, &args).await?,
@@ -50,4 +55,18 @@ async fn run(cli: Cli) -> Result<()> {
         std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     }
     Ok(())
+}
+
+/// The bare loop of `pwrite` and `fdatasync`, by size of the writes.
+async fn disk_speeds(common: &Common, args: &DiskArgs) -> Result<Vec<(usize, LatencySummary)>> {
+    let folder = common.folder.clone().unwrap_or_else(std::env::temp_dir);
+    let mut speeds = Vec::new();
+    for &bytes in &args.write_bytes {
+        speeds.push((bytes, disk::sync_latency_of(&folder, bytes).await?));
+    }
+    Ok(speeds)
+}
+
+fn print_json(found: &impl Serialize) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(found)?)?)
 }

@@ -2,5 +2,7 @@
 
 pub(crate) mod closed_loop;
 pub(crate) mod cycle;
+pub(crate) mod drive;
 pub(crate) mod idle;
+pub(crate) mod pace;
 pub(crate) mod send;

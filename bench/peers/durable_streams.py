@@ -1,0 +1,26 @@
+"""The Durable Streams server in Rust."""
+
+from .peer import DURABLE, PROCESS, Peer, free_port
+
+
+class DurableStreams(Peer):
+    name = "durable-streams"
+    version = "0.1.5"
+    protocol = "durable-streams"
+    settings = {DURABLE: "--durability wal", PROCESS: "--durability memory"}
+    flags = "HTTP/1.1"
+    one_request_per_connection = True
+    # It holds a descriptor for each stream, and most machines allow 20,000 or fewer.
+    channels_max = 18_000
+
+    def fetch(self):
+        build = self.home / "build"
+        self.tool("cargo", "install", "durable-streams", "--version", self.version, "--locked", "--root", self.home,
+                  CARGO_TARGET_DIR=build)
+        self.remove(build)
+
+    def launch(self, durability):
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        self.spawn(self.home / "bin" / "durable-streams-server", "--port", port, "--data-dir", self.folder / "data",
+                   *self.settings[durability].split())

@@ -1,0 +1,42 @@
+"""LiteMQ, from the release build of this repository."""
+
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from .peer import DURABLE, Peer, free_port
+
+SETTINGS = """
+[[topics]]
+name = "bench"
+
+[[groups]]
+name = "consumers"
+bind = "bench"
+client_quota = -1
+"""
+
+
+class LiteMq(Peer):
+    name = "litemq"
+    version = "here"
+    protocol = "rocketmq"
+    settings = {DURABLE: "default"}
+    flags = "gRPC"
+
+    def fetch(self):
+        """It is built, not fetched."""
+
+    def launch(self, durability):
+        self.address = f"127.0.0.1:{free_port()}"
+        self.http = f"127.0.0.1:{free_port()}"
+        config = self.folder / "litemq.toml"
+        config.write_text(SETTINGS)
+        self.spawn(self.binaries / "litemq", "serve", f"--config={config}", f"--data={self.folder / 'data'}",
+                   f"--listen={self.address}", f"--http={self.http}")
+
+    def is_ready(self):
+        try:
+            with urlopen(f"http://{self.http}/readyz", timeout=1) as answer:
+                return answer.status == 200
+        except (URLError, OSError):
+            return False

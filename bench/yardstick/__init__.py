@@ -1,0 +1,1 @@
+"""Rounds, what they read, and what is told of it."""

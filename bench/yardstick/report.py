@@ -1,0 +1,155 @@
+"""What the rounds found, as JSON, as Markdown and as plots."""
+
+import json
+from statistics import median
+
+from . import plot
+
+
+def write(results, out):
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(results, indent=1, default=str) + "\n")
+    (out / "results.md").write_text(markdown(results))
+    for name, picture in plots(results).items():
+        (out / name).write_text(picture)
+
+
+def markdown(results):
+    parts = [heading(results), versions(results)]
+    appends = cells(results, "append")
+    if appends:
+        parts.append("## Append (W1)\n\n256 B, one message a request; medians of the rounds, (least - most).")
+    for cell, systems in appends.items():
+        parts.append(f"### {cell}\n\n" + append_table(results, systems))
+    for cell, systems in cells(results, "density").items():
+        parts.append(f"## Creation, rest and restart (W2, W3, W4): {cell}\n\n" + density_table(systems))
+    if results["dashes"]:
+        parts.append("## Not measured\n\n" + "\n".join(f"- {dash['system']}: {dash['reason']}" for dash in results["dashes"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def heading(results):
+    machine, loop = results["machine"], results["bare_loop"]
+    probes = [reading[when]["p50_us"] for reading in results["rounds"] for when in ("disk_before", "disk_after")]
+    tails = [reading[when]["p99_us"] for reading in results["rounds"] for when in ("disk_before", "disk_after")]
+    unsteady = {(reading["round"], reading["system"], reading["workload"]): reading["unsteady"] for reading in results["rounds"] if reading["unsteady"]}
+    text = (
+        f"Class {results['durability']}, began {results['began']}; {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory_gib']:.0f} GiB, Linux {machine['kernel']}; servers on cores {results['server_cpus'] or 'all'}, "
+        f"load generator on {results['generator_cpus'] or 'all'}.\n\n`{' '.join(results['command'])}`\n\n"
+    )
+    if probes:
+        text += (
+            f"fdatasync of 4 KiB around the rounds: p50 {spread(probes, micros)}, p99 {spread(tails, micros)}. "
+            f"{len(unsteady)} rounds are unsteady and count only where a system has no other.\n\n"
+        )
+    text += "Bare pwrite + fdatasync loop, one writer: " + ", ".join(
+        f"{size // 256:,} x 256 B p50 {micros(latency['p50_us'])} ({size / 256 * 1e6 / latency['p50_us']:,.0f} messages/s)"
+        for size, latency in sorted((int(size), latency) for size, latency in loop.items())
+    ) + "."
+    return text
+
+
+def versions(results):
+    rows = [[name, system["version"], system["setting"], system["flags"]] for name, system in results["systems"].items()]
+    return table(["system", "version", "durability", "flags"], rows)
+
+
+def append_table(results, systems):
+    limits = {name for name, system in results["systems"].items() if system["limit"]}
+    rates = {name: middle(readings, rate) for name, readings in systems.items()}
+    peers = [rates[name] for name in systems if name not in limits and name != "litemq"]
+    ceiling = next((rates[name] for name in systems if name in limits), None)
+    rows = []
+    for name, readings in sorted(systems.items(), key=lambda item: -rates[item[0]]):
+        first = readings[0]
+        rows.append([
+            name, spread([rate(reading) for reading in readings], lambda value: f"{value:,.0f}"),
+            *(micros(middle(readings, lambda reading, key=key: reading["latency"][key])) for key in ("p50_us", "p99_us", "p999_us")),
+            f"{middle(readings, lambda reading: reading['server_cpu_seconds_per_million']):.1f}",
+            f"{middle(readings, lambda reading: reading['generator_cpu_seconds_per_million']):.1f}",
+            f"{middle(readings, lambda reading: reading['server_resident_bytes']) / (1 << 20):,.0f}",
+            f"{sum(reading['failed'] for reading in readings):,} / {sum(reading['not_begun'] for reading in readings):,}",
+            ratio(rates[name], max(peers, default=None)) if first["offered_per_second"] is None and name not in limits else "-",
+            ratio(rates[name], ceiling) if first["offered_per_second"] is None else "-",
+        ])
+    return table(["system", "appends/s", "p50", "p99", "p99.9", "server CPU s per million", "generator CPU s per million", "RSS MiB",
+                  "failed / not begun", "beside the best peer", "beside the echo"], rows)
+
+
+def density_table(systems):
+    def seconds(readings, key):
+        return f"{middle(readings, lambda reading: reading[key]):.2f} s"
+
+    def each(readings, key):
+        return f"{middle(readings, lambda reading: reading[key]):,.0f}"
+
+    rows = [
+        [name, spread([rate(reading) for reading in readings], lambda value: f"{value:,.0f}"),
+         f"{middle(readings, lambda reading: reading['server_cpu_seconds_per_million']):.1f}",
+         each(readings, "resident_each"), each(readings, "anonymous_each"), each(readings, "disk_each"),
+         f"{middle(readings, lambda reading: reading['descriptors_each']):.2f} / {middle(readings, lambda reading: reading['files_each']):.2f}",
+         f"{100 * middle(readings, lambda reading: reading['cpu_at_rest']):.1f} %",
+         f"{middle(readings, lambda reading: reading['resident_after_restart']) / (1 << 20):,.0f}",
+         *(seconds(readings, key) for key in ("ready_after_kill_seconds", "stop_seconds", "ready_after_stop_seconds"))]
+        for name, readings in systems.items()
+    ]
+    return table(["system", "creations/s", "server CPU s per million", "RSS B each", "anonymous B each", "disk B each", "descriptors / files each",
+                  "CPU at rest", "RSS MiB after restart", "first append after kill -9", "stop", "first append after stop"], rows)
+
+
+def plots(results):
+    limits = [name for name, system in results["systems"].items() if system["limit"]]
+    pictures = {}
+    for number, (cell, systems) in enumerate(cells(results, "append").items()):
+        rates = {name: middle(readings, rate) for name, readings in systems.items()}
+        tails = {name: middle(readings, lambda reading: reading["latency"]["p99_us"] / 1e3) for name, readings in systems.items()}
+        pictures[f"append-{number}-rate.svg"] = plot.bars(f"Appends per second, {cell}", rates, limits, lambda value: f"{value:,.0f}")
+        pictures[f"append-{number}-p99.svg"] = plot.bars(f"p99 in ms, {cell}", tails, limits, lambda value: f"{value:,.2f}")
+    for cell, systems in cells(results, "density").items():
+        memory = {name: middle(readings, lambda reading: reading["resident_each"]) for name, readings in systems.items()}
+        restart = {name: middle(readings, lambda reading: reading["ready_after_kill_seconds"]) for name, readings in systems.items()}
+        pictures["density-memory.svg"] = plot.bars(f"Resident bytes of an idle channel, {cell}", memory, limits, lambda value: f"{value:,.0f}")
+        pictures["density-restart.svg"] = plot.bars(f"Seconds from start to first append after kill -9, {cell}", restart, limits, lambda value: f"{value:,.2f}")
+    return pictures
+
+
+def cells(results, workload):
+    """Cell -> system -> readings; the steady ones, or all where none is."""
+    found = {}
+    for reading in results["rounds"]:
+        if reading["workload"] == workload:
+            found.setdefault(reading["cell"], {}).setdefault(reading["system"], []).append(reading)
+    return {
+        cell: {name: [reading for reading in readings if not reading["unsteady"]] or readings for name, readings in systems.items()}
+        for cell, systems in found.items()
+    }
+
+
+def rate(reading):
+    return reading["appends_per_second"]
+
+
+def middle(readings, value):
+    return median(value(reading) for reading in readings)
+
+
+def ratio(value, base):
+    return f"{value / base:.2f}" if base else "-"
+
+
+def spread(values, form):
+    if min(values) == max(values):
+        return form(values[0])
+    return f"{form(median(values))} ({form(min(values))} - {form(max(values))})"
+
+
+def micros(value):
+    if value < 1e3:
+        return f"{value:.0f} µs"
+    return f"{value / 1e3:.2f} ms" if value < 1e6 else f"{value / 1e6:.2f} s"
+
+
+def table(columns, rows):
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
