@@ -98,8 +98,15 @@ pub(crate) struct CycleArgs {
     /// Size of a body
     #[arg(long, default_value_t = 256, value_name = "BYTES")]
     pub(crate) body_bytes: usize,
+    /// What the server may remember of what happened, such as 32MiB, or 0 for nothing; of several
+    /// each is measured in turn [default: the server's]
+    #[arg(long, value_delimiter = ',', value_name = "BYTES,BYTES")]
+    pub(crate) trace: Vec<String>,
     #[command(flatten)]
     pub(crate) time: TimeArgs,
+    /// How often all is measured; medians are printed
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) rounds: NonZeroUsize,
 }
 
 #[derive(Debug, Args)]

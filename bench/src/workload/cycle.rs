@@ -15,7 +15,7 @@ use tokio::time::{sleep_until, timeout};
 
 use crate::args::{Common, CycleArgs};
 use crate::client::Client;
-use crate::latency::{Latencies, LatencySummary};
+use crate::latency::{Latencies, LatencySummary, median};
 use crate::machine::MachineBefore;
 use crate::messages::{Messages, lite_name};
 use crate::report::{Report, Table, micros};
@@ -31,6 +31,9 @@ const SYNC_NAMES: usize = 10_000;
 
 #[derive(Debug, Serialize)]
 struct CycleReading {
+    round: usize,
+    /// What the server may remember, if that was said.
+    trace: Option<String>,
     cycles_per_second: f64,
     /// From the start of the send to the message in the consumer's hand.
     delivery: LatencySummary,
@@ -43,8 +46,41 @@ struct CycleReading {
 }
 
 pub(crate) async fn run(common: &Common, args: &CycleArgs) -> Result<Report> {
-    let litemq = LiteMq::new(common, &[GROUP])?;
-    let before = MachineBefore::look(litemq.folder()).await?;
+    let traces = match &args.trace[..] {
+        [] => vec![None],
+        traces => traces.iter().cloned().map(Some).collect(),
+    };
+    let first = LiteMq::new(common, &[GROUP], "")?;
+    let before = MachineBefore::look(first.folder()).await?;
+    let mut readings = Vec::new();
+    for round in 0..args.rounds.get() {
+        let mut in_turn = traces.clone();
+        // So that what changes over the run favours none.
+        if !round.is_multiple_of(2) {
+            in_turn.reverse();
+        }
+        for trace in in_turn {
+            readings.push(on_new_server(common, args, round, trace).await?);
+        }
+    }
+    Ok(Report {
+        workload: "cycle",
+        server: first.version().await?,
+        command: std::env::args().collect(),
+        machine: before.and_after(first.folder()).await?,
+        tables: vec![table(args, &traces, &readings)],
+        readings: serde_json::to_value(&readings)?,
+    })
+}
+
+async fn on_new_server(
+    common: &Common,
+    args: &CycleArgs,
+    round: usize,
+    trace: Option<String>,
+) -> Result<CycleReading> {
+    let setting = trace.as_ref().map(|bytes| format!("limits.trace_bytes_max = \"{bytes}\"\n"));
+    let litemq = LiteMq::new(common, &[GROUP], &setting.unwrap_or_default())?;
     let server = litemq.start().await?.running;
     let producer = Client::connect(server.address, "bench-producer").await?;
     let mut consumer = Client::connect(server.address, "bench-consumer").await?;
@@ -54,14 +90,7 @@ pub(crate) async fn run(common: &Common, args: &CycleArgs) -> Result<Report> {
     }
     let reading = measure(args, &producer, &consumer, server.pid()).await?;
     server.stop().await?;
-    Ok(Report {
-        workload: "cycle",
-        server: litemq.version().await?,
-        command: std::env::args().collect(),
-        machine: before.and_after(litemq.folder()).await?,
-        tables: vec![table(args, &reading)],
-        readings: serde_json::to_value(&reading)?,
-    })
+    Ok(CycleReading { round, trace, ..reading })
 }
 
 /// What producers and consumers share.
@@ -116,6 +145,8 @@ async fn measure(
     }
     let cycles = taken.whole.count() as f64;
     Ok(CycleReading {
+        round: 0,
+        trace: None,
         cycles_per_second: cycles / (flow.until - flow.from).as_secs_f64(),
         delivery: taken.delivery.summary(),
         whole: taken.whole.summary(),
@@ -233,19 +264,26 @@ async fn ack(client: &Client, messages: &[Message], in_one: bool) -> Result<()> 
     try_join_all(acks).await.map(drop)
 }
 
-fn table(args: &CycleArgs, reading: &CycleReading) -> Table {
+fn table(args: &CycleArgs, traces: &[Option<String>], readings: &[CycleReading]) -> Table {
+    let row = |trace: &Option<String>| {
+        let of_it: Vec<_> = readings.iter().filter(|reading| reading.trace == *trace).collect();
+        row(trace.as_deref().unwrap_or("as it is"), &of_it)
+    };
     Table {
         title: format!(
-            "{} messages under way, {} B, {} lite topics, {} receives of up to {}, acks {}, {} s",
+            "{} messages under way, {} B, {} lite topics, {} receives of up to {}, acks {}; medians \
+             of {} rounds of {} s (max: the largest; redelivered: all)",
             args.in_flight,
             args.body_bytes,
             args.lite_topics,
             args.receives,
             args.batch,
             if args.batch_acks { "in one request per receive" } else { "each alone" },
+            args.rounds,
             args.time.seconds
         ),
         columns: vec![
+            "trace",
             "cycles/s",
             "delivery p50",
             "delivery p99",
@@ -256,16 +294,23 @@ fn table(args: &CycleArgs, reading: &CycleReading) -> Table {
             "redelivered",
             "server CPU s per million",
         ],
-        rows: vec![vec![
-            format!("{:.0}", reading.cycles_per_second),
-            micros(reading.delivery.p50_us),
-            micros(reading.delivery.p99_us),
-            micros(reading.whole.p50_us),
-            micros(reading.whole.p99_us),
-            micros(reading.whole.max_us),
-            format!("{:.1}", reading.messages_per_receive),
-            reading.redelivered.to_string(),
-            format!("{:.1}", reading.server_cpu_seconds_per_million),
-        ]],
+        rows: traces.iter().map(row).collect(),
     }
+}
+
+fn row(trace: &str, readings: &[&CycleReading]) -> Vec<String> {
+    let middle = |of: fn(&CycleReading) -> f64| median(readings.iter().map(|reading| of(reading)));
+    let max_us = readings.iter().map(|reading| reading.whole.max_us).fold(0.0, f64::max);
+    vec![
+        trace.to_owned(),
+        format!("{:.0}", middle(|reading| reading.cycles_per_second)),
+        micros(middle(|reading| reading.delivery.p50_us)),
+        micros(middle(|reading| reading.delivery.p99_us)),
+        micros(middle(|reading| reading.whole.p50_us)),
+        micros(middle(|reading| reading.whole.p99_us)),
+        micros(max_us),
+        format!("{:.1}", middle(|reading| reading.messages_per_receive)),
+        readings.iter().map(|reading| reading.redelivered).sum::<u64>().to_string(),
+        format!("{:.1}", middle(|reading| reading.server_cpu_seconds_per_million)),
+    ]
 }

@@ -8,6 +8,7 @@ use crate::names::LiteTopicName;
 use crate::persisted::Key;
 use crate::time::Timestamp;
 use crate::topic::TopicId;
+use crate::trace::{Happened, What};
 
 /// Something to make durable. All records of one command belong into one atomic batch, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,4 +120,17 @@ pub struct Effects {
     pub farewells: Vec<Farewell>,
     /// To count.
     pub events: Vec<Event>,
+    /// What happened to messages; nothing unless [`Self::is_traced`].
+    pub happened: Vec<Happened>,
+    /// Whether somebody keeps what happened to messages.
+    pub is_traced: bool,
+}
+
+impl Effects {
+    /// Tells what happened to a message.
+    pub(crate) fn note(&mut self, place: Place, what: What) {
+        if self.is_traced {
+            self.happened.push(Happened { place, what });
+        }
+    }
 }

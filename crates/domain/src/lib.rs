@@ -27,6 +27,7 @@ mod subscription;
 mod table;
 mod time;
 mod topic;
+mod trace;
 mod wildcard;
 
 pub use client::ClientKey;
@@ -48,3 +49,4 @@ pub use shard::{
 };
 pub use time::{DurationMs, Timestamp};
 pub use topic::{Topic, TopicId, TopicOptions, TopicType, check_ttl};
+pub use trace::{Attempt, End, Happened, What};

@@ -216,6 +216,7 @@ fn broker_options(config: &Config) -> BrokerOptions {
         ttl_max: config.limits.ttl_max,
         checkpoint_interval: config.storage.checkpoint_interval,
         checkpoint_log_bytes: config.storage.checkpoint_log_bytes,
+        trace_bytes_max: config.limits.trace_bytes_max,
         access: AccessOptions {
             enabled: config.access.enabled,
             signature_window: config.access.signature_window,

@@ -202,6 +202,26 @@ fn messages_are_sent_and_looked_at() {
 }
 
 #[test]
+fn a_message_is_traced() {
+    let tool = Tool::new();
+    tool.run(&["topic", "create", "chat"]).done();
+    tool.run(&["send", "chat", "--lite", "s1", "--key", "k1", "--body", "x"]).done();
+    let table = tool.run(&["trace", "--topic", "chat", "--lite-topic", "s1", "--key", "k1"]).done();
+    for word in ["lite topic", "message id", "EVENT", "STORED", "everything is kept since "] {
+        assert!(table.contains(word), "{word} in {table}");
+    }
+    let by_key = tool.json(&["trace", "--topic", "chat", "--lite-topic", "s1", "--key", "k1"]);
+    let id = by_key["messages"][0]["message"]["message_id"].as_str().unwrap();
+    let by_id = tool.json(&["trace", "--topic", "chat", "--id", id]);
+    assert_eq!(by_id["messages"], by_key["messages"]);
+    tool.run(&["lite", "delete", "chat", "s1"]).done();
+    let table = tool.run(&["trace", "--topic", "chat", "--id", id]).done();
+    assert!(table.contains("(removed)") && table.contains("LITE_TOPIC_REMOVED"), "{table}");
+    let none = tool.run(&["trace", "--topic", "chat", "--id", "other"]).done();
+    assert!(none.starts_with("no such message is known\n"), "{none}");
+}
+
+#[test]
 fn messages_are_exported_a_line_each_and_found_by_key_id_and_time() {
     let tool = Tool::new();
     tool.run(&["topic", "create", "chat"]).done();

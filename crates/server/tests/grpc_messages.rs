@@ -15,7 +15,7 @@ use bytes::Bytes;
 use grpc_support::*;
 use litemq_domain::{GroupName, GroupOptions, TopicName};
 use litemq_protocol::v2;
-use litemq_server::broker::NewGroup;
+use litemq_server::broker::{NewGroup, Wanted};
 use v2::{Code, LiteSubscriptionAction};
 
 const JAVA: &str = "JAVA";
@@ -47,6 +47,26 @@ async fn a_message_sent_before_the_subscription_is_received_and_acked_once() {
     }
     let empty = client.receive(UNORDERED, 32, 0).await;
     assert_eq!((empty.parts.as_str(), empty.status.code()), ("st", Code::MessageNotFound));
+}
+
+#[tokio::test]
+async fn a_trace_names_the_clients_that_sent_received_and_acked_and_where_they_were() {
+    let door = Door::open().await;
+    let (producer, consumer) =
+        (door.client("producer", JAVA).await, door.client("consumer", PYTHON).await);
+    producer.send(vec![message("s1", "hello")]).await;
+    consumer.subscribe(UNORDERED, &["s1"]).await;
+    let received = consumer.receive(UNORDERED, 1, 5).await;
+    consumer.ack(UNORDERED, &received.messages[0]).await;
+    let wanted = Wanted::Id("s1-hello".to_owned());
+    let trace = door.broker.trace(TOPIC, Some("s1"), &wanted, None).await.unwrap();
+    let events = trace.messages[0].events.iter();
+    let by: Vec<String> = events.map(|event| format!("{:?}", event.who)).collect();
+    let names = ["producer", "consumer", "consumer"];
+    assert_eq!(by.len(), names.len(), "{trace:?}");
+    for (by, name) in by.iter().zip(names) {
+        assert!(by.contains(name) && by.contains("127.0.0.1"), "{by} is {name}");
+    }
 }
 
 #[tokio::test]

@@ -234,6 +234,37 @@ async fn a_sent_message_can_be_looked_at_without_consuming_it() {
 }
 
 #[tokio::test]
+async fn what_happened_to_a_message_is_told_by_id_and_by_key() {
+    let door = Door::with_chat().await;
+    let message = r#"{"body":"x","message_id":"id-1","keys":["k"],"trace_context":"00-ab-cd-01"}"#;
+    door.post(MESSAGES, message).await;
+    let path = "/api/v1/topics/chat/lite/s1/trace";
+    for query in ["?id=id-1", "?key=k"] {
+        let trace = door.get(&format!("{path}{query}")).await.json();
+        assert_eq!(trace["on"], true, "{trace}");
+        assert!(trace["since"].is_string());
+        let traced = &trace["messages"][0];
+        assert_eq!((&traced["offset"], &traced["has_beginning"]), (&json!(0), &json!(true)));
+        assert_eq!(traced["message"]["message_id"], "id-1");
+        assert_eq!(traced["message"]["trace_context"], "00-ab-cd-01");
+        assert_eq!(traced["events"][0]["event"], "STORED");
+        assert_eq!(traced["events"].as_array().unwrap().len(), 1);
+    }
+    door.delete("/api/v1/topics/chat/lite/s1").await;
+    let trace = door.get("/api/v1/topics/chat/trace?id=id-1").await.json();
+    assert_eq!(trace["messages"][0]["events"][1]["event"], "LITE_TOPIC_REMOVED", "{trace}");
+    assert_eq!(trace["messages"][0].get("message"), None);
+    for query in ["", "?id=a&key=b", "?id=", "?nonsense=1"] {
+        let refused = door.get(&format!("{path}{query}")).await;
+        refused.is_refused(400, "BAD_REQUEST", 40000);
+    }
+    let by_key = door.get("/api/v1/topics/chat/trace?key=k").await;
+    by_key.is_refused(400, "BAD_REQUEST", 40000);
+    let missing = door.get("/api/v1/topics/none/trace?id=a").await;
+    missing.is_refused(404, "TOPIC_NOT_FOUND", 40402);
+}
+
+#[tokio::test]
 async fn messages_are_found_by_key_id_and_time_from_either_end() {
     let door = Door::with_chat().await;
     for n in 0..6 {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use litemq_domain::{ClientId, DurationMs, Group, LiteTopicName, TagFilter, Topic};
 use litemq_protocol::v2::messaging_service_server::MessagingService;
 use litemq_server::access::Caller;
-use litemq_server::broker::{NewMessage, Receipt, ReceiveRequest, StoredMessage, SyncAction};
+use litemq_server::broker::{
+    NewMessage, Receipt, ReceiveRequest, StoredMessage, SyncAction, WhoKey,
+};
 use litemq_storage::{Batch, ChannelRef, MemoryStore, Op, ShardId, ShardStore};
 
 use crate::Target;
@@ -120,6 +122,7 @@ async fn receive(
         let receipt = Receipt {
             handle: &delivery.receipt_handle,
             lite_topic: Some(delivery.lite_topic.as_str()),
+            by: WhoKey::default(),
         };
         world.broker.ack(group, receipt).await.expect("what was just handed out can be settled");
     }

@@ -41,7 +41,7 @@ pub(crate) async fn run(common: &Common, args: &IdleArgs) -> Result<Report> {
     let before = MachineBefore::look(&folder).await?;
     for &count in &args.counts {
         let [kill, stop] = PROBE_GROUPS;
-        let litemq = LiteMq::new(common, &[GROUP, kill, stop])?;
+        let litemq = LiteMq::new(common, &[GROUP, kill, stop], "")?;
         readings.push(measure(&litemq, args, count).await?);
         version = litemq.version().await?;
     }

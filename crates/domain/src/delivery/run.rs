@@ -45,6 +45,25 @@ impl Entry {
         self.state == EntryState::Leased && self.visible_at <= now
     }
 
+    /// Whether it was given in this epoch and is not settled.
+    pub(crate) fn is_held_in(&self, epoch: u32) -> bool {
+        self.state == EntryState::Leased && self.epoch == epoch
+    }
+
+    /// Whether this client has a lease of it. `renewed_only` leaves out one with a duration that the
+    /// client asked for.
+    pub(crate) fn is_leased_to(
+        &self,
+        client: ClientKey,
+        now: Timestamp,
+        renewed_only: bool,
+    ) -> bool {
+        self.state == EntryState::Leased
+            && self.client == client
+            && (self.visible_at > now || self.renew_until > now)
+            && (!renewed_only || self.renew_until > Timestamp(0))
+    }
+
     fn is_renewable_in_doubt(&self) -> bool {
         self.state == EntryState::Leased && self.renew_until > Timestamp(0) && !self.is_confirmed
     }
@@ -172,15 +191,13 @@ impl Run {
 
     /// The entry at `place`, if it was given in this epoch and is not settled.
     pub(crate) fn held(&mut self, place: usize, epoch: u32) -> Option<&mut Entry> {
-        self.entries
-            .get_mut(place)
-            .filter(|entry| entry.state == EntryState::Leased && entry.epoch == epoch)
+        self.entries.get_mut(place).filter(|entry| entry.is_held_in(epoch))
     }
 
     /// Makes everything given in this epoch visible at one moment, attempts unchanged.
     pub(crate) fn suspend(&mut self, epoch: u32, visible_at: Timestamp) {
         for entry in &mut self.entries {
-            if entry.state == EntryState::Leased && entry.epoch == epoch {
+            if entry.is_held_in(epoch) {
                 entry.visible_at = visible_at;
                 entry.renew_until = Timestamp(0);
                 entry.keep_attempt = true;
@@ -275,11 +292,7 @@ impl Run {
     ) -> bool {
         let mut released = false;
         for entry in &mut self.entries {
-            if entry.state == EntryState::Leased
-                && entry.client == client
-                && (entry.visible_at > now || entry.renew_until > now)
-                && (!renewed_only || entry.renew_until > Timestamp(0))
-            {
+            if entry.is_leased_to(client, now, renewed_only) {
                 entry.visible_at = entry.visible_at.min(now);
                 entry.renew_until = Timestamp(0);
                 released = true;

@@ -156,6 +156,11 @@ impl LiteTable {
         self.names.get(slot.name)
     }
 
+    /// Keyed hash of a name below its topic, the same as long as the shard exists.
+    pub(crate) fn name_hash(&self, topic: TopicId, name: &[u8]) -> u64 {
+        hash(&self.hash_key, topic, name)
+    }
+
     pub(crate) fn find(&self, topic: TopicId, name: &LiteTopicName) -> Option<u32> {
         let name = name.as_str().as_bytes();
         let hash = hash(&self.hash_key, topic, name);

@@ -1,7 +1,7 @@
 //! Removing lite topics, topics and groups; what is large goes piece by piece.
 
 use super::Shard;
-use crate::effects::{Effects, Event, Record};
+use crate::effects::{Effects, Event, Place, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::GroupId;
 use crate::lifetime::OwnLifetime;
@@ -11,6 +11,7 @@ use crate::names::LiteTopicName;
 use crate::persisted::Key;
 use crate::time::Timestamp;
 use crate::topic::TopicId;
+use crate::trace::{End, What};
 
 /// Work on many slots, done [`SWEEP_SLOTS_PER_STEP`] at a time.
 #[derive(Debug)]
@@ -169,7 +170,18 @@ impl Shard {
         let (generation, first_cursor) = (slot.generation, slot.first_cursor);
         self.wildcards.forget_slot(slot.topic, index);
         if slot.state == SlotState::Live {
-            fx.events.push(event(slot.topic));
+            let event = event(slot.topic);
+            fx.events.push(event);
+            let name_hash = self.lites.name_hash(slot.topic, self.lites.name_bytes(slot));
+            let end = End { topic: slot.topic, name_hash };
+            let place = Place { slot: index, generation, offset: 0 };
+            fx.note(
+                place,
+                match event {
+                    Event::LiteTopicExpired(_) => What::Expired(end),
+                    _ => What::Removed(end),
+                },
+            );
         }
         let cursors: Vec<u32> = self.cursors.chain(first_cursor).map(|(index, _)| index).collect();
         for cursor in cursors {

@@ -13,6 +13,7 @@ use crate::names::LiteTopicName;
 use crate::subscription::{LastReceive, Subscriber};
 use crate::time::{DurationMs, Timestamp};
 use crate::topic::TopicId;
+use crate::trace::{Attempt, What};
 
 /// A client asks for messages.
 #[derive(Debug, Clone, Copy)]
@@ -191,13 +192,12 @@ impl Shard {
             let Some(lite_topic) = self.lites.name(slot).filter(|_| !given.is_empty()) else {
                 continue;
             };
-            messages.extend(given.into_iter().map(|(at, attempt)| Claimed {
-                place: Place { slot, generation, offset: committed + at as u64 },
-                lite_topic: lite_topic.clone(),
-                epoch,
-                attempt,
-                visible_at: lease.visible_at,
-            }));
+            for (at, attempt) in given {
+                let place = Place { slot, generation, offset: committed + at as u64 };
+                fx.note(place, delivered(claim, attempt, lease));
+                let (lite_topic, visible_at) = (lite_topic.clone(), lease.visible_at);
+                messages.push(Claimed { place, lite_topic, epoch, attempt, visible_at });
+            }
             if let Some(cursor) = self.cursors.get_mut(index) {
                 cursor.epoch = epoch;
             }
@@ -224,6 +224,7 @@ impl Shard {
             entry.visible_at = now;
             entry.renew_until = Timestamp(0);
             entry.keep_attempt = true;
+            fx.note(*place, What::GivenBack(Attempt { group, number: entry.attempt }));
             changed.insert(cursor);
         }
         for cursor in changed {
@@ -269,6 +270,7 @@ impl Shard {
         let place =
             |at: usize| Place { slot: slot_index, generation, offset: committed + at as u64 };
         for (at, attempt) in &out.given {
+            fx.note(place(*at), delivered(claim, *attempt, lease));
             messages.push(Claimed {
                 place: place(*at),
                 lite_topic: lite_topic.clone(),
@@ -278,6 +280,7 @@ impl Shard {
             });
         }
         for (at, attempts) in out.exhausted {
+            fx.note(place(at), What::UsedUp(Attempt { group: group.id, number: attempts }));
             fx.burials.push(Burial { place: place(at), group: group.id, attempts });
         }
         if let Some(rate) = group.options.consume_rate {
@@ -310,4 +313,9 @@ fn lease(now: Timestamp, claim: Claim, epoch: u32) -> Lease {
     };
     let Claim { client, attempt_id, .. } = claim;
     Lease { client, epoch, visible_at: now + invisible, renew_until, attempt_id }
+}
+
+fn delivered(claim: Claim, attempt: u16, lease: Lease) -> What {
+    let Claim { group, auto_renew: renewed, .. } = claim;
+    What::Delivered { group, attempt, until: lease.visible_at, renewed }
 }

@@ -89,6 +89,12 @@ impl Shard {
         self.lites.name(place.slot)
     }
 
+    /// The lite topic that a message is in, if that life of it has not ended.
+    pub fn lite_topic_at(&self, place: Place) -> Option<(TopicId, LiteTopicName)> {
+        let slot = self.lites.get_life(place.slot, place.generation)?;
+        Some((slot.topic, self.lites.name(place.slot)?))
+    }
+
     /// Lite topics of a topic by name: after `after`, with this prefix, at most `max` (bounded by
     /// [`LIST_NAMES_MAX`]).
     pub fn list(

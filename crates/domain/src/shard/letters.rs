@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Send, Shard};
 use crate::dead_letters::ResentLetters;
-use crate::effects::{Effects, Record};
+use crate::effects::{Effects, Place, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifetime::LiteTopicRoom;
 use crate::lite::Slot;
@@ -12,6 +12,7 @@ use crate::names::LiteTopicName;
 use crate::persisted::{self, Key};
 use crate::time::Timestamp;
 use crate::topic::TopicId;
+use crate::trace::What;
 
 /// The dead letters of one lite topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +110,9 @@ impl Shard {
             // Without a tag none is taken for a repeat, not even of the message it once was.
             let lite_topic = lite_topic.clone();
             let send = Send { topic: to, lite_topic, tag: 0, payload, ttl: None };
-            outcome.sent.push((offset, self.send(now, send, room, fx)?.offset));
+            let sent = self.send(now, send, room, fx)?.offset;
+            fx.note(Place { slot: index, generation, offset }, What::Resent(sent));
+            outcome.sent.push((offset, sent));
         }
         fx.records.push(Record::Put {
             key: Key::ResentLetters { slot: index },

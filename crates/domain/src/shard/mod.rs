@@ -28,8 +28,8 @@ use crate::client::ClientKey;
 use crate::dead_letters::ResentLetters;
 use crate::delivery::cursor::{Cursor, Cursors};
 use crate::delivery::pace::Paces;
-use crate::delivery::run::{EntryState, Run};
-use crate::effects::{Effects, Record, Wake};
+use crate::delivery::run::{Entry, EntryState, Run};
+use crate::effects::{Effects, Place, Record, Wake};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::{Group, GroupId};
 use crate::lifetime::Lifetimes;
@@ -42,6 +42,7 @@ use crate::subscription::{LastReceive, Subscriptions};
 use crate::table::NumberMap;
 use crate::time::{Second, Timestamp};
 use crate::topic::{Topic, TopicId};
+use crate::trace::{Attempt, What};
 use crate::wildcard::Wildcards;
 
 pub(crate) use audit::Findings;
@@ -212,7 +213,7 @@ impl Shard {
         fx: &mut Effects,
     ) {
         for _ in 0..TICK_CURSORS_MAX {
-            let Some((_, cursor)) = self.timers.first().copied().filter(|(at, _)| *at <= now)
+            let Some((due, cursor)) = self.timers.first().copied().filter(|(at, _)| *at <= now)
             else {
                 return;
             };
@@ -223,6 +224,11 @@ impl Shard {
                     self.save_cursor(cursor, fx);
                 }
             }
+            // What was visible before this timer was set has been told.
+            let has_ended = |entry: &Entry| {
+                entry.state == EntryState::Leased && (due..=now).contains(&entry.visible_at)
+            };
+            self.note_run(cursor, has_ended, What::Visible, fx);
             self.refresh(now, cursor, fx);
         }
     }
@@ -249,6 +255,8 @@ impl Shard {
     ) {
         let held: Vec<u32> = self.held_by.get(&client).into_iter().flatten().copied().collect();
         for cursor in held {
+            let is_its = |entry: &Entry| entry.is_leased_to(client, now, renewed_only);
+            self.note_run(cursor, is_its, What::Released, fx);
             let released = self
                 .cursors
                 .run_mut(cursor)
@@ -490,6 +498,41 @@ impl Shard {
         if let Some(before) = before.and_then(|before| self.cursors.get_mut(before)) {
             before.next = next;
         }
+    }
+
+    /// Keyed hash of a lite topic's name below its topic: what is left of it in the account of what
+    /// happened when it is gone.
+    pub fn name_hash(&self, topic: TopicId, name: &LiteTopicName) -> u64 {
+        self.lites.name_hash(topic, name.as_str().as_bytes())
+    }
+
+    /// Tells what happens to some messages of a run.
+    fn note_run(
+        &self,
+        index: u32,
+        is_wanted: impl Fn(&Entry) -> bool,
+        what: impl Fn(Attempt) -> What,
+        fx: &mut Effects,
+    ) {
+        if !fx.is_traced {
+            return;
+        }
+        let (Some(cursor), Some(run)) = (self.cursors.get(index), self.cursors.run(index)) else {
+            return;
+        };
+        let Cursor { slot, generation, committed, group, .. } = *cursor;
+        let entries = run.entries.iter().zip(committed..);
+        for (entry, offset) in entries.filter(|(entry, _)| is_wanted(entry)) {
+            let attempt = Attempt { group, number: entry.attempt };
+            fx.note(Place { slot, generation, offset }, what(attempt));
+        }
+    }
+
+    /// The hand-out of a message of a run.
+    fn attempt_of(&self, index: u32, at: usize) -> Attempt {
+        let group = self.cursors.get(index).map_or(GroupId(0), |cursor| cursor.group);
+        let entry = self.cursors.run(index).and_then(|run| run.entries.get(at));
+        Attempt { group, number: entry.map_or(0, |entry| entry.attempt) }
     }
 
     fn find_lite(&self, topic: TopicId, name: &LiteTopicName) -> Option<(u32, &Slot)> {

@@ -2,13 +2,15 @@
 
 use super::Shard;
 use super::background::no_lite_topic;
-use crate::effects::Effects;
+use crate::delivery::run::{Entry, EntryState};
+use crate::effects::{Effects, Place};
 use crate::error::Result;
 use crate::group::GroupId;
 use crate::limits::SWEEP_SLOTS_PER_STEP;
 use crate::lite::{Slot, SlotState};
 use crate::names::LiteTopicName;
 use crate::time::Timestamp;
+use crate::trace::What;
 
 /// Where a group goes on in a lite topic. Beyond what is stored it is the nearest place that is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +121,8 @@ impl Shard {
         let cursor = self.cursors.get_mut(index)?;
         cursor.committed = offset;
         cursor.epoch = cursor.epoch.wrapping_add(1);
+        let life = Place { slot: slot_index, generation: cursor.generation, offset: 0 };
+        fx.note(life, What::Moved(group, offset));
         self.save_cursor(index, fx);
         Some(index)
     }
@@ -137,6 +141,8 @@ impl Shard {
         let cursor = self.cursors.get_mut(index)?;
         cursor.epoch = cursor.epoch.wrapping_add(1);
         let epoch = cursor.epoch;
+        let is_held = |entry: &Entry| entry.state == EntryState::Leased && entry.visible_at > now;
+        self.note_run(index, is_held, What::Released, fx);
         if let Some(run) = self.cursors.run_mut(index) {
             run.end_leases(now, epoch);
         }

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 
 use super::Shard;
-use crate::effects::{Effects, Event, Record};
+use crate::effects::{Effects, Event, Place, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifetime::{LiteTopicRoom, OwnLifetime};
 use crate::lite::SlotState;
 use crate::names::LiteTopicName;
 use crate::time::{DurationMs, Timestamp};
 use crate::topic::TopicId;
+use crate::trace::What;
 
 /// A message to store.
 #[derive(Debug, Clone)]
@@ -59,6 +60,8 @@ impl Shard {
         if send.tag != 0
             && let Some(offset) = self.resends.find(identity)
         {
+            let place = Place { slot: index, generation: identity.1, offset };
+            fx.note(place, What::SentAgain);
             return Ok(SendOutcome { offset, repeated: true });
         }
         let offset = slot.next_offset;
@@ -73,6 +76,7 @@ impl Shard {
             tag: send.tag,
             payload: send.payload,
         });
+        fx.note(Place { slot: index, generation, offset }, What::Stored { tag: send.tag });
         if send.tag != 0 {
             self.resends.remember(identity, offset);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Send, Shard};
-use crate::delivery::run::EntryState;
+use crate::delivery::run::{Entry, EntryState};
 use crate::effects::{Burial, Effects, Place};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::GroupId;
@@ -13,6 +13,7 @@ use crate::handle::Handle;
 use crate::lifetime::LiteTopicRoom;
 use crate::limits::INVISIBLE_MIN;
 use crate::time::{DurationMs, Timestamp};
+use crate::trace::{Attempt, What};
 
 /// What a handle points at.
 enum Found {
@@ -27,6 +28,7 @@ impl Shard {
     /// has run out is still good while nobody else was handed the message.
     pub fn ack(&mut self, now: Timestamp, handle: &Handle, fx: &mut Effects) -> Result<()> {
         let Found::Open { cursor, at } = self.find(handle)? else { return Ok(()) };
+        fx.note(handle.place, What::Settled(self.attempt_of(cursor, at)));
         self.settle(now, cursor, at, fx);
         Ok(())
     }
@@ -57,6 +59,12 @@ impl Shard {
     ) -> Result<Handle> {
         let Found::Open { cursor, at } = self.find(handle)? else { return Ok(*handle) };
         let visible_at = now + invisible;
+        if suspend {
+            let is_of_it = |entry: &Entry| entry.is_held_in(handle.epoch);
+            self.note_run(cursor, is_of_it, |attempt| What::Suspended(attempt, visible_at), fx);
+        } else {
+            fx.note(handle.place, What::Delayed(self.attempt_of(cursor, at), visible_at));
+        }
         if let Some(run) = self.cursors.run_mut(cursor) {
             if suspend {
                 run.suspend(handle.epoch, visible_at);
@@ -74,13 +82,15 @@ impl Shard {
 
     /// Starts to dead-letter a message: it is held back until [`Self::bury`] or
     /// [`Self::burial_failed`]. `None` when it is settled already.
-    pub fn begin_burial(&mut self, handle: &Handle) -> Result<Option<Burial>> {
+    pub fn begin_burial(&mut self, handle: &Handle, fx: &mut Effects) -> Result<Option<Burial>> {
         let Found::Open { cursor, at } = self.find(handle)? else { return Ok(None) };
         let run = self.cursors.run_mut(cursor);
         let Some(entry) = run.and_then(|run| run.held(at, handle.epoch)) else {
             return Err(stale());
         };
         entry.state = EntryState::DeadLettering;
+        let attempt = Attempt { group: handle.group, number: entry.attempt };
+        fx.note(handle.place, What::GivenUp(attempt));
         Ok(Some(Burial { place: handle.place, group: handle.group, attempts: entry.attempt }))
     }
 
@@ -99,7 +109,9 @@ impl Shard {
         let Some((cursor, at)) = self.dead_lettering(burial) else { return Ok(false) };
         let Some(lite_topic) = self.lites.name(burial.place.slot) else { return Ok(false) };
         let topic = group.dead_letter_topic;
-        self.send(now, Send { topic, lite_topic, tag: 0, payload, ttl: None }, room, fx)?;
+        let send = Send { topic, lite_topic, tag: 0, payload, ttl: None };
+        let letter = self.send(now, send, room, fx)?.offset;
+        fx.note(burial.place, What::DeadLettered(self.attempt_of(cursor, at), letter));
         self.settle(now, cursor, at, fx);
         Ok(true)
     }
@@ -131,6 +143,8 @@ impl Shard {
         }
         slot.first_offset = first.min(slot.next_offset);
         let (first, first_cursor) = (slot.first_offset, slot.first_cursor);
+        let life = Place { slot: slot_index, generation, offset: 0 };
+        fx.note(life, What::PastRetention(first));
         self.save_slot(slot_index, fx);
         self.forget_resent_below(slot_index, first);
         let behind: Vec<u32> = self

@@ -10,11 +10,11 @@ use litemq_domain::{
 use litemq_storage::{ChannelRef, ReadLimit};
 use prost::Message as _;
 
-use super::Broker;
 use super::browse::{Found, Look, decode};
 use super::limits::{RESEND_LETTERS_MAX, SHARD_CYCLE_BYTES};
 use super::message::{DeadLetterOrigin, ResentFrom};
 use super::shard::command::Command;
+use super::{Broker, WhoKey};
 
 /// The dead letters of one lite topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +97,7 @@ impl Broker {
     /// Nothing was sent then.
     pub async fn resend_dead_letters(
         &self,
+        by: WhoKey,
         group: &str,
         name: &str,
         offsets: Option<&[u64]>,
@@ -127,7 +128,7 @@ impl Broker {
             to: group.topic,
             letters: prepared.letters,
         };
-        let Resent { sent, before } = shard.ask(|reply| Command::Resend(resend, reply)).await?;
+        let Resent { sent, before } = shard.ask(|reply| Command::Resend(resend, by, reply)).await?;
         if let Some(entry) = self.context.catalog.topic_entry(group.topic) {
             for (_, bytes) in bodies.iter().filter(|(offset, _)| !before.contains(offset)) {
                 entry.metrics.message_in(*bytes);

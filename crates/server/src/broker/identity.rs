@@ -2,6 +2,7 @@
 //! repeat.
 
 use std::hash::Hasher;
+use std::net::IpAddr;
 
 use litemq_domain::{ClientId, ClientKey, LiteTopicName};
 use siphasher::sip::SipHasher13;
@@ -20,6 +21,7 @@ enum Kind {
     LiteTopic = 2,
     Message = 3,
     Attempt = 4,
+    Who = 5,
 }
 
 impl Keys {
@@ -53,6 +55,21 @@ impl Keys {
     /// A receive's attempt id; 0 for an empty one.
     pub(super) fn attempt(&self, attempt_id: &str) -> u64 {
         self.hash_given(Kind::Attempt, attempt_id)
+    }
+
+    /// Who calls, for the trace.
+    pub(super) fn who(&self, client: &str, user: &str, address: IpAddr) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.hash_key);
+        hasher.write_u8(Kind::Who as u8);
+        match address {
+            IpAddr::V4(address) => hasher.write(&address.octets()),
+            IpAddr::V6(address) => hasher.write(&address.octets()),
+        }
+        // Neither name has a control character in it.
+        hasher.write(client.as_bytes());
+        hasher.write_u8(0);
+        hasher.write(user.as_bytes());
+        hasher.finish()
     }
 
     fn hash_given(&self, kind: Kind, text: &str) -> u64 {

@@ -7,9 +7,9 @@ use litemq_domain::limits::LIST_NAMES_MAX;
 use litemq_domain::{Error, ErrorCode, LiteTopicName, LiteView, Result, Topic, Violation};
 use litemq_storage::StoreUsage;
 
-use super::Broker;
 use super::request::{LiteGroupInfo, LiteTopicInfo};
 use super::shard::command::Command;
+use super::{Broker, WhoKey};
 
 /// Messages in flight of a group, and clients subscribed for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,10 +76,18 @@ impl Broker {
     /// # Errors
     /// [`ErrorCode::TopicNotFound`] or [`ErrorCode::LiteTopicNotFound`].
     pub async fn delete_lite(&self, topic: &str, name: &str) -> Result<()> {
+        self.delete_lite_by(WhoKey::default(), topic, name).await
+    }
+
+    /// The same, and the trace says who.
+    ///
+    /// # Errors
+    /// As [`Self::delete_lite`].
+    pub async fn delete_lite_by(&self, by: WhoKey, topic: &str, name: &str) -> Result<()> {
         let topic = self.topic(topic)?;
         let name = LiteTopicName::new(name)?;
         let shard = self.shards.get(self.keys.shard(&name)).ok_or_else(super::stopping)?;
-        shard.ask(|reply| Command::RemoveLite(topic.id, name, reply)).await
+        shard.ask(|reply| Command::RemoveLite(topic.id, name, by, reply)).await
     }
 
     /// Receives that wait for a message.

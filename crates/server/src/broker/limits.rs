@@ -35,6 +35,14 @@ pub const SCAN_MESSAGES_MAX: usize = 10_000;
 pub const SCAN_BYTES_MAX: usize = 16 << 20;
 /// Dead letters sent again by one request.
 pub const RESEND_LETTERS_MAX: usize = 1000;
+/// Bytes of the trace of what happened to messages, when the configuration does not say.
+pub const TRACE_BYTES_MAX: usize = 32 << 20;
+/// Events of a shard's trace looked at in one step, between which it serves others.
+pub const TRACE_EVENTS_PER_STEP: u64 = 16_384;
+/// Messages of one answer about a trace.
+pub const TRACE_MESSAGES_MAX: usize = 16;
+/// Events of one message in an answer about a trace; of more the newest are told.
+pub const TRACE_EVENTS_MAX: usize = 1000;
 /// Longest wait of one receive.
 pub const RECEIVE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long beyond its own wait a receive waits for its claim to become durable. SDKs give up 3 s

@@ -34,6 +34,7 @@ mod sets;
 mod settle;
 mod shard;
 mod subscriptions;
+mod trace;
 mod upkeep;
 
 use std::sync::atomic::AtomicUsize;
@@ -67,6 +68,7 @@ pub use request::{
     Receipt, ReceiveRequest, Start, SyncAction, TopicChange,
 };
 pub use sessions::{ConnectionId, OpenGuard, Sessions, TelemetryStream};
+pub use trace::{Trace, TraceEvent, TracedMessage, Wanted, Who, WhoKey};
 
 use identity::Keys;
 use life::Life;
@@ -101,6 +103,16 @@ pub struct Broker {
 impl Broker {
     /// Sends messages; one result for each, in order, when durable.
     pub async fn send(&self, topic: &Arc<Topic>, messages: Vec<NewMessage>) -> Vec<Result<Sent>> {
+        self.send_by(WhoKey::default(), topic, messages).await
+    }
+
+    /// The same, and the trace says who.
+    pub async fn send_by(
+        &self,
+        by: WhoKey,
+        topic: &Arc<Topic>,
+        messages: Vec<NewMessage>,
+    ) -> Vec<Result<Sent>> {
         let entry = self.context.catalog.topic_entry(topic.id);
         let mut waiting = Vec::with_capacity(messages.len());
         let admitted_until = Instant::now() + ADMISSION_WAIT;
@@ -108,7 +120,7 @@ impl Broker {
             let body_bytes = message.message.body.len() as u64;
             let admitted = entry.as_ref().map_or(Ok(()), |entry| entry.admit(self.now()));
             let started = match admitted {
-                Ok(()) => self.start_send(topic, message, admitted_until).await,
+                Ok(()) => self.start_send(by, topic, message, admitted_until).await,
                 Err(error) => Err(error),
             };
             waiting.push((started, body_bytes));
@@ -130,6 +142,7 @@ impl Broker {
     /// Hands a message to its shard; the answer comes when it is durable.
     async fn start_send(
         &self,
+        by: WhoKey,
         topic: &Topic,
         message: NewMessage,
         admitted_until: Instant,
@@ -146,7 +159,7 @@ impl Broker {
             ttl,
         };
         let (reply, answer) = oneshot::channel();
-        shard.tell(Command::Send { send, in_flight, reply }).await?;
+        shard.tell(Command::Send { send, by, in_flight, reply }).await?;
         Ok(answer)
     }
 

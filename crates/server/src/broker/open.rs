@@ -25,12 +25,15 @@ use super::durability::wait_for;
 use super::edge::Edge;
 use super::identity::Keys;
 use super::life::Life;
-use super::limits::{ADDRESS_SHARE_PERCENT, ANSWER_BYTES_MAX, CALLS_MAX, SESSIONS_MAX, SHARDS_MAX};
+use super::limits::{
+    ADDRESS_SHARE_PERCENT, ANSWER_BYTES_MAX, CALLS_MAX, SESSIONS_MAX, SHARDS_MAX, TRACE_BYTES_MAX,
+};
 use super::pool::{ClientShares, Pool, Shares};
 use super::ready::ReadySignals;
 use super::sessions::Sessions;
 use super::sets::SubscriptionSets;
 use super::shard::{ActorContext, ShardHandle};
+use super::trace::{TraceBudget, WhoTable};
 use crate::access::{Access, AccessOptions};
 use crate::observe::Metrics;
 
@@ -59,6 +62,8 @@ pub struct BrokerOptions {
     pub checkpoint_interval: Duration,
     /// Most log bytes between two checkpoints.
     pub checkpoint_log_bytes: u64,
+    /// Bytes of the trace of what happened to messages; 0 is off.
+    pub trace_bytes_max: usize,
     /// What is checked about callers.
     pub access: AccessOptions,
     /// Where time, chance and threads come from.
@@ -79,6 +84,7 @@ impl Default for BrokerOptions {
             ttl_max: TTL_MAX,
             checkpoint_interval: Duration::from_secs(60),
             checkpoint_log_bytes: 1 << 30,
+            trace_bytes_max: TRACE_BYTES_MAX,
             access: AccessOptions::default(),
             edge: Edge::System,
         }
@@ -130,6 +136,7 @@ impl Broker {
         recovery.topics.iter().for_each(|topic| catalog.put_topic(Arc::clone(topic)));
         recovery.groups.iter().for_each(|group| catalog.put_group(Arc::clone(group)));
         let sessions = Arc::new(Sessions::new(clock, keys, options.sessions_max));
+        let trace = TraceBudget::of(options.trace_bytes_max, identity.shards);
         let context = Arc::new(ActorContext {
             store,
             clock,
@@ -138,6 +145,8 @@ impl Broker {
             catalog: Arc::clone(&catalog),
             subscriptions: SubscriptionSets::default(),
             life: watch::Sender::new(Life::Serving),
+            trace_bytes: trace.ring_bytes,
+            who: WhoTable::new(trace.who_bytes),
         });
         let counters = recovery.counters;
         catalog.lite_topics().set_all_max(recovery.quotas.lite_topics_max);

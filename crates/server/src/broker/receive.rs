@@ -27,7 +27,8 @@ use super::ready::ReadySignal;
 use super::request::ReceiveRequest;
 use super::shard::ShardHandle;
 use super::shard::command::{Command, Named};
-use super::{Broker, group_deleted, handle};
+use super::trace::FILTER;
+use super::{Broker, WhoKey, group_deleted, handle};
 
 /// Counts a waiting receive while it lives.
 #[derive(Debug)]
@@ -58,6 +59,7 @@ impl Broker {
         let group = request.group.id;
         let entry = self.context.catalog.group_entry(group).ok_or_else(group_deleted)?;
         let client = self.keys.client(&request.client);
+        let by = self.who(&request.caller, Some(&request.client));
         let _parked = Parked::enter(&self.parked)?;
         let _open = self.context.sessions.open(&request.client);
         let (own, is_first) = self.context.signals.find_or_add(client, group);
@@ -82,7 +84,7 @@ impl Broker {
             if has_room {
                 // Register first, then look: a flag raised after the look finds us registered.
                 notified.as_mut().enable();
-                let asked = Asked { client, request: &request, entry: &entry, answers };
+                let asked = Asked { client, by, request: &request, entry: &entry, answers };
                 let deliveries = self.claim_all(&signal, is_repeat, asked, deadline).await?;
                 is_repeat = false;
                 if !deliveries.is_empty() {
@@ -163,7 +165,7 @@ impl Broker {
         room: &mut Room,
         deliveries: &mut Deliveries,
     ) -> Result<()> {
-        let Asked { client, request, .. } = asked;
+        let Asked { client, by, request, .. } = asked;
         let claim = Claim {
             client,
             group: request.group.id,
@@ -173,7 +175,7 @@ impl Broker {
             auto_renew: request.auto_renew,
             attempt_id: self.keys.attempt(&request.attempt_id),
         };
-        let claimed = shard.ask(|reply| Command::Claim(claim, reply)).await?.messages;
+        let claimed = shard.ask(|reply| Command::Claim(claim, by, reply)).await?.messages;
         // From here on whatever is not delivered goes back when this is dropped.
         let mut unread = Unread { shard, group: request.group.id, claims: claimed.into() };
         self.check_claims(request, unread.claims.iter()).await?;
@@ -235,7 +237,7 @@ impl Broker {
         let message = StoredMessage::decode(record.payload)
             .map_err(|error| Error::new(ErrorCode::StorageDamaged, error.to_string()))?;
         if !request.filter.matches(message.tag.as_deref()) {
-            let named = Named { handle, lite_topic: None };
+            let named = Named { handle, lite_topic: None, by: FILTER };
             // Nobody waits for that: if it is lost, the message is only filtered again.
             shard.tell_soon(Command::Ack(named, oneshot::channel().0));
             return Ok(());
@@ -263,6 +265,7 @@ impl Broker {
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     client: ClientKey,
+    by: WhoKey,
     request: &'a ReceiveRequest,
     entry: &'a GroupEntry,
     /// The bytes of answers that it may take of.

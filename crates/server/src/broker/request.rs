@@ -9,6 +9,7 @@ use litemq_domain::{
     Protection, Quotas, StartAt, SubscriptionMode, TagFilter, Timestamp, TopicName, TopicOptions,
 };
 
+use super::WhoKey;
 use crate::access::Caller;
 
 /// A topic to create.
@@ -208,6 +209,8 @@ pub struct Receipt<'a> {
     pub handle: &'a str,
     /// The lite topic the client named, if it did; it must be the handle's.
     pub lite_topic: Option<&'a str>,
+    /// Who settles it, for the trace.
+    pub by: WhoKey,
 }
 
 /// One lite topic, for people.

@@ -73,6 +73,6 @@ impl Broker {
     fn named(&self, group: &Group, receipt: Receipt<'_>) -> Result<Named> {
         let handle = of_receipt(receipt, group, &self.keys)?;
         let lite_topic = receipt.lite_topic.filter(|name| !name.is_empty()).map(str::to_owned);
-        Ok(Named { handle, lite_topic })
+        Ok(Named { handle, lite_topic, by: receipt.by })
     }
 }

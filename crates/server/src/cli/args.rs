@@ -68,6 +68,8 @@ pub(super) enum ClientCommand {
     Send(SendArgs),
     /// Look at messages of a lite topic without consuming them
     Peek(PeekArgs),
+    /// What happened to a message: who sent it, each delivery and what came of it
+    Trace(TraceArgs),
     /// Users, who sign with an access key and a secret
     #[command(subcommand)]
     User(UserCommand),
@@ -524,6 +526,25 @@ pub(super) struct PeekArgs {
     pub(super) lite: String,
     #[command(flatten)]
     pub(super) look: LookArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TraceArgs {
+    /// The parent topic
+    #[arg(long, value_name = "NAME")]
+    pub(super) topic: String,
+    /// The lite topic; without it only an id is found, and only what is still remembered
+    #[arg(long, visible_alias = "lite", value_name = "NAME")]
+    pub(super) lite_topic: Option<String>,
+    /// The message id
+    #[arg(long, value_name = "ID", required_unless_present = "key")]
+    pub(super) id: Option<String>,
+    /// A key of the message
+    #[arg(long, value_name = "KEY", conflicts_with = "id", requires = "lite_topic")]
+    pub(super) key: Option<String>,
+    /// Only stored messages before this offset
+    #[arg(long, value_name = "OFFSET", requires = "lite_topic")]
+    pub(super) before: Option<u64>,
 }
 
 #[derive(Debug, Clone, Args)]

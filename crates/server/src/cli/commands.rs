@@ -15,7 +15,7 @@ use super::args::{
 };
 use super::client::{Client, segment, visible};
 use super::table::{write_properties, write_table};
-use super::{CliError, access, dlq, messages, quota};
+use super::{CliError, access, dlq, messages, quota, trace};
 use crate::config::units::{NEVER, UNLIMITED, UNLIMITED_NUMBER};
 use crate::front::http::model::{
     BodyFormat, GroupChangeForm, GroupList, GroupView, KeptBy, LiteChangeForm, LitePage, LiteView,
@@ -42,6 +42,7 @@ pub(super) fn run(
         ClientCommand::Quota(command) => quota::run(command, client, output),
         ClientCommand::Send(args) => send(args, client, output),
         ClientCommand::Peek(args) => messages::peek(args, client, output),
+        ClientCommand::Trace(args) => trace::run(args, client, output),
         ClientCommand::Dlq(command) => dlq::run(command, client, output),
         ClientCommand::User(command) => access::user(command, client, output),
         ClientCommand::Policy(command) => access::policy(command, client, output),

@@ -11,6 +11,7 @@ mod messages;
 mod quota;
 mod serve;
 mod table;
+mod trace;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -127,6 +127,8 @@ pub struct LimitsConfig {
     pub in_flight_bytes_max: u64,
     /// Answer bytes that clients have not read.
     pub answer_bytes_max: usize,
+    /// Bytes of the trace of what happened to messages; 0 is off.
+    pub trace_bytes_max: usize,
     /// Time for a connection's TLS handshake and preface.
     pub opening_time: Duration,
     /// Time for a request to arrive.

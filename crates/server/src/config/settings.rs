@@ -19,7 +19,7 @@ use super::{
     AccessConfig, Config, HostPort, LimitsConfig, LogConfig, LogFormat, ShutdownConfig,
     StorageConfig, SuperUser, TlsFiles,
 };
-use crate::broker::limits::{ANSWER_BYTES_MAX, CALLS_MAX, SESSIONS_MAX};
+use crate::broker::limits::{ANSWER_BYTES_MAX, CALLS_MAX, SESSIONS_MAX, TRACE_BYTES_MAX};
 use crate::broker::{ADDRESS_SHARE_PERCENT, QuotaChange};
 use crate::front::listen::{OPENING_MAX, STALL_MAX};
 
@@ -80,6 +80,8 @@ const CONNECTIONS_MAX: RangeInclusive<usize> = 1..=1_000_000;
 const IN_FLIGHT_BYTES_MAX: RangeInclusive<u64> = 8 * MIB..=1024 * GIB;
 /// At least one answer of the largest size must fit into the smallest share.
 const ANSWER_BYTES: RangeInclusive<u64> = 32 * MIB..=1024 * GIB;
+/// Besides 0; less would forget a message before it is acked.
+const TRACE_BYTES: RangeInclusive<u64> = MIB..=64 * GIB;
 const CALLS: RangeInclusive<usize> = 100..=10_000_000;
 const SESSIONS: RangeInclusive<usize> = 100..=10_000_000;
 const ADDRESS_SHARE: RangeInclusive<u8> = 20..=100;
@@ -126,6 +128,8 @@ pub(super) fn default_draft() -> Draft {
             sessions_max: SESSIONS_MAX,
             in_flight_bytes_max: 256 * MIB,
             answer_bytes_max: ANSWER_BYTES_MAX,
+            // Some half a million events: minutes of a busy broker, weeks of a quiet one.
+            trace_bytes_max: TRACE_BYTES_MAX,
             opening_time: OPENING_MAX,
             request_time: secs(30),
             stall_time: STALL_MAX,
@@ -377,6 +381,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         get: |config| Some(format_bytes(config.limits.answer_bytes_max as u64)),
     },
     Setting {
+        key: "limits.trace_bytes_max",
+        help: "what is remembered of what happened to messages; 0 turns the trace off",
+        kind: Kind::Text,
+        set: |draft, text| {
+            let bytes = trace_bytes(text)?;
+            draft.config.limits.trace_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
+            Ok(())
+        },
+        get: |config| Some(format_bytes(config.limits.trace_bytes_max as u64)),
+    },
+    Setting {
         key: "limits.opening_time",
         help: "time for a connection's first bytes, TLS handshake included",
         kind: Kind::Text,
@@ -613,6 +628,10 @@ fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
     }
     let (least, most) = (format_bytes(*range.start()), format_bytes(*range.end()));
     Err(format!("is {}; give {least} to {most}", format_bytes(bytes)))
+}
+
+fn trace_bytes(text: &str) -> Result<u64, String> {
+    if parse_bytes(text)? == 0 { Ok(0) } else { size(text, &TRACE_BYTES) }
 }
 
 fn segment_size(text: &str) -> Result<u64, String> {

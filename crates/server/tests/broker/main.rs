@@ -30,4 +30,5 @@ mod sessions;
 mod stingy;
 mod subscriptions;
 mod support;
+mod trace;
 mod wildcard;

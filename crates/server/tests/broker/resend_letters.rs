@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use litemq_domain::{ErrorCode, GroupName, TopicName};
 use litemq_server::broker::{
-    DeadLetterReason, LettersInfo, Look, NewGroup, NewMessage, ResendReport, ResentFrom,
+    DeadLetterReason, LettersInfo, Look, NewGroup, NewMessage, ResendReport, ResentFrom, WhoKey,
 };
 use litemq_storage::StoreError;
 
@@ -51,7 +51,7 @@ async fn bury_all(world: &World) {
 }
 
 async fn resend(world: &World, offsets: Option<&[u64]>, limit: usize) -> ResendReport {
-    world.broker.resend_dead_letters(GROUP, "a", offsets, limit).await.unwrap()
+    world.broker.resend_dead_letters(WhoKey::default(), GROUP, "a", offsets, limit).await.unwrap()
 }
 
 async fn listed(world: &World) -> Vec<(String, u64, u64)> {
@@ -160,15 +160,16 @@ async fn a_resend_that_is_not_durable_has_not_happened() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_resend_leaves_the_letters_as_they_were() {
     let (store, world) = letters(2).await;
-    let try_all = || world.broker.resend_dead_letters(GROUP, "a", None, 10);
+    let try_all = || world.broker.resend_dead_letters(WhoKey::default(), GROUP, "a", None, 10);
     store.set_admission(Err(StoreError::NoSpace("full".into())));
     assert_eq!(code(try_all().await), ErrorCode::StorageFull);
     store.set_admission(Ok(()));
-    let missing = world.broker.resend_dead_letters(GROUP, "a", Some(&[0, 7]), 10).await;
+    let missing =
+        world.broker.resend_dead_letters(WhoKey::default(), GROUP, "a", Some(&[0, 7]), 10).await;
     assert_eq!(code(missing), ErrorCode::OffsetNotFound);
-    let missing = world.broker.resend_dead_letters(GROUP, "b", None, 10).await;
+    let missing = world.broker.resend_dead_letters(WhoKey::default(), GROUP, "b", None, 10).await;
     assert_eq!(code(missing), ErrorCode::LiteTopicNotFound);
-    let missing = world.broker.resend_dead_letters("none", "a", None, 10).await;
+    let missing = world.broker.resend_dead_letters(WhoKey::default(), "none", "a", None, 10).await;
     assert_eq!(code(missing), ErrorCode::ConsumerGroupNotFound);
     assert_eq!(listed(&world).await, [("a".to_owned(), 2, 0)]);
     assert_eq!(world.stored("a").await, ["0", "1"]);
@@ -219,7 +220,11 @@ async fn a_group_bound_to_dead_letters_consumes_them_and_has_dead_letters_of_its
     let origin = kept[0].message.dead_letter.clone().unwrap();
     assert_eq!((origin.topic.as_str(), origin.before.unwrap().topic.as_str()), (DLQ, "orders"));
 
-    let report = world.broker.resend_dead_letters("undertaker", "a", None, 1).await.unwrap();
+    let report = world
+        .broker
+        .resend_dead_letters(WhoKey::default(), "undertaker", "a", None, 1)
+        .await
+        .unwrap();
     assert_eq!(report.sent, [(0, 1)]);
     let again = undertaker.receive("u", NOW).await;
     let origin = again[0].message.dead_letter.as_ref().unwrap();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use litemq_domain::What;
+use litemq_server::broker::Wanted;
 use litemq_storage::ShardStore;
 
 use crate::folder::{crash, open, small};
@@ -49,6 +51,11 @@ async fn consumers_and_peeks_behind_go_on_with_the_first_message_that_is_left() 
     let info = world.broker.describe_lite("orders", "a").await.unwrap();
     assert_eq!(info.first_offset, first);
     assert_eq!(info.groups[0].committed_offset, first + received.len() as u64);
+
+    let wanted = Wanted::Id(format!("a/0-{body}"));
+    let traced = world.broker.trace("orders", Some("a"), &wanted, None).await.unwrap();
+    let last = traced.messages[0].events.last().map(|event| event.what);
+    assert!(matches!(last, Some(What::PastRetention(_))), "{last:?}");
 
     let after = crash(world, store, folder.path()).await;
     assert_eq!(after.peek("a").await.unwrap()[0].offset, first);

@@ -11,7 +11,7 @@ use litemq_domain::{
 use litemq_server::access::Caller;
 use litemq_server::broker::{
     Broker, BrokerOptions, Delivery, NewGroup, NewMessage, NewTopic, Peeked, Receipt,
-    ReceiveRequest, Sent, StoredMessage, SyncAction,
+    ReceiveRequest, Sent, StoredMessage, SyncAction, WhoKey,
 };
 use litemq_server::observe::Metrics;
 use litemq_storage::{MemoryStore, ShardStore};
@@ -182,7 +182,7 @@ pub(crate) fn client(id: &str) -> ClientId {
 }
 
 pub(crate) fn receipt(delivery: &Delivery) -> Receipt<'_> {
-    Receipt { handle: &delivery.receipt_handle, lite_topic: None }
+    Receipt { handle: &delivery.receipt_handle, lite_topic: None, by: WhoKey::default() }
 }
 
 pub(crate) fn text(message: &StoredMessage) -> String {

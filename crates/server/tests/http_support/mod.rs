@@ -20,7 +20,7 @@ use litemq_domain::{
 use litemq_server::access::{AccessOptions, Caller};
 use litemq_server::broker::{
     Broker, BrokerOptions, NewGroup, NewMessage, NewTopic, NewUser, Receipt, ReceiveRequest,
-    StoredMessage, SyncAction,
+    StoredMessage, SyncAction, WhoKey,
 };
 use litemq_server::front::http::{AllowedHosts, HttpOptions, router, serve};
 use litemq_server::front::stop::{StopSwitch, stop_switch};
@@ -294,7 +294,11 @@ pub(crate) async fn make_letters(broker: &Broker) {
         };
         let mut received = broker.receive(request).await.unwrap();
         if let Some(delivery) = received.take_next() {
-            let receipt = Receipt { handle: &delivery.receipt_handle, lite_topic: None };
+            let receipt = Receipt {
+                handle: &delivery.receipt_handle,
+                lite_topic: None,
+                by: WhoKey::default(),
+            };
             let failed = broker.change_invisible(&group, receipt, DurationMs(0), false);
             failed.await.unwrap();
         }

@@ -32,6 +32,7 @@
 //!
 //! A refusal shows as `!` and its error code; where nothing is expected, it fails the script.
 
+mod account;
 mod drain;
 mod replay;
 mod room;

@@ -13,6 +13,7 @@ use litemq_domain::{
     Wake,
 };
 
+use super::account::Account;
 use super::replay::Replay;
 use super::room::Room;
 use super::step::{Change, Step, Which, Who, number};
@@ -43,6 +44,8 @@ pub(crate) struct World {
     /// Since when nothing becomes durable.
     held: Option<Held>,
     milestones: Milestones,
+    /// What happened, as far as it is not undone by a crash.
+    account: Account,
     /// A group that was not ordered is now.
     became_ordered: bool,
     clients: BTreeMap<ClientKey, String>,
@@ -57,6 +60,12 @@ struct Held {
     log: usize,
     stored: BTreeMap<(u32, u32, u64), String>,
     handles: BTreeMap<(String, String), Vec<Handle>>,
+    account: Account,
+}
+
+/// Effects that tell what happens.
+fn traced() -> Effects {
+    Effects { is_traced: true, ..Effects::default() }
 }
 
 impl World {
@@ -75,6 +84,7 @@ impl World {
             group_lives: BTreeMap::new(),
             held: None,
             milestones: Milestones::default(),
+            account: Account::default(),
             became_ordered: false,
             clients: BTreeMap::new(),
             woke: Vec::new(),
@@ -110,7 +120,7 @@ impl World {
             Step::Events => return self.show_events(),
             _ => {}
         }
-        let mut fx = Effects::default();
+        let mut fx = traced();
         let shown = self.act(step, &mut fx);
         self.end_step(step, fx, &shown);
         shown
@@ -118,7 +128,7 @@ impl World {
 
     /// Does a step that is a claim; what it gave.
     pub(crate) fn apply_claim(&mut self, step: &Step) -> Result<ClaimOutcome, Error> {
-        let mut fx = Effects::default();
+        let mut fx = traced();
         let outcome = self.claim(step, &mut fx);
         let shown = match &outcome {
             Ok(outcome) if self.told.is_some() => {
@@ -157,6 +167,8 @@ impl World {
         violations.extend(self.milestones.check_later(&milestones));
         self.milestones = milestones;
         assert!(violations.is_empty(), "after {step}: {violations:#?}");
+        let topics: Vec<TopicId> = self.topics.keys().copied().collect();
+        self.account.check(&self.shard, self.now, &topics);
     }
 
     fn act(&mut self, step: &Step, fx: &mut Effects) -> String {
@@ -294,7 +306,7 @@ impl World {
             }
             Step::BeginBurial(which) => {
                 let handle = self.handle(which);
-                shown(self.shard.begin_burial(&handle), |burial| {
+                shown(self.shard.begin_burial(&handle, fx), |burial| {
                     let text = if burial.is_some() { done() } else { "settled".to_owned() };
                     self.burials.extend(burial);
                     text
@@ -385,7 +397,8 @@ impl World {
             }
             Step::Hold => {
                 let (stored, handles) = (self.stored.clone(), self.handles.clone());
-                self.held = Some(Held { log: self.replay.log.len(), stored, handles });
+                let (log, account) = (self.replay.log.len(), self.account.clone());
+                self.held = Some(Held { log, stored, handles, account });
                 done()
             }
             Step::Durable => {
@@ -396,6 +409,7 @@ impl World {
                 if let Some(held) = self.held.take() {
                     self.replay.lose_from(held.log);
                     (self.stored, self.handles) = (held.stored, held.handles);
+                    self.account = held.account;
                     self.milestones = Milestones::default();
                 }
                 self.restart(*from_snapshot);
@@ -555,6 +569,7 @@ impl World {
                 self.stored.insert((*slot, *generation, *offset), message);
             }
         }
+        self.account.add(&fx.happened);
         self.replay.log.extend(fx.records);
         self.burials.extend(fx.burials);
         self.woke = fx.wakes;

@@ -25,6 +25,7 @@ use crate::broker::mail::Notice;
 use crate::broker::ready::ReadySignals;
 use crate::broker::sessions::Sessions;
 use crate::broker::sets::SubscriptionSets;
+use crate::broker::trace::{ShardTrace, WhoKey, WhoTable};
 
 /// What all shards' actors share.
 #[derive(Debug)]
@@ -39,6 +40,10 @@ pub(crate) struct ActorContext {
     pub(crate) sessions: Arc<Sessions>,
     /// What events are counted by.
     pub(crate) catalog: Arc<Catalog>,
+    /// Bytes of each shard's trace; 0 is off.
+    pub(in crate::broker) trace_bytes: usize,
+    /// Who did what.
+    pub(in crate::broker) who: WhoTable,
     /// How many lite topics each client has.
     pub(in crate::broker) subscriptions: SubscriptionSets,
     /// Whether the broker serves; who waits looks at it too.
@@ -50,6 +55,8 @@ pub(crate) struct ActorContext {
 pub(super) struct ShardActor {
     pub(super) shard: Shard,
     pub(super) context: Arc<ActorContext>,
+    /// What happened; nothing while the trace is off.
+    pub(super) trace: Option<ShardTrace>,
     queue: mpsc::Receiver<Command>,
     /// For work that comes back as a command; does not keep the actor alive.
     own: mpsc::WeakSender<Command>,
@@ -80,9 +87,11 @@ impl ShardActor {
         own: mpsc::WeakSender<Command>,
     ) -> Self {
         let durable = context.store.durable();
+        let trace = ShardTrace::new(context.trace_bytes, context.clock.now());
         Self {
             shard,
             context,
+            trace,
             queue,
             own,
             durable,
@@ -149,7 +158,7 @@ impl ShardActor {
     }
 
     fn apply_all(&mut self, commands: &mut Vec<Command>) {
-        let mut fx = Effects::default();
+        let mut fx = self.effects();
         let mut answers = Vec::with_capacity(commands.len());
         let (mut bytes, mut measured) = (0, 0);
         for command in commands.drain(..) {
@@ -161,7 +170,9 @@ impl ShardActor {
             }
             // The commit may have been held up.
             let Some(command) = self.admit(command) else { continue };
+            let by = command.by();
             answers.extend(self.apply(command, &mut fx));
+            self.note(by, &mut fx);
             bytes += bytes_of(fx.records.get(measured..).unwrap_or_default());
             measured = fx.records.len();
             if bytes >= SHARD_CYCLE_BYTES {
@@ -170,6 +181,7 @@ impl ShardActor {
             }
         }
         self.commit(&mut fx, &mut answers);
+        self.end(fx);
     }
 
     /// The command, if it is to be applied now. While the store takes nothing, requests are refused
@@ -190,21 +202,45 @@ impl ShardActor {
     }
 
     fn tick(&mut self) {
-        let mut fx = Effects::default();
+        let mut fx = self.effects();
         let sessions = Arc::clone(&self.context.sessions);
         let now = self.context.clock.now();
         self.shard.tick(now, &|client| sessions.is_connected(client, now), &mut fx);
         self.commit(&mut fx, &mut Vec::new());
+        self.end(fx);
     }
 
     fn step(&mut self) {
-        let mut fx = Effects::default();
+        let mut fx = self.effects();
         self.shard.step(self.context.clock.now(), &mut fx);
         self.commit(&mut fx, &mut Vec::new());
+        self.end(fx);
+    }
+
+    /// The effects of a turn.
+    fn effects(&mut self) -> Effects {
+        self.trace.as_mut().map_or_else(Effects::default, ShardTrace::effects)
+    }
+
+    /// A turn is over.
+    fn end(&mut self, fx: Effects) {
+        if let Some(trace) = &mut self.trace {
+            trace.end_turn(fx);
+        }
+    }
+
+    /// Keeps what happened in the trace. Whoever asks for it is answered when it is durable.
+    fn note(&mut self, by: WhoKey, fx: &mut Effects) {
+        if let Some(trace) = &mut self.trace
+            && !fx.happened.is_empty()
+        {
+            trace.take(self.context.clock.now(), by, fx);
+        }
     }
 
     /// Submits the effects; the answers wait for them and for everything before.
     fn commit(&mut self, fx: &mut Effects, answers: &mut Vec<Answer>) {
+        self.note(WhoKey::default(), fx);
         let number = self.shard.number();
         self.backlog.batches.extend(batches(number, std::mem::take(&mut fx.records)));
         for farewell in fx.farewells.drain(..) {

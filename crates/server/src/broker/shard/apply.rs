@@ -15,7 +15,7 @@ impl ShardActor {
         let room = self.context.catalog.lite_topics();
         let shard = &mut self.shard;
         Some(match command {
-            Command::Send { send, in_flight, reply } => {
+            Command::Send { send, in_flight, reply, .. } => {
                 let admitted = self.context.store.admit_append().map_err(|error| error_of(&error));
                 Answer::Send(
                     reply,
@@ -23,7 +23,7 @@ impl ShardActor {
                     in_flight,
                 )
             }
-            Command::Claim(claim, reply) => {
+            Command::Claim(claim, _, reply) => {
                 let outcome = shard.claim(now, claim, fx);
                 let more = outcome.as_ref().is_ok_and(|outcome| outcome.more);
                 let wake = shard.wake_of(claim.client, claim.group);
@@ -44,7 +44,7 @@ impl ShardActor {
             }
             Command::BeginBurial(named, reply) => {
                 let checked = check_name(shard, &named);
-                Answer::Burial(reply, checked.and_then(|()| shard.begin_burial(&named.handle)))
+                Answer::Burial(reply, checked.and_then(|()| shard.begin_burial(&named.handle, fx)))
             }
             Command::Bury { burial, payload, reply } => {
                 let admitted = self.context.store.admit_append().map_err(|error| error_of(&error));
@@ -57,7 +57,7 @@ impl ShardActor {
             Command::Letters(topic, name, reply) => {
                 Answer::Letters(reply, shard.letters(topic, &name))
             }
-            Command::Resend(resend, reply) => {
+            Command::Resend(resend, _, reply) => {
                 let admitted = self.context.store.admit_append().map_err(|error| error_of(&error));
                 Answer::Resent(reply, admitted.and_then(|()| shard.resend(now, resend, room, fx)))
             }
@@ -85,7 +85,7 @@ impl ShardActor {
             Command::ChangeLifetime(topic, name, changes, reply) => {
                 Answer::Lite(reply, shard.change_lifetime(now, topic, &name, &changes, fx))
             }
-            Command::RemoveLite(topic, name, reply) => {
+            Command::RemoveLite(topic, name, _, reply) => {
                 Answer::Done(reply, shard.remove_lite(topic, &name, fx))
             }
             Command::Describe(topic, name, reply) => {
@@ -94,6 +94,11 @@ impl ShardActor {
             Command::NameOf(place, reply) => Answer::Name(reply, shard.name_of(place)),
             Command::List { topic, prefix, after, max, reply } => {
                 Answer::Views(reply, shard.list(now, topic, &prefix, after.as_deref(), max))
+            }
+            Command::Trace(ask, from, reply) => {
+                let trace = self.trace.as_ref();
+                let piece = trace.map(|trace| trace.look(&ask, from, shard)).unwrap_or_default();
+                Answer::Trace(reply, piece)
             }
             Command::Counts(reply) => Answer::Counts(reply, shard.counts(now)),
             Command::Audit(reply) => Answer::Audit(reply, shard.audit(now)),

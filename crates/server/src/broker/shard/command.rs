@@ -9,6 +9,8 @@ use litemq_domain::{
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::broker::trace::{RingAsk, RingPiece, WhoKey};
+
 /// Everything a shard's actor can be asked.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -16,13 +18,15 @@ pub(crate) enum Command {
     Send {
         /// The message.
         send: Send,
+        /// Who sends it.
+        by: WhoKey,
         /// Its place among the bytes in flight, given back with the answer.
         in_flight: OwnedSemaphorePermit,
         /// Where it is stored.
         reply: Reply<SendOutcome>,
     },
     /// Hand out messages.
-    Claim(Claim, Reply<ClaimOutcome>),
+    Claim(Claim, WhoKey, Reply<ClaimOutcome>),
     /// Settle a message.
     Ack(Named, Reply<()>),
     /// Change when a message is visible again.
@@ -50,7 +54,7 @@ pub(crate) enum Command {
     /// The dead letters in a lite topic.
     Letters(TopicId, LiteTopicName, Reply<Option<Letters>>),
     /// Send dead letters again.
-    Resend(Resend, Reply<Resent>),
+    Resend(Resend, WhoKey, Reply<Resent>),
     /// A dead letter's copy could not be made.
     BurialFailed(Burial),
     /// Messages that did not reach the client.
@@ -98,7 +102,7 @@ pub(crate) enum Command {
     /// Change how long a lite topic lives, in this order.
     ChangeLifetime(TopicId, LiteTopicName, Vec<LifetimeChange>, Reply<LiteView>),
     /// Remove a lite topic.
-    RemoveLite(TopicId, LiteTopicName, Reply<()>),
+    RemoveLite(TopicId, LiteTopicName, WhoKey, Reply<()>),
     /// Describe a lite topic.
     Describe(TopicId, LiteTopicName, Reply<Option<LiteView>>),
     /// The name of the lite topic that a message is in.
@@ -116,6 +120,8 @@ pub(crate) enum Command {
         /// In the order of their names.
         reply: Reply<Vec<LiteView>>,
     },
+    /// Some events of the trace, from this number on.
+    Trace(RingAsk, u64, Reply<RingPiece>),
     /// How much is there.
     Counts(Reply<ShardCounts>),
     /// What is wrong with the shard.
@@ -125,12 +131,26 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Who wants that, as far as the trace tells.
+    pub(super) fn by(&self) -> WhoKey {
+        match self {
+            Self::Send { by, .. }
+            | Self::Claim(_, by, _)
+            | Self::Resend(_, by, _)
+            | Self::RemoveLite(_, _, by, _) => *by,
+            Self::Ack(named, _)
+            | Self::BeginBurial(named, _)
+            | Self::ChangeInvisible { named, .. } => named.by,
+            _ => WhoKey::default(),
+        }
+    }
+
     /// Bytes of the message in it.
     pub(crate) fn payload_bytes(&self) -> usize {
         match self {
             Self::Send { send, .. } => send.payload.len(),
             Self::Bury { payload, .. } => payload.len(),
-            Self::Resend(resend, _) => {
+            Self::Resend(resend, ..) => {
                 resend.letters.iter().map(|(_, payload)| payload.len()).sum()
             }
             _ => 0,
@@ -142,8 +162,8 @@ impl Command {
     pub(crate) fn refuse(self, error: &Error) -> Option<Self> {
         match self {
             Self::Send { reply, .. } => refuse(reply, error),
-            Self::Claim(_, reply) => refuse(reply, error),
-            Self::Ack(_, reply) | Self::RemoveLite(_, _, reply) => refuse(reply, error),
+            Self::Claim(_, _, reply) => refuse(reply, error),
+            Self::Ack(_, reply) | Self::RemoveLite(_, _, _, reply) => refuse(reply, error),
             Self::CreateLite(_, _, _, reply) | Self::ChangeLifetime(_, _, _, reply) => {
                 refuse(reply, error);
             }
@@ -154,7 +174,7 @@ impl Command {
                 return Some(Self::BurialFailed(burial));
             }
             Self::Letters(_, _, reply) => refuse(reply, error),
-            Self::Resend(_, reply) => refuse(reply, error),
+            Self::Resend(_, _, reply) => refuse(reply, error),
             Self::Sync(_, reply) => refuse(reply, error),
             Self::CountNew(_, _, _, reply)
             | Self::Expel(_, _, _, reply)
@@ -166,6 +186,7 @@ impl Command {
             Self::Describe(_, _, reply) => refuse(reply, error),
             Self::NameOf(_, reply) => refuse(reply, error),
             Self::List { reply, .. } => refuse(reply, error),
+            Self::Trace(_, _, reply) => refuse(reply, error),
             Self::Counts(reply) => refuse(reply, error),
             Self::Audit(reply) => refuse(reply, error),
             Self::Snapshot(_, reply) => refuse(reply, error),
@@ -195,6 +216,8 @@ pub(crate) struct Named {
     pub(crate) handle: Handle,
     /// The name, if the client gave one.
     pub(crate) lite_topic: Option<String>,
+    /// Who settles it.
+    pub(crate) by: WhoKey,
 }
 
 /// A change of a client's subscriptions in one shard.

@@ -10,6 +10,7 @@ use litemq_storage::Lsn;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::command::{Places, Reply, SnapshotPiece};
+use crate::broker::trace::RingPiece;
 
 /// An answer that is ready but for its durability.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub(super) enum Answer {
     Name(Reply<Option<LiteTopicName>>, Option<LiteTopicName>),
     Counts(Reply<ShardCounts>, ShardCounts),
     Audit(Reply<Vec<Violation>>, Vec<Violation>),
+    Trace(Reply<RingPiece>, RingPiece),
     Snapshot(Reply<SnapshotPiece>, SnapshotPiece),
     /// To be told to a client that waits for nothing.
     Farewell(Farewell),
@@ -78,6 +80,7 @@ impl Answer {
             Self::Name(reply, answer) => give(reply, Ok(answer)),
             Self::Counts(reply, answer) => give(reply, Ok(answer)),
             Self::Audit(reply, answer) => give(reply, Ok(answer)),
+            Self::Trace(reply, answer) => give(reply, Ok(answer)),
             Self::Snapshot(reply, answer) => give(reply, Ok(answer)),
             Self::Farewell(farewell) => released.farewells.push(farewell),
         }
@@ -104,6 +107,7 @@ impl Answer {
             Self::Name(reply, _) => give(reply, Err(error)),
             Self::Counts(reply, _) => give(reply, Err(error)),
             Self::Audit(reply, _) => give(reply, Err(error)),
+            Self::Trace(reply, _) => give(reply, Err(error)),
             Self::Snapshot(reply, _) => give(reply, Err(error)),
             // It never became durable, so it never happened.
             Self::Farewell(_) => {}

@@ -53,7 +53,7 @@ impl Door {
         group: &Arc<Group>,
         entry: &AckMessageEntry,
     ) -> Result<()> {
-        let receipt = receipt(&entry.receipt_handle, entry.lite_topic.as_deref())?;
+        let receipt = receipt(self.who(call), &entry.receipt_handle, entry.lite_topic.as_deref())?;
         self.check_unnamed(call, group, receipt).await?;
         self.broker.ack(group, receipt).await
     }

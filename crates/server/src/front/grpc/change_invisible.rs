@@ -34,7 +34,8 @@ impl Door {
         let group = self
             .settling_group(call, request.topic.as_ref(), request.group.as_ref())
             .map_err(final_or_transient)?;
-        let receipt = receipt(&request.receipt_handle, request.lite_topic.as_deref())?;
+        let receipt =
+            receipt(self.who(call), &request.receipt_handle, request.lite_topic.as_deref())?;
         self.check_unnamed(call, &group, receipt).await?;
         // SDKs of simple consumers suspend whatever their user asks for, so that a message that can
         // never be processed would never reach the dead letters.

@@ -36,7 +36,8 @@ impl Door {
         request: &ForwardMessageToDeadLetterQueueRequest,
     ) -> Result<()> {
         let group = self.settling_group(call, request.topic.as_ref(), request.group.as_ref())?;
-        let receipt = receipt(&request.receipt_handle, request.lite_topic.as_deref())?;
+        let receipt =
+            receipt(self.who(call), &request.receipt_handle, request.lite_topic.as_deref())?;
         self.check_unnamed(call, &group, receipt).await?;
         self.broker.dead_letter(&group, receipt).await
     }

@@ -29,7 +29,7 @@ impl Door {
             }
         };
         let ids: Vec<String> = messages.iter().map(|new| new.message.message_id.clone()).collect();
-        let results = self.broker.send(&topic, messages).await;
+        let results = self.broker.send_by(self.who(call), &topic, messages).await;
         let entries: Vec<_> =
             ids.into_iter().zip(results).map(|(id, result)| self.entry(call, id, result)).collect();
         let status = reply::common(entries.iter().filter_map(|entry| entry.status.as_ref()));

@@ -11,9 +11,14 @@ use super::Door;
 use super::call::Call;
 use super::limits::RECEIPT_HANDLE_BYTES_MAX;
 use super::resource::{find_bound, full_name};
-use crate::broker::Receipt;
+use crate::broker::{Receipt, WhoKey};
 
 impl Door {
+    /// Who calls, for the trace.
+    pub(super) fn who(&self, call: &Call) -> WhoKey {
+        self.broker.who(&call.caller, Some(&call.client))
+    }
+
     /// The group whose message is settled; the topic named beside it must be its own.
     pub(super) fn settling_group(
         &self,
@@ -52,14 +57,18 @@ impl Door {
 
 /// A receipt as the broker takes it. C#, Rust and old SDKs never name the lite topic; an empty name
 /// is none.
-pub(super) fn receipt<'a>(handle: &'a str, lite_topic: Option<&'a str>) -> Result<Receipt<'a>> {
+pub(super) fn receipt<'a>(
+    by: WhoKey,
+    handle: &'a str,
+    lite_topic: Option<&'a str>,
+) -> Result<Receipt<'a>> {
     if handle.len() > RECEIPT_HANDLE_BYTES_MAX {
         return Err(Error::new(
             ErrorCode::ReceiptHandleInvalid,
             format!("the receipt handle has more than {RECEIPT_HANDLE_BYTES_MAX} bytes"),
         ));
     }
-    Ok(Receipt { handle, lite_topic: lite_topic.filter(|name| !name.is_empty()) })
+    Ok(Receipt { handle, lite_topic: lite_topic.filter(|name| !name.is_empty()), by })
 }
 
 /// SDKs repeat a failed ack every second without end, unless it failed for its handle. So what
@@ -119,8 +128,10 @@ mod tests {
 
     #[test]
     fn an_empty_lite_topic_is_none() {
-        assert_eq!(receipt("h", Some("")).unwrap().lite_topic, None);
-        assert_eq!(receipt("h", Some("a")).unwrap().lite_topic, Some("a"));
-        assert!(receipt(&"h".repeat(RECEIPT_HANDLE_BYTES_MAX + 1), None).is_err());
+        assert_eq!(receipt(WhoKey::default(), "h", Some("")).unwrap().lite_topic, None);
+        assert_eq!(receipt(WhoKey::default(), "h", Some("a")).unwrap().lite_topic, Some("a"));
+        assert!(
+            receipt(WhoKey::default(), &"h".repeat(RECEIPT_HANDLE_BYTES_MAX + 1), None).is_err()
+        );
     }
 }

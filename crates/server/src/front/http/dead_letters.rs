@@ -15,6 +15,7 @@ use super::model::{
     ResendView, ResentView,
 };
 use super::reply::{Form, Params, Reply, Segments};
+use super::rights::Asker;
 use crate::broker::limits::RESEND_LETTERS_MAX;
 use crate::broker::{LettersInfo, ResendReport};
 use crate::config::units::format_time;
@@ -67,13 +68,15 @@ pub(super) async fn show(
 pub(super) async fn resend(
     State(app): State<App>,
     Segments((group, name)): Segments<(String, String)>,
+    asker: Asker,
     _permit: BodyPermit,
     Form(form): Form<ResendForm>,
 ) -> Reply<Json<ResendView>> {
     let limit = form.limit.unwrap_or(RESEND_LETTERS_MAX);
     check_limit(limit, RESEND_LETTERS_MAX)?;
     let offsets = form.offsets.as_deref();
-    let report = app.broker.resend_dead_letters(&group, &name, offsets, limit).await?;
+    let by = app.broker.who(&asker.0, None);
+    let report = app.broker.resend_dead_letters(by, &group, &name, offsets, limit).await?;
     let ResendReport { sent, before: resent_before, more } = report;
     let resent = sent.into_iter().map(|(offset, sent_as)| ResentView { offset, sent_as });
     Ok(Json(ResendView { resent: resent.collect(), resent_before, more }))

@@ -89,9 +89,10 @@ pub(super) async fn describe(
     responses((status = 204), (status = "default", body = ErrorView)))]
 pub(super) async fn delete(
     State(app): State<App>,
+    asker: Asker,
     Segments((topic, name)): Segments<(String, String)>,
 ) -> Reply<StatusCode> {
-    app.broker.delete_lite(&topic, &name).await?;
+    app.broker.delete_lite_by(app.broker.who(&asker.0, None), &topic, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

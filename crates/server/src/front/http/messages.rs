@@ -25,6 +25,7 @@ use super::model::{
     PeekQuery, ResentFromView, SentView,
 };
 use super::reply::{Form, Params, Refusal, Reply, Segments};
+use super::rights::Asker;
 use super::server::Remote;
 use crate::broker::{DeadLetterReason, Look, NewMessage, Peeked, StoredMessage, Taken};
 use crate::config::units::{format_time, parse_time};
@@ -38,6 +39,7 @@ use crate::front::content::Content;
 pub(super) async fn send(
     State(app): State<App>,
     Segments((topic, name)): Segments<(String, String)>,
+    asker: Asker,
     _permit: BodyPermit,
     Form(form): Form<NewMessageForm>,
 ) -> Reply<(StatusCode, Json<SentView>)> {
@@ -55,8 +57,9 @@ pub(super) async fn send(
     .check()?;
     let topic = app.broker.topic(topic.as_str())?;
     let message_id = message.message_id.clone();
+    let by = app.broker.who(&asker.0, None);
     let messages = vec![NewMessage { lite_topic, message }];
-    let sent = app.broker.send(&topic, messages).await.pop().unwrap_or_else(|| {
+    let sent = app.broker.send_by(by, &topic, messages).await.pop().unwrap_or_else(|| {
         Err(Error::new(ErrorCode::Internal, "the broker gave no result for the message"))
     })?;
     let view = SentView { message_id, offset: sent.offset, repeated: sent.repeated };

@@ -20,6 +20,7 @@ mod rights;
 mod server;
 mod stall;
 mod topics;
+mod trace;
 mod users;
 
 use std::sync::Arc;
@@ -96,6 +97,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
             "/api/v1/topics/{topic}/lite/{name}/messages",
             post(messages::send).layer(message_body).get(messages::peek),
         ),
+        ("/api/v1/topics/{topic}/trace", get(trace::of_topic)),
+        ("/api/v1/topics/{topic}/lite/{name}/trace", get(trace::of_lite)),
         ("/api/v1/users", get(users::list).post(users::create)),
         ("/api/v1/users/{user}", get(users::describe).patch(users::update).delete(users::delete)),
         ("/api/v1/users/{user}/secret", post(users::rotate)),

@@ -5,6 +5,7 @@
 mod access;
 mod dead_letters;
 mod groups;
+mod trace;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,9 @@ pub use dead_letters::{
 pub use groups::{
     ClientQuery, GroupChangeForm, GroupList, GroupView, NewGroupForm, ResetForm, ResetView,
     UnsubscribedView,
+};
+pub use trace::{
+    TraceEventKind, TraceEventView, TraceQuery, TraceView, TracedContent, TracedMessageView,
 };
 
 /// What kind of messages a topic takes.

@@ -3,7 +3,9 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{dead_letters, groups, lite, messages, operations, policies, quotas, topics, users};
+use super::{
+    dead_letters, groups, lite, messages, operations, policies, quotas, topics, trace, users,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -35,6 +37,8 @@ use super::{dead_letters, groups, lite, messages, operations, policies, quotas, 
         quotas::apply,
         messages::send,
         messages::peek,
+        trace::of_lite,
+        trace::of_topic,
         users::list,
         users::create,
         users::describe,

@@ -64,6 +64,8 @@ fn rule(method: &Method, path: &str) -> Option<Rule> {
         ("GET" | "PATCH" | "DELETE", "/api/v1/topics/{topic}/lite/{name}") => Rule::Lite(&[Manage]),
         ("POST", "/api/v1/topics/{topic}/lite/{name}/messages") => Rule::Lite(&[Publish]),
         ("GET", "/api/v1/topics/{topic}/lite/{name}/messages") => Rule::Lite(&[Subscribe, Manage]),
+        ("GET", "/api/v1/topics/{topic}/lite/{name}/trace") => Rule::Lite(&[Subscribe, Manage]),
+        ("GET", "/api/v1/topics/{topic}/trace") => Rule::Asks,
 
         ("GET" | "PATCH", "/api/v1/quotas") => Rule::Cluster,
         ("GET", "/api/v1/quotas/profiles") => Rule::Cluster,
