@@ -19,6 +19,8 @@ pub(crate) const SESSIONS: u64 = 8_000;
 pub(crate) const IN_FLIGHT_BYTES: u64 = 48 * MIB;
 /// Bytes of answers that their clients have not read.
 pub(crate) const ANSWER_BYTES: u64 = 48 * MIB;
+/// Bytes of the trace: so few that each attack may fill it without being asked for it.
+const TRACE_BYTES: u64 = MIB;
 /// Bytes that wait for the disk.
 pub(crate) const UNSYNCED_BYTES: u64 = 16 * MIB;
 /// Time for a connection to show its preface.
@@ -42,6 +44,7 @@ pub(crate) fn variables() -> Vec<(&'static str, String)> {
         ("LITEMQ_LIMITS_SESSIONS_MAX", SESSIONS.to_string()),
         ("LITEMQ_LIMITS_IN_FLIGHT_BYTES_MAX", format!("{}MiB", IN_FLIGHT_BYTES / MIB)),
         ("LITEMQ_LIMITS_ANSWER_BYTES_MAX", format!("{}MiB", ANSWER_BYTES / MIB)),
+        ("LITEMQ_LIMITS_TRACE_BYTES_MAX", format!("{}MiB", TRACE_BYTES / MIB)),
         ("LITEMQ_LIMITS_OPENING_TIME", millis(OPENING_TIME)),
         ("LITEMQ_LIMITS_REQUEST_TIME", millis(REQUEST_TIME)),
         ("LITEMQ_LIMITS_STALL_TIME", millis(STALL_TIME)),
@@ -95,14 +98,15 @@ pub(crate) fn sum(terms: &[Term]) -> u64 {
 /// The published bound on resident memory, for whatever clients do, without what is stored: lite
 /// topics and subscriptions have a price of their own.
 pub(crate) fn resident_bytes_max() -> u64 {
-    BASE + sum(&[
-        Term::Connections(CONNECTIONS),
-        Term::HttpConnections(HTTP_CONNECTIONS),
-        Term::Calls(CALLS),
-        Term::Sessions(SESSIONS),
-        Term::Requests,
-        Term::Answers,
-        Term::Unsynced,
-        Term::HttpBodies(HTTP_BODIES),
-    ])
+    BASE + TRACE_BYTES
+        + sum(&[
+            Term::Connections(CONNECTIONS),
+            Term::HttpConnections(HTTP_CONNECTIONS),
+            Term::Calls(CALLS),
+            Term::Sessions(SESSIONS),
+            Term::Requests,
+            Term::Answers,
+            Term::Unsynced,
+            Term::HttpBodies(HTTP_BODIES),
+        ])
 }

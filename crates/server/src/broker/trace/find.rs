@@ -116,7 +116,9 @@ impl Broker {
             }
             None => {}
         }
-        leads.sort_unstable_by_key(|lead| (lead.shard, lead.place.slot, lead.place.offset));
+        leads.sort_unstable_by_key(|Lead { shard, place, .. }| {
+            (*shard, place.slot, place.generation, place.offset)
+        });
         leads.reverse();
         leads.truncate(TRACE_MESSAGES_MAX);
         self.read_stored(&mut leads).await?;
@@ -129,8 +131,9 @@ impl Broker {
         {
             self.add_since(name, &mut trace).await?;
         }
-        let known = leads.into_iter().filter(|lead| lead.lite_topic.is_some() || lead.has_ended);
-        trace.messages = known.map(|lead| self.traced(lead, name.as_ref())).collect();
+        leads.retain(|lead| lead.lite_topic.is_some() || lead.has_ended);
+        leads.sort_by_key(|lead| std::cmp::Reverse(lead.known_since()));
+        trace.messages = leads.into_iter().map(|lead| self.traced(lead, name.as_ref())).collect();
         match missing.filter(|_| trace.messages.is_empty()) {
             Some(error) => Err(error),
             None => Ok(trace),
@@ -307,6 +310,12 @@ impl Lead {
             left_out: 0,
             has_ended: false,
         }
+    }
+
+    /// The first moment that is known of it.
+    fn known_since(&self) -> Option<Timestamp> {
+        let stored = self.stored.as_ref().map(|peeked| peeked.stored_at);
+        stored.or_else(|| self.events.front().map(|event| event.at))
     }
 
     fn add(&mut self, event: Event) {

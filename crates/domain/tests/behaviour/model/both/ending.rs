@@ -43,6 +43,7 @@ impl Both {
 
     pub(super) fn drain(&mut self) {
         let mut handed = Vec::new();
+        self.world.account = None;
         check_recovered(&mut self.world, "at the end", &mut |what| handed.push(what));
         let now = self.world.now + CALM_BOUND;
         for what in handed {
