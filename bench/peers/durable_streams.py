@@ -10,6 +10,7 @@ class DurableStreams(Peer):
     settings = {DURABLE: "--durability wal", PROCESS: "--durability memory"}
     flags = "HTTP/1.1"
     one_request_per_connection = True
+    has_acks = False
     # It holds a descriptor for each stream, and most machines allow 20,000 or fewer.
     channels_max = 18_000
 

@@ -41,6 +41,8 @@ class Peer:
     one_request_per_connection = False
     # A virtual machine compiles its hot paths first.
     warmup_seconds_min = 0
+    # Whether a consumer can acknowledge a message.
+    has_acks = True
     # The most channels it is asked for, and why.
     channels_max = None
 

@@ -10,6 +10,7 @@ class S2Lite(Peer):
     settings = {DURABLE: "--local-root", MEMORY: ""}
     flags = "HTTP/1.1 JSON, flush every 5 ms"
     one_request_per_connection = True
+    has_acks = False
 
     def fetch(self):
         build = self.home / "build"

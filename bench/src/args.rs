@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Idle(IdleArgs),
     /// One round of appends to a server that is already there, as JSON; see `bench/run`
     Drive(DriveArgs),
+    /// One round of send, deliver, ack at a server that is already there, as JSON
+    Deliver(DeliverArgs),
     /// The disk alone: writes with a sync after each, as JSON
     Disk(DiskArgs),
     /// The bare unary echo, as a process of its own
@@ -177,6 +179,33 @@ pub(crate) struct DriveArgs {
     /// So many requests, and then the end
     #[arg(long, conflicts_with = "rate", value_name = "N")]
     pub(crate) count: Option<usize>,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeliverArgs {
+    /// What it speaks
+    #[arg(long, value_enum)]
+    pub(crate) system: System,
+    /// Where it listens
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) address: SocketAddr,
+    /// Its processes, whose processor time and memory are taken
+    #[arg(long, value_delimiter = ',', value_name = "PID,PID")]
+    pub(crate) pids: Vec<u32>,
+    /// Channels, each with an exclusive consumer; one client holds them all
+    #[arg(long, default_value = "1000", value_name = "N")]
+    pub(crate) channels: NonZeroUsize,
+    /// Messages between their send and their ack
+    #[arg(long, default_value = "64", value_name = "N")]
+    pub(crate) in_flight: NonZeroUsize,
+    /// Receives that wait at a time
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) receives: NonZeroUsize,
+    /// Size of a body, 8 at least
+    #[arg(long, default_value_t = 256, value_name = "BYTES")]
+    pub(crate) body_bytes: usize,
     #[command(flatten)]
     pub(crate) time: TimeArgs,
 }

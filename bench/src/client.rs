@@ -1,18 +1,24 @@
 //! A client of the protocol, as thin as it can be.
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use litemq_protocol::v2;
+use tokio::time::interval;
 use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use v2::messaging_service_client::MessagingServiceClient;
 use v2::receive_message_response::Content;
+use v2::settings::PubSub;
+use v2::telemetry_command::Command as Telemetry;
 use v2::{
-    AckMessageEntry, AckMessageRequest, Code, LiteSubscriptionAction, Message, MessageQueue,
-    NotifyClientTerminationRequest, ReceiveMessageRequest, SendMessageRequest, Status,
-    SyncLiteSubscriptionRequest,
+    AckMessageEntry, AckMessageRequest, ClientType, Code, FilterExpression, FilterType,
+    HeartbeatRequest, LiteSubscriptionAction, Message, MessageQueue,
+    NotifyClientTerminationRequest, ReceiveMessageRequest, SendMessageRequest, Settings, Status,
+    Subscription, SubscriptionEntry, SyncLiteSubscriptionRequest, TelemetryCommand, Ua,
 };
 
 use crate::Result;
@@ -20,6 +26,7 @@ use crate::messages::{TOPIC, resource};
 
 /// No call takes longer: a server that hangs must not hang the run.
 const CALL_MAX: Duration = Duration::from_secs(60);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
@@ -69,7 +76,7 @@ impl Client {
         batch: i32,
         wait: Duration,
     ) -> Result<Vec<Message>> {
-        let request = self.request(ReceiveMessageRequest {
+        let mut request = self.request(ReceiveMessageRequest {
             group: Some(resource(group)),
             message_queue: Some(MessageQueue {
                 topic: Some(resource(TOPIC)),
@@ -80,6 +87,8 @@ impl Client {
             long_polling_timeout: Some(prost_types::Duration::try_from(wait)?),
             ..ReceiveMessageRequest::default()
         });
+        // Apache RocketMQ takes no receive without a deadline.
+        request.set_timeout(wait + CALL_MAX);
         let mut stream = self.grpc.receive_message(request).await?.into_inner();
         let mut messages = Vec::new();
         while let Some(part) = stream.message().await? {
@@ -96,12 +105,75 @@ impl Client {
 
     /// Acks messages of this topic in one request.
     pub(crate) async fn ack(&mut self, group: &str, messages: &[Message]) -> Result<()> {
+        self.ack_entries(group, messages.iter().map(ack_entry).collect()).await
+    }
+
+    /// The same, of what their deliveries said.
+    pub(crate) async fn ack_entries(
+        &mut self,
+        group: &str,
+        entries: Vec<AckMessageEntry>,
+    ) -> Result<()> {
         let request = self.request(AckMessageRequest {
             group: Some(resource(group)),
             topic: Some(resource(TOPIC)),
-            entries: messages.iter().map(ack_entry).collect(),
+            entries,
         });
         let answer = self.grpc.ack_message(request).await?.into_inner();
+        expect_ok(answer.status)
+    }
+
+    /// Says what this client is, as a lite push consumer: settings on a telemetry stream, which
+    /// stays, and heartbeats. Apache RocketMQ delivers nothing without both.
+    pub(crate) async fn introduce(&mut self, group: &str) -> Result<()> {
+        let subscription = Subscription {
+            group: Some(resource(group)),
+            subscriptions: vec![SubscriptionEntry {
+                topic: Some(resource(TOPIC)),
+                expression: Some(FilterExpression {
+                    r#type: FilterType::Tag.into(),
+                    expression: "*".to_owned(),
+                }),
+            }],
+            ..Subscription::default()
+        };
+        let settings = Settings {
+            client_type: Some(ClientType::LitePushConsumer.into()),
+            request_timeout: Some(prost_types::Duration::try_from(CALL_MAX)?),
+            user_agent: Some(Ua { version: "5.1.0".to_owned(), ..Ua::default() }),
+            pub_sub: Some(PubSub::Subscription(subscription)),
+            ..Settings::default()
+        };
+        let command =
+            TelemetryCommand { command: Some(Telemetry::Settings(settings)), ..Default::default() };
+        // Never ends by itself: the stream lasts as long as the client.
+        let commands = stream::once(ready(command)).chain(stream::pending());
+        let mut answers = self.grpc.telemetry(self.request(commands)).await?.into_inner();
+        answers.message().await?.ok_or("the telemetry stream ended")?;
+        self.heartbeat(group).await?;
+        let (mut client, group) = (self.clone(), group.to_owned());
+        tokio::spawn(async move {
+            let mut beat = interval(HEARTBEAT_INTERVAL);
+            // What the server says meanwhile is of no interest; that the stream goes on is.
+            let mut listen =
+                Box::pin(async move { while let Ok(Some(_)) = answers.message().await {} });
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut listen => return,
+                    _ = beat.tick() => if client.heartbeat(&group).await.is_err() { return },
+                }
+            }
+        });
+        Ok(())
+    }
+
+    async fn heartbeat(&mut self, group: &str) -> Result<()> {
+        let request = self.request(HeartbeatRequest {
+            group: Some(resource(group)),
+            client_type: ClientType::LitePushConsumer.into(),
+        });
+        let answer = self.grpc.heartbeat(request).await?.into_inner();
         expect_ok(answer.status)
     }
 

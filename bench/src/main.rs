@@ -45,6 +45,7 @@ async fn run(cli: Cli) -> Result<()> {
     let report: Report = match cli.command {
         Command::EchoServer(args) => return echo::serve(args.listen).await,
         Command::Drive(args) => return print_json(&workload::drive::run(&args).await?),
+        Command::Deliver(args) => return print_json(&workload::deliver::run(&args).await?),
         Command::Disk(args) => return print_json(&disk_speeds(&cli.common, &args).await?),
         Command::Send(args) => workload::send::run(&cli.common, &args).await?,
         Command::Cycle(args) => workload::cycle::run(&cli.common, &args).await?,

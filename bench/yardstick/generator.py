@@ -15,11 +15,11 @@ class Generator:
     def __init__(self, binary, cpus):
         self.command = (["taskset", "--cpu-list", cpus] if cpus else []) + [str(binary)]
 
-    def drive(self, system, *options):
+    def drive(self, system, *options, command="drive"):
         """One round of load; what it read, and how busy others kept the machine meanwhile."""
         before = machine_seconds(), side_seconds(system.pids)
         reading = self.call(
-            "drive", "--system", system.protocol, "--address", system.address,
+            command, "--system", system.protocol, "--address", system.address,
             "--pids", ",".join(map(str, system.pids)), *options,
         )
         busy, ours = machine_seconds() - before[0], side_seconds(system.pids) - before[1]

@@ -23,6 +23,8 @@ def markdown(results):
         parts.append(f"### {cell}\n\n" + append_table(results, systems))
     for cell, systems in cells(results, "density").items():
         parts.append(f"## Creation, rest and restart (W2, W3, W4): {cell}\n\n" + density_table(systems))
+    for cell, systems in cells(results, "deliver").items():
+        parts.append(f"## Send, deliver, ack (W5): {cell}\n\n" + deliver_table(systems))
     if results["dashes"]:
         parts.append("## Not measured\n\n" + "\n".join(f"- {dash['system']}: {dash['reason']}" for dash in results["dashes"]))
     return "\n\n".join(parts) + "\n"
@@ -98,6 +100,22 @@ def density_table(systems):
                   "CPU at rest", "RSS MiB after restart", "first append after kill -9", "stop", "first append after stop"], rows)
 
 
+def deliver_table(systems):
+    rows = [
+        [name, spread([rate(reading) for reading in readings], lambda value: f"{value:,.0f}"),
+         *(micros(middle(readings, lambda reading, key=key: reading[key[0]][key[1]]))
+           for key in (("delivery", "p50_us"), ("delivery", "p99_us"), ("latency", "p50_us"), ("latency", "p99_us"))),
+         f"{middle(readings, lambda reading: reading['messages_per_receive']):.1f}", sum(reading["redelivered"] for reading in readings),
+         f"{middle(readings, lambda reading: reading['server_cpu_seconds_per_million']):.1f}",
+         f"{middle(readings, lambda reading: reading['consumers_seconds']):.2f} s",
+         f"{middle(readings, lambda reading: reading['resident_bytes_with_consumers'] - reading['resident_bytes_before_consumers']) / (1 << 20):,.1f}",
+         f"{middle(readings, lambda reading: reading['server_resident_bytes']) / (1 << 20):,.0f}"]
+        for name, readings in sorted(systems.items(), key=lambda item: -middle(item[1], rate))
+    ]
+    return table(["system", "cycles/s", "delivery p50", "delivery p99", "send to acked p50", "send to acked p99", "messages per receive",
+                  "redelivered", "server CPU s per million", "consumers made in", "RSS MiB of the consumers", "RSS MiB at the end"], rows)
+
+
 def plots(results):
     limits = [name for name, system in results["systems"].items() if system["limit"]]
     pictures = {}
@@ -106,6 +124,9 @@ def plots(results):
         tails = {name: middle(readings, lambda reading: reading["latency"]["p99_us"] / 1e3) for name, readings in systems.items()}
         pictures[f"append-{number}-rate.svg"] = plot.bars(f"Appends per second, {cell}", rates, limits, lambda value: f"{value:,.0f}")
         pictures[f"append-{number}-p99.svg"] = plot.bars(f"p99 in ms, {cell}", tails, limits, lambda value: f"{value:,.2f}")
+    for cell, systems in cells(results, "deliver").items():
+        rates = {name: middle(readings, rate) for name, readings in systems.items()}
+        pictures["deliver-rate.svg"] = plot.bars(f"Cycles of send, deliver, ack per second, {cell}", rates, limits, lambda value: f"{value:,.0f}")
     for cell, systems in cells(results, "density").items():
         memory = {name: middle(readings, lambda reading: reading["resident_each"]) for name, readings in systems.items()}
         restart = {name: middle(readings, lambda reading: reading["ready_after_kill_seconds"]) for name, readings in systems.items()}

@@ -70,7 +70,7 @@ def one_round(plan, bench, number, system, workload, results):
     say(f"round {number + 1}/{plan.rounds} {workload.name} {system.name}: fdatasync before p50 {before['p50_us']:.0f} us p99 {before['p99_us']:.0f} us")
     try:
         readings = workload.measure(system, folder, plan.durability, bench)
-    except Exception as error:
+    except Exception as error:  # whatever goes wrong with one system is told of it, and the others go on
         say(f"  failed: {error}")
         results["dashes"].append({"system": system.name, "reason": f"{workload.name}, round {number + 1}: {str(error)[:400]}"})
         return

@@ -11,6 +11,8 @@ CONNECTIONS = 8
 OPEN_SHARE = 0.5
 PROBE_CHANNELS = 1
 SERVED_MAX_S = 120
+# W5: receives that wait at a time.
+RECEIVES = 4
 
 
 class Append:
@@ -88,6 +90,34 @@ class Density:
         return time.monotonic() - begun
 
 
+class Deliver:
+    """W5: send, deliver, ack, over many channels with an exclusive consumer each, all held by one client."""
+
+    name = "deliver"
+
+    def __init__(self, options):
+        self.consumers, self.in_flight = options.consumers, options.cycles_in_flight
+        self.time, self.warmup_seconds = ["--seconds", options.seconds], options.warmup_seconds
+
+    def measure(self, system, folder, durability, generator):
+        if system.is_limit:
+            return []
+        if not system.has_acks:
+            raise Lacking("it keeps no place of a consumer and has no ack")
+        start(system, folder, durability, generator)
+        warmup = max(self.warmup_seconds, system.warmup_seconds_min)
+        reading = generator.drive(
+            system, "--channels", self.consumers, "--in-flight", self.in_flight, "--receives", RECEIVES,
+            "--body-bytes", BODY_BYTES, *self.time, "--warmup-seconds", warmup, command="deliver",
+        )
+        system.stop()
+        return [{"cell": f"{self.consumers} channels, {self.in_flight} under way", **reading}]
+
+
+class Lacking(Exception):
+    """A system has nothing that could be measured here."""
+
+
 def start(system, folder, durability, generator):
     """Starts a server and waits until it takes a message: a port that is open promises nothing."""
     system.start(folder, durability)
@@ -107,4 +137,4 @@ def shape(system, in_flight, channels):
     return ["--connections", connections, "--in-flight", in_flight, "--channels", channels, "--body-bytes", BODY_BYTES]
 
 
-ALL = {workload.name: workload for workload in (Append, Density)}
+ALL = {workload.name: workload for workload in (Append, Density, Deliver)}

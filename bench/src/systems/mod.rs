@@ -12,6 +12,7 @@ mod valkey;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use clap::ValueEnum;
@@ -48,6 +49,49 @@ pub(crate) trait Connection: std::fmt::Debug + Send + Sync {
 
     /// Appends a message to a channel; done when the system has said that it holds it.
     fn append(&self, channel: usize, body: Bytes) -> BoxFuture<'_, Result<()>>;
+}
+
+/// One client that holds many channels, each alone: what an agent's gateway is.
+pub(crate) trait Consumer: std::fmt::Debug + Send + Sync {
+    /// Waits for messages; there may be none after a while.
+    fn receive(&self) -> BoxFuture<'_, Result<Vec<Delivery>>>;
+
+    /// Acknowledges a message; done when the system has said so.
+    fn ack<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<()>>;
+}
+
+/// A message in a consumer's hand.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) body: Bytes,
+    /// Whether it had been delivered before.
+    pub(crate) again: bool,
+    channel: String,
+    /// What names the message in its ack.
+    id: String,
+    /// What names this delivery, where it has a name.
+    receipt: String,
+}
+
+/// Longest wait of a receive.
+const RECEIVE_WAIT: Duration = Duration::from_secs(5);
+/// Messages of a receive, at most.
+const RECEIVE_MAX: usize = 32;
+
+/// Makes one exclusive consumer of each of the first channels, all held by one client.
+pub(crate) async fn consume(
+    system: System,
+    address: SocketAddr,
+    channels: usize,
+) -> Result<Arc<dyn Consumer>> {
+    Ok(match system {
+        System::Rocketmq => Arc::new(rocketmq::Holder::connect(address, channels).await?),
+        System::Nats => Arc::new(nats::Holder::connect(address, channels).await?),
+        System::Valkey => Arc::new(valkey::Holder::connect(address, channels).await?),
+        System::S2Lite | System::DurableStreams => {
+            return Err("it keeps no place of a consumer and has no ack".into());
+        }
+    })
 }
 
 /// Connects, and makes what holds the channels unless it is there.

@@ -8,12 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
 
-use super::Connection;
 use super::pipeline::{Frame, Pipeline, Protocol};
+use super::{Connection, Consumer, Delivery, RECEIVE_MAX, RECEIVE_WAIT};
 use crate::Result;
 use crate::messages::{TOPIC, lite_name};
 
+const CONSUMERS_MAX: usize = 1_000_000;
+/// The subscription whose messages are deliveries; that of the answers is 1.
+const DELIVERIES: &str = "2";
 const HELLO: &str = "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\
     \"no_responders\":true,\"protocol\":1}\r\n";
 
@@ -27,10 +33,14 @@ pub(super) struct Nats {
 
 impl Nats {
     pub(super) async fn connect(address: SocketAddr) -> Result<Self> {
+        Self::connect_and_deliver(address, NatsText::default()).await
+    }
+
+    async fn connect_and_deliver(address: SocketAddr, text: NatsText) -> Result<Self> {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         let inbox = format!("_INBOX.{}-{number}.", std::process::id());
-        let pipeline = Pipeline::connect(address, NatsText).await?;
+        let pipeline = Pipeline::connect(address, text).await?;
         pipeline.tell(format!("{HELLO}SUB {inbox}* 1\r\n").as_bytes());
         let nats = Self { pipeline, inbox };
         nats.make_stream().await?;
@@ -45,23 +55,30 @@ impl Nats {
             "storage": "file",
             "retention": "limits",
             "num_replicas": 1,
+            // Since 2.15 a stream has 1,000 unless told otherwise.
+            "max_consumers": CONSUMERS_MAX,
         });
         let subject = format!("$JS.API.STREAM.CREATE.{TOPIC}");
         self.publish(&subject, config.to_string().as_bytes()).await
     }
 
+    /// A request that JetStream answers in JSON.
     async fn publish(&self, subject: &str, body: &[u8]) -> Result<()> {
+        let answer = self.request(subject, body).await?;
+        match serde_json::from_slice::<Value>(&answer)?.get("error") {
+            None => Ok(()),
+            Some(error) => Err(format!("NATS: {error}").into()),
+        }
+    }
+
+    async fn request(&self, subject: &str, body: &[u8]) -> Result<Bytes> {
         let encode = |number: u64, out: &mut BytesMut| {
             let head = format!("PUB {subject} {}{number} {}\r\n", self.inbox, body.len());
             out.extend_from_slice(head.as_bytes());
             out.extend_from_slice(body);
             out.extend_from_slice(b"\r\n");
         };
-        let answer = self.pipeline.request(encode).await?;
-        match serde_json::from_slice::<Value>(&answer)?.get("error") {
-            None => Ok(()),
-            Some(error) => Err(format!("NATS: {error}").into()),
-        }
+        self.pipeline.request(encode).await
     }
 }
 
@@ -73,9 +90,73 @@ impl Connection for Nats {
     }
 }
 
-/// What a server of NATS says: lines, of which `MSG` and `HMSG` have a body.
+/// A durable push consumer of each subject, all delivered to one connection.
 #[derive(Debug)]
-struct NatsText;
+pub(super) struct Holder {
+    nats: Nats,
+    deliveries: Mutex<UnboundedReceiver<Delivery>>,
+}
+
+impl Holder {
+    pub(super) async fn connect(address: SocketAddr, channels: usize) -> Result<Self> {
+        // Bounded by what the load has under way.
+        let (deliver, deliveries) = unbounded_channel();
+        let nats = Nats::connect_and_deliver(address, NatsText(Some(deliver))).await?;
+        let inbox = format!("deliver.{}", std::process::id());
+        nats.pipeline.tell(format!("SUB {inbox} {DELIVERIES}\r\n").as_bytes());
+        for name in (0..channels).map(lite_name) {
+            let subject = format!("{TOPIC}.{name}");
+            let request = json!({ "stream_name": TOPIC, "config": {
+                "durable_name": name,
+                "filter_subject": subject,
+                "deliver_subject": inbox,
+                "deliver_policy": "new",
+                "ack_policy": "explicit",
+            }});
+            let create = format!("$JS.API.CONSUMER.CREATE.{TOPIC}.{name}.{subject}");
+            nats.publish(&create, request.to_string().as_bytes()).await?;
+        }
+        Ok(Self { nats, deliveries: Mutex::new(deliveries) })
+    }
+}
+
+impl Consumer for Holder {
+    fn receive(&self) -> BoxFuture<'_, Result<Vec<Delivery>>> {
+        Box::pin(async move {
+            let (mut deliveries, mut found) = (self.deliveries.lock().await, Vec::new());
+            match timeout(RECEIVE_WAIT, deliveries.recv_many(&mut found, RECEIVE_MAX)).await {
+                Ok(0) => Err("the connection is gone".into()),
+                Ok(_) | Err(_) => Ok(found),
+            }
+        })
+    }
+
+    fn ack<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<()>> {
+        // With an answer: an ack without one may be lost unseen.
+        Box::pin(async move { self.nats.request(&delivery.receipt, b"+ACK").await.map(drop) })
+    }
+}
+
+/// What a server of NATS says: lines, of which `MSG` and `HMSG` have a body. Deliveries go their own
+/// way.
+#[derive(Debug, Default)]
+struct NatsText(Option<UnboundedSender<Delivery>>);
+
+impl NatsText {
+    fn deliver(&self, subject: &str, receipt: &str, body: Bytes) -> Result<()> {
+        // $JS.ACK.<stream>.<consumer>.<attempts>.<offset in the stream>. and more
+        let attempts = receipt.split('.').nth(4).ok_or("a delivery without attempts")?;
+        let delivery = Delivery {
+            body,
+            again: attempts != "1",
+            channel: subject.to_owned(),
+            id: String::new(),
+            receipt: receipt.to_owned(),
+        };
+        let to = self.0.as_ref().ok_or("a delivery that nobody asked for")?;
+        to.send(delivery).map_err(|_| "nobody takes deliveries any more".into())
+    }
+}
 
 impl Protocol for NatsText {
     type Answer = Bytes;
@@ -94,15 +175,21 @@ impl Protocol for NatsText {
                 return Ok(Some(if ping { Frame::Reply(b"PONG\r\n") } else { Frame::Skip }));
             }
         }
-        let number = words.next().and_then(|subject| subject.rsplit('.').next());
-        let number = number.ok_or("MSG without subject")?.parse()?;
+        let subject = words.next().ok_or("MSG without subject")?.to_owned();
+        let is_delivery = words.next() == Some(DELIVERIES);
         let length: usize = words.next_back().ok_or("MSG without length")?.parse()?;
+        let receipt = words.next().unwrap_or_default().to_owned();
         if bytes.len() < end + 2 + length + 2 {
             return Ok(None);
         }
         bytes.advance(end + 2);
         let body = bytes.split_to(length).freeze();
         bytes.advance(2);
+        if is_delivery {
+            self.deliver(&subject, &receipt, body)?;
+            return Ok(Some(Frame::Skip));
+        }
+        let number = subject.rsplit('.').next().unwrap_or_default().parse()?;
         Ok(Some(Frame::Answer(number, body)))
     }
 }
@@ -113,13 +200,14 @@ mod tests {
 
     #[test]
     fn an_answer_is_taken_when_its_body_is_whole() {
+        let mut text = NatsText::default();
         let mut bytes = BytesMut::from("INFO {}\r\nMSG _INBOX.1-0.7 1 4\r\n{\"a".as_bytes());
-        assert!(matches!(NatsText.take(&mut bytes).unwrap(), Some(Frame::Skip)));
-        assert!(NatsText.take(&mut bytes).unwrap().is_none());
+        assert!(matches!(text.take(&mut bytes).unwrap(), Some(Frame::Skip)));
+        assert!(text.take(&mut bytes).unwrap().is_none());
         bytes.extend_from_slice(b"\"\r\nPING\r\n");
-        let frame = NatsText.take(&mut bytes).unwrap();
+        let frame = text.take(&mut bytes).unwrap();
         assert!(matches!(frame, Some(Frame::Answer(7, body)) if body == "{\"a\""));
-        assert!(matches!(NatsText.take(&mut bytes).unwrap(), Some(Frame::Reply(_))));
+        assert!(matches!(text.take(&mut bytes).unwrap(), Some(Frame::Reply(_))));
         assert!(bytes.is_empty());
     }
 }

@@ -11,11 +11,12 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
+use super::cpu::{Cpu, resident_bytes};
 use super::pace::{Pace, Ticket};
+use crate::Result;
 use crate::args::DriveArgs;
 use crate::latency::{Latencies, LatencySummary};
 use crate::systems::{self, Connection};
-use crate::{Result, process};
 
 /// More refused requests end the round.
 const FAILURES_MAX: u64 = 1000;
@@ -164,29 +165,4 @@ impl Load {
         }
         Ok(latencies)
     }
-}
-
-/// Processor time of both sides so far.
-#[derive(Debug, Clone, Copy)]
-struct Cpu {
-    server: Duration,
-    generator: Duration,
-}
-
-impl Cpu {
-    fn now(pids: &[u32]) -> Result<Self> {
-        let server = pids.iter().map(|&pid| process::cpu_time(pid)).sum::<Result<_>>()?;
-        Ok(Self { server, generator: process::cpu_time(std::process::id())? })
-    }
-
-    fn since(self, before: Self) -> Self {
-        Self {
-            server: self.server.saturating_sub(before.server),
-            generator: self.generator.saturating_sub(before.generator),
-        }
-    }
-}
-
-fn resident_bytes(pids: &[u32]) -> Result<u64> {
-    pids.iter().map(|&pid| Ok(process::memory(pid)?.resident_bytes)).sum()
 }

@@ -1,7 +1,9 @@
 //! One file for each workload, or one folder where it has steps.
 
 pub(crate) mod closed_loop;
+pub(crate) mod cpu;
 pub(crate) mod cycle;
+pub(crate) mod deliver;
 pub(crate) mod drive;
 pub(crate) mod idle;
 pub(crate) mod pace;

@@ -1,0 +1,205 @@
+//! The whole way of a message at a server that is already there: sent, delivered, acked, over many
+//! channels with an exclusive consumer each, all held by one client.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::future::try_join_all;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout};
+
+use super::cpu::{Cpu, resident_bytes};
+use crate::Result;
+use crate::args::DeliverArgs;
+use crate::latency::{Latencies, LatencySummary};
+use crate::systems::{self, Connection, Consumer, Delivery};
+
+/// With nothing acked for so long, something is lost.
+const STALL_MAX: Duration = Duration::from_secs(30);
+const CONNECTIONS: usize = 8;
+
+/// What one round found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Round {
+    /// Messages whose ack came in the measured time.
+    appends: u64,
+    seconds: f64,
+    /// Whole cycles.
+    appends_per_second: f64,
+    /// From the start of the send to the message in the consumer's hand.
+    delivery: LatencySummary,
+    /// From the start of the send to the end of the ack.
+    latency: LatencySummary,
+    messages_per_receive: f64,
+    /// Messages that came a second time.
+    redelivered: u64,
+    server_cpu_seconds_per_million: f64,
+    generator_cpu_seconds_per_million: f64,
+    /// Of the server, before and after the consumers were made, and at the end.
+    resident_bytes_before_consumers: u64,
+    resident_bytes_with_consumers: u64,
+    server_resident_bytes: u64,
+    /// How long it took to make all consumers.
+    consumers_seconds: f64,
+}
+
+/// Runs one round.
+pub(crate) async fn run(args: &DeliverArgs) -> Result<Round> {
+    let resident_bytes_before_consumers = resident_bytes(&args.pids)?;
+    let mut connections = Vec::new();
+    for number in 0..CONNECTIONS {
+        connections.push(systems::connect(args.system, args.address, number).await?);
+    }
+    let begun = Instant::now();
+    let consumer = systems::consume(args.system, args.address, args.channels.get()).await?;
+    let consumers_seconds = begun.elapsed().as_secs_f64();
+    let resident_bytes_with_consumers = resident_bytes(&args.pids)?;
+    let flow = Arc::new(Flow::new(args));
+    let mut producers = JoinSet::new();
+    for connection in connections.iter().cycle().take(args.in_flight.get()) {
+        producers.spawn(Arc::clone(&flow).produce(Arc::clone(connection)));
+    }
+    let mut consumers = JoinSet::new();
+    for _ in 0..args.receives.get() {
+        consumers.spawn(Arc::clone(&flow).consume(Arc::clone(&consumer)));
+    }
+    sleep_until(flow.from.into()).await;
+    let cpu_from = Cpu::now(&args.pids)?;
+    sleep_until(flow.until.into()).await;
+    let cpu = Cpu::now(&args.pids)?.since(cpu_from);
+    let mut taken = Taken::new()?;
+    while let Some(consumer) = consumers.join_next().await {
+        taken.add(&consumer??)?;
+    }
+    while let Some(producer) = producers.join_next().await {
+        producer??;
+    }
+    let (appends, seconds) = (taken.whole.count(), (flow.until - flow.from).as_secs_f64());
+    let per_million = |time: Duration| time.as_secs_f64() / appends.max(1) as f64 * 1e6;
+    Ok(Round {
+        appends,
+        seconds,
+        appends_per_second: appends as f64 / seconds,
+        delivery: taken.delivery.summary(),
+        latency: taken.whole.summary(),
+        messages_per_receive: taken.messages as f64 / taken.receives.max(1) as f64,
+        redelivered: taken.redelivered,
+        server_cpu_seconds_per_million: per_million(cpu.server),
+        generator_cpu_seconds_per_million: per_million(cpu.generator),
+        resident_bytes_before_consumers,
+        resident_bytes_with_consumers,
+        server_resident_bytes: resident_bytes(&args.pids)?,
+        consumers_seconds,
+    })
+}
+
+/// What producers and consumers share.
+#[derive(Debug)]
+struct Flow {
+    /// A permit for each message between send and ack.
+    places: Semaphore,
+    next: AtomicUsize,
+    channels: usize,
+    body_bytes: usize,
+    /// Bodies carry the nanoseconds from here to their send.
+    zero: Instant,
+    from: Instant,
+    until: Instant,
+}
+
+impl Flow {
+    fn new(args: &DeliverArgs) -> Self {
+        let zero = Instant::now();
+        let from = zero + Duration::from_secs(args.time.warmup_seconds);
+        Self {
+            places: Semaphore::new(args.in_flight.get()),
+            next: AtomicUsize::new(0),
+            channels: args.channels.get(),
+            body_bytes: args.body_bytes,
+            zero,
+            from,
+            until: from + Duration::from_secs(args.time.seconds),
+        }
+    }
+
+    async fn produce(self: Arc<Self>, connection: Arc<dyn Connection>) -> Result<()> {
+        while Instant::now() < self.until {
+            let place = timeout(STALL_MAX, self.places.acquire()).await;
+            // Closed when the time is over.
+            let Ok(place) = place.map_err(|_| "messages do not come back")? else { return Ok(()) };
+            place.forget();
+            let channel = self.next.fetch_add(1, Ordering::Relaxed) % self.channels;
+            connection.append(channel, self.stamp()?).await?;
+        }
+        Ok(())
+    }
+
+    async fn consume(self: Arc<Self>, consumer: Arc<dyn Consumer>) -> Result<Taken> {
+        let mut taken = Taken::new()?;
+        while Instant::now() < self.until {
+            let deliveries = consumer.receive().await?;
+            let received_at = Instant::now();
+            if deliveries.is_empty() {
+                continue;
+            }
+            // Each alone, as the SDKs do.
+            try_join_all(deliveries.iter().map(|delivery| consumer.ack(delivery))).await?;
+            let acked_at = Instant::now();
+            taken.receives += 1;
+            for delivery in &deliveries {
+                let sent_at = self.sent_at(delivery)?;
+                taken.messages += 1;
+                taken.redelivered += u64::from(delivery.again);
+                if (self.from..self.until).contains(&acked_at) {
+                    taken.delivery.record(received_at - sent_at);
+                    taken.whole.record(acked_at - sent_at);
+                }
+            }
+            self.places.add_permits(deliveries.len());
+        }
+        self.places.close();
+        Ok(taken)
+    }
+
+    /// The moment, and filling.
+    fn stamp(&self) -> Result<Bytes> {
+        let mut body = BytesMut::with_capacity(self.body_bytes.max(8));
+        body.put_u64(u64::try_from(self.zero.elapsed().as_nanos())?);
+        body.resize(self.body_bytes.max(8), b'x');
+        Ok(body.freeze())
+    }
+
+    fn sent_at(&self, delivery: &Delivery) -> Result<Instant> {
+        let stamp = delivery.body.first_chunk().ok_or("a body without stamp")?;
+        Ok(self.zero + Duration::from_nanos(u64::from_be_bytes(*stamp)))
+    }
+}
+
+/// What a consumer saw.
+#[derive(Debug)]
+struct Taken {
+    delivery: Latencies,
+    whole: Latencies,
+    receives: u64,
+    messages: u64,
+    redelivered: u64,
+}
+
+impl Taken {
+    fn new() -> Result<Self> {
+        let (delivery, whole) = (Latencies::new()?, Latencies::new()?);
+        Ok(Self { delivery, whole, receives: 0, messages: 0, redelivered: 0 })
+    }
+
+    fn add(&mut self, other: &Self) -> Result<()> {
+        self.receives += other.receives;
+        self.messages += other.messages;
+        self.redelivered += other.redelivered;
+        self.delivery.add(&other.delivery)?;
+        self.whole.add(&other.whole)
+    }
+}
