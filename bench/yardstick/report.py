@@ -25,6 +25,7 @@ def markdown(results):
         parts.append(f"## Creation, rest and restart (W2, W3, W4): {cell}\n\n" + density_table(systems))
     for cell, systems in cells(results, "deliver").items():
         parts.append(f"## Send, deliver, ack (W5): {cell}\n\n" + deliver_table(systems))
+    parts += [f"![{name.removesuffix('.svg')}]({name})" for name in plots(results)]
     if results["dashes"]:
         parts.append("## Not measured\n\n" + "\n".join(f"- {dash['system']}: {dash['reason']}" for dash in results["dashes"]))
     return "\n\n".join(parts) + "\n"
