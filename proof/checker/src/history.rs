@@ -42,6 +42,8 @@ pub enum Event {
         at: Moment,
     },
     Removed(Removed),
+    Moved(Moved),
+    TakenOver(TakenOver),
     /// Retention may have taken the messages of a lite topic below this offset.
     Trimmed {
         lite: String,
@@ -147,6 +149,29 @@ pub struct Removed {
     pub result: SettleResult,
 }
 
+/// A group goes on at another place of a lite topic, as if nothing behind it had ever been handed out.
+/// What lies before it is not owed to the group.
+#[derive(Debug, Clone)]
+pub struct Moved {
+    pub group: String,
+    pub lite: String,
+    /// The place.
+    pub to: u64,
+    pub asked_at: Moment,
+    pub answered_at: Moment,
+    pub result: SettleResult,
+}
+
+/// A client of an exclusive group takes a lite topic: what others hold of it may end.
+#[derive(Debug, Clone)]
+pub struct TakenOver {
+    pub group: String,
+    pub lite: String,
+    pub asked_at: Moment,
+    pub answered_at: Moment,
+    pub result: SettleResult,
+}
+
 /// A number that the broker tells while no request is under way.
 #[derive(Debug, Clone)]
 pub struct Counted {
@@ -186,6 +211,8 @@ impl Event {
             Self::Delivered(delivered) => delivered.at,
             Self::Settled(settled) => settled.asked_at,
             Self::Removed(removed) => removed.asked_at,
+            Self::Moved(moved) => moved.asked_at,
+            Self::TakenOver(taken) => taken.asked_at,
             Self::Counted(counted) => counted.at,
             Self::Sampled(sampled) => sampled.at,
             Self::Subscribed { at, .. }
@@ -238,6 +265,18 @@ impl fmt::Display for Event {
             Self::Removed(r) => {
                 let answered = r.answered_at.as_secs_f64();
                 write!(f, "remove {}: {:?} at {answered:.3}", r.lite, r.result)
+            }
+            Self::Moved(m) => {
+                let answered = m.answered_at.as_secs_f64();
+                write!(
+                    f,
+                    "{} moves to {}@{}: {:?} at {answered:.3}",
+                    m.group, m.lite, m.to, m.result
+                )
+            }
+            Self::TakenOver(t) => {
+                let answered = t.answered_at.as_secs_f64();
+                write!(f, "{}: {} is taken over: {:?} at {answered:.3}", t.group, t.lite, t.result)
             }
             Self::Trimmed { lite, below, .. } => write!(f, "{lite} is trimmed below {below}"),
             Self::Calm { within, .. } => write!(f, "calm; what is owed comes within {within:?}"),

@@ -6,12 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{
-    Delivered, Event, Group, Moment, Removed, SendResult, Sent, Settle, SettleResult, Settled,
+    Delivered, Event, Group, Moment, Moved, Removed, SendResult, Sent, Settle, SettleResult,
+    Settled, TakenOver,
 };
 use crate::rules::{Rule, Violation};
 
 /// Which life of a lite topic: how many removals surely came before.
 pub type Life = usize;
+
+/// Which era of a group in a lite topic: how often it surely was moved before.
+pub type Era = usize;
 
 /// A message in the eyes of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +23,7 @@ pub struct Spot<'a> {
     pub group: &'a str,
     pub lite: &'a str,
     pub life: Life,
+    pub era: Era,
     pub offset: u64,
 }
 
@@ -44,6 +49,9 @@ pub struct Ledger<'a> {
     /// Those that may have taken effect, in the order of time.
     removed: BTreeMap<&'a str, Vec<&'a Removed>>,
     trimmed: BTreeMap<&'a str, Vec<(Moment, u64)>>,
+    /// By group and lite topic, those that may have taken effect, in the order of time.
+    moved: BTreeMap<(&'a str, &'a str), Vec<&'a Moved>>,
+    taken_over: BTreeMap<(&'a str, &'a str), Vec<&'a TakenOver>>,
 }
 
 impl<'a> Ledger<'a> {
@@ -59,6 +67,8 @@ impl<'a> Ledger<'a> {
             left: BTreeMap::new(),
             removed: BTreeMap::new(),
             trimmed: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            taken_over: BTreeMap::new(),
         };
         for event in events {
             ledger.sort_in(event);
@@ -66,6 +76,9 @@ impl<'a> Ledger<'a> {
         ledger.delivered.sort_by_key(|delivered| delivered.at);
         for removed in ledger.removed.values_mut() {
             removed.sort_by_key(|removed| removed.asked_at);
+        }
+        for moved in ledger.moved.values_mut() {
+            moved.sort_by_key(|moved| moved.asked_at);
         }
         for sets in ledger.subscribed.values_mut() {
             sets.sort_by_key(|(at, _)| *at);
@@ -101,6 +114,16 @@ impl<'a> Ledger<'a> {
                     self.removed.entry(&removed.lite).or_default().push(removed);
                 }
             }
+            Event::Moved(moved) => {
+                if !matches!(moved.result, SettleResult::Refused(_)) {
+                    self.moved.entry((&moved.group, &moved.lite)).or_default().push(moved);
+                }
+            }
+            Event::TakenOver(taken) => {
+                if !matches!(taken.result, SettleResult::Refused(_)) {
+                    self.taken_over.entry((&taken.group, &taken.lite)).or_default().push(taken);
+                }
+            }
             Event::Trimmed { lite, below, at } => {
                 self.trimmed.entry(lite).or_default().push((*at, *below));
             }
@@ -127,6 +150,48 @@ impl<'a> Ledger<'a> {
         (surely == perhaps).then_some(surely)
     }
 
+    /// The era of a group in a lite topic in which something happened between two moments, if that can
+    /// be told.
+    pub(crate) fn era(&self, group: &str, lite: &str, from: Moment, to: Moment) -> Option<Era> {
+        let Some(moved) = self.moved.get(&(group, lite)) else { return Some(0) };
+        let is_before =
+            |moved: &&&Moved| moved.result == SettleResult::Done && moved.answered_at < from;
+        let surely = moved.iter().filter(is_before).count();
+        let perhaps = moved.iter().filter(|moved| moved.asked_at <= to).count();
+        (surely == perhaps).then_some(surely)
+    }
+
+    /// The era that goes on at the end, and the offset at which it starts in a life of the lite topic;
+    /// `None` when that cannot be told.
+    pub(crate) fn last_era(&self, group: &str, lite: &str, life: Life) -> Option<(Era, u64)> {
+        let moved = self.moved.get(&(group, lite)).map_or(&[][..], Vec::as_slice);
+        let all_done = moved.iter().all(|moved| moved.result == SettleResult::Done);
+        let start = self.start_of(group, lite, life, moved.len())?;
+        all_done.then_some((moved.len(), start))
+    }
+
+    /// The offset at which an era starts in a life of the lite topic, if that can be told.
+    pub(crate) fn start_of(&self, group: &str, lite: &str, life: Life, era: Era) -> Option<u64> {
+        let Some(moved) = era.checked_sub(1).and_then(|at| self.moved.get(&(group, lite))?.get(at))
+        else {
+            return Some(0);
+        };
+        let of = self.life(lite, moved.asked_at, Some(moved.answered_at))?;
+        Some(if of == life { moved.to } else { 0 })
+    }
+
+    /// When what was handed out after a moment may end by a take-over.
+    pub(crate) fn taken_after(&self, group: &str, lite: &str, from: Moment) -> Option<Moment> {
+        let taken = self.taken_over.get(&(group, lite)).into_iter().flatten();
+        let possible = taken
+            .filter(|taken| taken.answered_at >= from || taken.result == SettleResult::Unknown);
+        possible.map(|taken| taken.asked_at.max(from)).min()
+    }
+
+    pub(crate) fn era_of_delivered(&self, delivered: &Delivered) -> Option<Era> {
+        self.era(&delivered.group, &delivered.lite, delivered.asked_at, delivered.at)
+    }
+
     pub(crate) fn life_of_sent(&self, sent: &Sent) -> Option<Life> {
         let to = (sent.result != SendResult::Unknown).then_some(sent.answered_at);
         self.life(&sent.lite, sent.asked_at, to)
@@ -148,7 +213,8 @@ impl<'a> Ledger<'a> {
     pub(crate) fn spot_of_delivered(&self, delivered: &'a Delivered) -> Option<Spot<'a>> {
         let Delivered { group, lite, offset, .. } = delivered;
         let life = self.life_of_delivered(delivered)?;
-        Some(Spot { group, lite, life, offset: *offset })
+        let era = self.era_of_delivered(delivered)?;
+        Some(Spot { group, lite, life, era, offset: *offset })
     }
 
     /// What is settled was handed out before, and is of the same life.
@@ -159,7 +225,11 @@ impl<'a> Ledger<'a> {
         let life = given
             .and_then(|delivered| self.life_of_delivered(delivered))
             .or_else(|| self.life(lite, *asked_at, Some(settled.answered_at)))?;
-        Some(Spot { group, lite, life, offset: *offset })
+        let era = match given {
+            Some(delivered) => self.era_of_delivered(delivered)?,
+            None => self.era(group, lite, *asked_at, settled.answered_at)?,
+        };
+        Some(Spot { group, lite, life, era, offset: *offset })
     }
 
     pub(crate) fn settles(&self, spot: Spot<'a>) -> &[&'a Settled] {
@@ -192,6 +262,25 @@ impl<'a> Ledger<'a> {
         delivered.lite == spot.lite
             && delivered.offset == spot.offset
             && self.life_of_delivered(delivered).is_none_or(|life| life == spot.life)
+            && self.era_of_delivered(delivered).is_none_or(|era| era == spot.era)
+    }
+
+    /// What is owed to a group of a message that is kept: where it stands at the end. `None` when a move
+    /// has taken the group past it, or may have.
+    pub(crate) fn owed(
+        &self,
+        group: &'a str,
+        lite: &'a str,
+        life: Life,
+        offset: u64,
+    ) -> Option<Spot<'a>> {
+        let (era, start) = self.last_era(group, lite, life)?;
+        (offset >= start).then_some(Spot { group, lite, life, era, offset })
+    }
+
+    /// Whether a message was handed out at a moment of which nobody knows whether a move came before.
+    pub(crate) fn is_undecided(&self, arrivals: &[&Delivered]) -> bool {
+        arrivals.iter().any(|delivered| self.era_of_delivered(delivered).is_none())
     }
 
     /// Whether a removal may have ended this life.
@@ -271,6 +360,8 @@ impl<'a> Ledger<'a> {
         let meanwhile = |event: &Event| match event {
             Event::Killed { .. } | Event::Calm { .. } | Event::AtRest { .. } => true,
             Event::Removed(removed) => removed.lite == lite,
+            Event::Moved(moved) => moved.lite == lite,
+            Event::TakenOver(taken) => taken.lite == lite,
             Event::Trimmed { lite: of, .. } => of == lite,
             _ => false,
         };

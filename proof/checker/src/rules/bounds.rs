@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{Rule, Violation};
 use crate::history::{Count, Counted, Event, Moment, Sampled, SendResult, SettleResult};
-use crate::ledger::{Ledger, Spot};
+use crate::ledger::Ledger;
 
 /// I9: what the broker counts is what there is, and never above its limit.
 pub fn counts_exact(ledger: &Ledger<'_>) -> Vec<Violation> {
@@ -100,10 +100,13 @@ pub fn everything_comes(ledger: &Ledger<'_>) -> Vec<Violation> {
             _ => calm_end,
         };
         for group in ledger.groups {
-            let spot = Spot { group: &group.name, lite: &sent.lite, life, offset };
-            let of_group = arrivals.get(&(&*group.name, &*sent.id)).into_iter().flatten();
+            let Some(spot) = ledger.owed(&group.name, &sent.lite, life, offset) else { continue };
+            let of_group = arrivals.get(&(&*group.name, &*sent.id)).map_or(&[][..], Vec::as_slice);
+            if ledger.is_undecided(of_group) {
+                continue;
+            }
             let came = of_group
-                .into_iter()
+                .iter()
                 .any(|found| (calm..=end).contains(&found.at) && ledger.may_be_from(found, spot));
             if came || ledger.may_be_settled_at(spot).is_some_and(|at| at <= end) {
                 continue;

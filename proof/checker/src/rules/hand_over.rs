@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::messages::tell;
 use super::{Rule, Violation};
 use crate::history::{Delivered, Moment, Settle, SettleResult, Settled};
-use crate::ledger::{Ledger, Life, Spot};
+use crate::ledger::{Era, Ledger, Life, Spot};
 
 /// Clocks are read in whole milliseconds, and a restart reads the wall clock anew.
 const CLOCK_SLACK: Duration = Duration::from_millis(50);
@@ -16,22 +16,26 @@ const CLOCK_SLACK: Duration = Duration::from_millis(50);
 pub fn one_after_another(ledger: &Ledger<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for group in ledger.groups.iter().filter(|group| group.ordered) {
-        let mut lines: BTreeMap<(&str, Life), Vec<&Delivered>> = BTreeMap::new();
+        let mut lines: BTreeMap<(&str, Life, Era), Vec<&Delivered>> = BTreeMap::new();
         // What may be of this life or another is passed over, and may be passed.
         let mut undecided: BTreeMap<&str, Vec<&Delivered>> = BTreeMap::new();
         for delivered in ledger.delivered.iter().filter(|found| found.group == group.name) {
-            match ledger.life_of_delivered(delivered) {
-                Some(life) => lines.entry((&delivered.lite, life)).or_default().push(delivered),
-                None => undecided.entry(&delivered.lite).or_default().push(delivered),
+            match (ledger.life_of_delivered(delivered), ledger.era_of_delivered(delivered)) {
+                (Some(life), Some(era)) => {
+                    lines.entry((&delivered.lite, life, era)).or_default().push(delivered);
+                }
+                _ => undecided.entry(&delivered.lite).or_default().push(delivered),
             }
         }
-        for ((lite, life), line) in lines {
-            let mut may_be_settled = settles_of_line(ledger, &group.name, lite, life);
+        for ((lite, life, era), line) in lines {
+            let Some(start) = ledger.start_of(&group.name, lite, life, era) else { continue };
+            let mut may_be_settled = settles_of_line(ledger, &group.name, lite, (life, era));
             for delivered in undecided.get(lite).into_iter().flatten() {
                 let from = may_be_settled.entry(delivered.offset).or_insert(delivered.at);
                 *from = delivered.at.min(*from);
             }
-            passed(ledger, &line, &may_be_settled, |n| ledger.is_trimmed(lite, life, n))
+            let is_gone = |n| n < start || ledger.is_trimmed(lite, life, n);
+            passed(ledger, &line, &may_be_settled, is_gone)
                 .for_each(|violation| violations.push(violation));
         }
     }
@@ -43,9 +47,9 @@ fn settles_of_line(
     ledger: &Ledger<'_>,
     group: &str,
     lite: &str,
-    life: Life,
+    (life, era): (Life, Era),
 ) -> BTreeMap<u64, Moment> {
-    let at = |offset| Spot { group, lite, life, offset };
+    let at = |offset| Spot { group, lite, life, era, offset };
     let mut settles = BTreeMap::new();
     for (spot, tries) in ledger.settled.range(at(0)..=at(u64::MAX)) {
         let possible = tries.iter().filter(|settled| {
@@ -61,14 +65,13 @@ fn passed<'a>(
     ledger: &'a Ledger<'_>,
     line: &'a [&Delivered],
     may_be_settled: &'a BTreeMap<u64, Moment>,
-    is_trimmed: impl Fn(u64) -> bool + 'a,
+    is_gone: impl Fn(u64) -> bool + 'a,
 ) -> impl Iterator<Item = Violation> + 'a {
     let mut with: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
     let mut first_open = 0;
     line.iter().filter_map(move |delivered| {
         let Delivered { group, lite, offset, receive, at, .. } = *delivered;
-        let is_over =
-            |n: &u64| may_be_settled.get(n).is_some_and(|from| from <= at) || is_trimmed(*n);
+        let is_over = |n: &u64| may_be_settled.get(n).is_some_and(|from| from <= at) || is_gone(*n);
         while is_over(&first_open) {
             first_open += 1;
         }
@@ -158,7 +161,9 @@ fn earliest_end(
             SettleResult::Refused(_) => {}
         }
     }
-    ledger.left_after(&first.client, first.asked_at).map_or(end, |left| end.min(left))
+    let left = ledger.left_after(&first.client, first.asked_at);
+    let taken = ledger.taken_after(&first.group, &first.lite, first.asked_at);
+    left.into_iter().chain(taken).fold(end, Moment::min)
 }
 
 /// I7: what was settled with an answer of OK does not come again.

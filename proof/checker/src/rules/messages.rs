@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Rule, Violation};
 use crate::history::{Delivered, SendResult, Sent, SettleResult};
-use crate::ledger::{Ledger, Life, Spot};
+use crate::ledger::{Ledger, Life};
 
 /// I1: what was answered OK is delivered to each group, and comes again until it is settled, unless
 /// it was removed or is gone by retention. An ack without an answer may have settled it.
@@ -14,9 +14,12 @@ pub fn nothing_lost(ledger: &Ledger<'_>) -> Vec<Violation> {
     for (sent, life, offset) in ledger.kept() {
         let Sent { id, lite, .. } = sent;
         for group in ledger.groups {
-            let spot = Spot { group: &group.name, lite, life, offset };
-            let of_group = arrivals.get(&(&*group.name, &**id)).into_iter().flatten();
-            let what = if !of_group.into_iter().any(|found| ledger.may_be_from(found, spot)) {
+            let Some(spot) = ledger.owed(&group.name, lite, life, offset) else { continue };
+            let of_group = arrivals.get(&(&*group.name, &**id)).map_or(&[][..], Vec::as_slice);
+            if ledger.is_undecided(of_group) {
+                continue;
+            }
+            let what = if !of_group.iter().any(|found| ledger.may_be_from(found, spot)) {
                 format!("{} never got {id} of {lite}@{offset}", group.name)
             } else if ledger.may_be_settled_at(spot).is_none() {
                 format!("{} could never settle {lite}@{offset} ({id})", group.name)

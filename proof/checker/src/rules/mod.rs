@@ -27,7 +27,8 @@ pub struct Violation {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
-    /// I1: what was answered OK is delivered to each group, and comes again until it is settled.
+    /// I1: what was answered OK is delivered to each group, and comes again until it is settled, unless
+    /// the group was moved past it.
     NothingLost,
     /// I2: what is delivered was sent and not refused, and it is stored once,
     /// however often it was repeated without an answer.

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod lives;
+mod moves;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -132,6 +133,10 @@ impl Tale {
 
     fn breaks(&self, rule: Rule) {
         assert_eq!(self.rules(), BTreeSet::from([rule]));
+    }
+
+    fn breaks_also(&self, rule: Rule) {
+        assert!(self.rules().contains(&rule), "{:?}", self.rules());
     }
 
     fn breaks_nothing(&self) {
