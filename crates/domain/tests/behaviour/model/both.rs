@@ -5,20 +5,29 @@ mod ending;
 mod letters;
 mod living;
 mod settling;
+mod subscribing;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
-use litemq_domain::{DurationMs, SubscriptionMode};
+use litemq_domain::DurationMs;
 
 use super::goals::{Goal, Goals};
-use super::op::{CLIENTS, GROUPS, LITES, OF_DEAD_LETTERS, Op, Pair, Rules, Sequence};
+use super::op::{CLIENTS, GROUPS, LITES, Mode, OF_DEAD_LETTERS, Op, Pair, Rules, Sequence};
 use super::reference::{Reference, SentBefore};
 use super::witness::Witness;
 use crate::script::step::{Resets, Step, Which, Who};
 use crate::script::world::World;
 
 /// Rules of the group that consumes dead letters.
-const LAST_RULES: Rules = Rules { ordered: true, attempts: 17, quota: None };
+const LAST_RULES: Rules = Rules {
+    ordered: true,
+    attempts: 17,
+    quota: None,
+    mode: Mode::Shared,
+    resets: Resets { on_takeover: false, on_unsubscribe: false },
+    rate: None,
+};
 
 /// The shard, its model, and what clients see of it.
 pub(crate) struct Both {
@@ -64,29 +73,19 @@ impl Both {
                 (0..*count).for_each(|_| self.send_with(LITES[*lite], None));
             }
             Op::SendAgain(nth) => self.send_again(*nth),
-            Op::Subscribe(pair, lites) => {
-                self.subscribe(
-                    *pair,
-                    Step::Subscribe(who(*pair), names(lites), None),
-                    lites,
-                    false,
-                );
-            }
-            Op::Unsubscribe(pair, lites) => {
-                self.world.apply(&Step::Unsubscribe(who(*pair), names(lites)));
-                for lite in lites {
-                    self.model.subscriptions.remove(&subscription(*pair, *lite));
-                }
-                self.forget_receive_of_nobody(*pair);
-            }
-            Op::Replace(pair, lites) => {
-                self.subscribe(*pair, Step::Replace(who(*pair), names(lites)), lites, true);
-            }
+            Op::Subscribe(pair, lites) => self.add(*pair, lites, None),
+            Op::SubscribeFrom(pair, lites, start) => self.add(*pair, lites, Some(*start)),
+            Op::Unsubscribe(pair, lites) => self.unsubscribe(*pair, lites),
+            Op::Replace(pair, lites) => self.replace(*pair, lites),
             Op::Leave(pair) => {
                 self.world.apply(&Step::Leave(who(*pair)));
                 self.unsubscribe_all(*pair);
                 self.forget_receive_of_nobody(*pair);
             }
+            Op::Move { group, lite, start } => {
+                self.move_group(GROUPS[*group], lite.map(|lite| LITES[lite]), *start);
+            }
+            Op::Expel(pair, lite) => self.expel(*pair, lite.map(|lite| LITES[lite])),
             Op::Claim { pair, repeatable, .. } => {
                 let id = if *repeatable { self.next_id() } else { 0 };
                 if *repeatable {
@@ -166,7 +165,8 @@ impl Both {
             }
             Op::Count => {
                 let counts = self.world.shard.counts(self.world.now);
-                self.witness.counted(self.world.now, &counts);
+                let uncounted = self.model.uncounted(CLIENTS.len());
+                self.witness.counted(self.world.now, &counts, uncounted);
             }
             Op::Hold => {
                 if self.held.is_none() {
@@ -234,43 +234,6 @@ impl Both {
         self.goals.reach(Goal::RepeatedSend);
     }
 
-    fn subscribe(&mut self, pair: Pair, step: Step, lites: &[usize], replaces: bool) {
-        let mut wanted = self.model.subscriptions.clone();
-        let Who { client, group } = who(pair);
-        if replaces {
-            wanted.retain(|(of, by, _)| (of, by) != (&client, &group));
-        }
-        wanted.extend(lites.iter().map(|lite| subscription(pair, *lite)));
-        let of_client = wanted.iter().filter(|(of, by, _)| (of, by) == (&client, &group)).count();
-        let quota = self.model.rules[&group].quota;
-        let shown = self.world.apply(&step);
-        // A quota that was lowered holds for what is added.
-        let adds = replaces || wanted.len() > self.model.subscriptions.len();
-        if adds && quota.is_some_and(|quota| of_client > quota as usize) {
-            assert_eq!(shown, "!LiteSubscriptionQuotaExceeded", "{step}");
-            self.goals.reach(Goal::QuotaRefusal);
-            return;
-        }
-        if !adds && shown.starts_with('!') {
-            return; // nothing to add, above the quota already
-        }
-        assert!(!shown.starts_with('!'), "{step}: {shown}");
-        // What is dropped goes first, and perhaps that is all.
-        self.model.subscriptions.retain(|subscription| wanted.contains(subscription));
-        self.forget_receive_of_nobody(pair);
-        self.model.subscriptions = wanted;
-        if let Some(quota) = quota.filter(|_| adds) {
-            let client = format!("{client}@{group}");
-            self.witness.subscriptions(&self.model);
-            self.witness.counted_of(self.world.now, &client, of_client as u64, u64::from(quota));
-        }
-    }
-
-    fn unsubscribe_all(&mut self, pair: Pair) {
-        let Who { client, group } = who(pair);
-        self.model.subscriptions.retain(|(of, by, _)| (of, by) != (&client, &group));
-    }
-
     fn remove(&mut self, lite: &str) {
         let shown = self.world.apply(&Step::Remove(lite.to_owned()));
         let was_there = self.model.lites.contains_key(lite);
@@ -321,22 +284,15 @@ impl Both {
 
     /// `at_once` also does what the change asks of the background.
     fn set_rules(&mut self, group: &str, rules: Rules, at_once: bool) {
-        let Rules { ordered, attempts, quota } = rules;
+        let rules = self.rules_that_hold(group, rules);
+        let Rules { ordered, attempts, quota, mode, resets, rate } = rules;
         self.model.rules.insert(group.to_owned(), rules);
         self.witness.group(group, ordered);
         let of_dead_letters = group == OF_DEAD_LETTERS;
         let name = group.to_owned();
-        let (mode, resets) = (SubscriptionMode::Shared, Resets::default());
-        let group = Step::Group {
-            name,
-            ordered,
-            attempts,
-            of_dead_letters,
-            quota,
-            mode,
-            resets,
-            rate: None,
-        };
+        let (mode, rate) = (mode.of_group(), rate.and_then(NonZeroU32::new));
+        let group =
+            Step::Group { name, ordered, attempts, of_dead_letters, quota, mode, resets, rate };
         self.world.apply(&group);
         if at_once {
             self.world.apply(&Step::Work { all: true });

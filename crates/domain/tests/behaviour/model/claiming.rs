@@ -6,7 +6,7 @@ use litemq_domain::{ClaimOutcome, DurationMs};
 
 use super::both::{Both, lite_of, who};
 use super::goals::Goal;
-use super::op::{LITES, OF_DEAD_LETTERS, Op};
+use super::op::{LITES, Mode, OF_DEAD_LETTERS, Op};
 use super::reference::Given;
 use super::witness::Handing;
 use crate::script::step::{Step, Who};
@@ -144,15 +144,23 @@ impl Both {
         let is_late = self.world.shard.has_work();
         let mut came = 0;
         for (lite, given) in all {
-            let key = (client.clone(), group.clone(), lite.clone());
-            let is_subscribed = self.model.subscriptions.contains(&key);
+            let is_subscribed = self.model.is_subscribed(client, group, lite);
             // Where only burials came, nobody knows after how many messages.
             let left = if given.messages.is_empty() { usize::MAX } else { asked.max - came };
-            let budget = asked.each.max(1).min(left);
+            let allowed = self.model.allowed(group, lite);
+            let budget = asked.each.max(1).min(left).min(allowed);
+            let waits = self.model.now < self.model.is_rate_in_doubt_until;
             if *given == Given::default() {
-                let must = self.model.hand_out(group, lite, budget, |_| false);
+                let must = match budget {
+                    // Whether attempts are used up is not looked at either.
+                    0 => Given::default(),
+                    _ => self.model.hand_out(group, lite, budget, |_| false),
+                };
+                if allowed == 0 && is_subscribed {
+                    self.goals.reach(Goal::RateReached);
+                }
                 let excused =
-                    total >= asked.max || !is_subscribed || is_late || self.model.is_unticked;
+                    total >= asked.max || !is_subscribed || is_late || self.model.is_unticked || waits;
                 assert!(excused || must == *given, "{lite} was not handed out: {must:?}");
                 continue;
             }
@@ -165,6 +173,7 @@ impl Both {
             let wanted = self.model.hand_out(group, lite, budget, came_out);
             assert_eq!(*given, wanted, "handed out of {lite}");
             came += given.messages.len();
+            self.model.note_rate(group, lite, given.messages.len());
             self.note_given(asked, lite, given, false);
         }
     }
@@ -196,6 +205,9 @@ impl Both {
             }
             if group == OF_DEAD_LETTERS {
                 self.goals.reach(Goal::DeadLetterConsumed);
+            }
+            if matches!(self.model.rules[group].mode, Mode::Wildcard(_)) {
+                self.goals.reach(Goal::SharedWithoutSubscribing);
             }
         }
         for _ in &given.exhausted {

@@ -28,6 +28,12 @@ pub(crate) enum Goal {
     RestartFromSnapshot,
     AnswersLostInCrash,
     AckBehindGap,
+    OwnerChange,
+    LeftToOwner,
+    Move,
+    Expelled,
+    SharedWithoutSubscribing,
+    RateReached,
     Expiry,
     CreatedAhead,
     CreationRefused,
@@ -35,7 +41,7 @@ pub(crate) enum Goal {
     LetterAskedForAgain,
 }
 
-const ALL: [(Goal, &str); 25] = [
+const ALL: [(Goal, &str); 31] = [
     (Goal::Redelivery, "redeliveries"),
     (Goal::TakeOver, "take_overs"),
     (Goal::LeaseExpiry, "expiries"),
@@ -56,6 +62,12 @@ const ALL: [(Goal, &str); 25] = [
     (Goal::RestartFromSnapshot, "restarts_from_snapshot"),
     (Goal::AnswersLostInCrash, "crashes_with_loss"),
     (Goal::AckBehindGap, "acks_behind_gap"),
+    (Goal::OwnerChange, "owner_changes"),
+    (Goal::LeftToOwner, "left_to_owners"),
+    (Goal::Move, "moves"),
+    (Goal::Expelled, "expelled"),
+    (Goal::SharedWithoutSubscribing, "shared"),
+    (Goal::RateReached, "rates_reached"),
     (Goal::Expiry, "expired_lite_topics"),
     (Goal::CreatedAhead, "created_ahead"),
     (Goal::CreationRefused, "creations_refused"),

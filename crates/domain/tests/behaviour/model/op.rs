@@ -2,9 +2,9 @@
 //! operation is done, so that a sequence makes sense with some of its operations taken out.
 
 use litemq_checker::Dice;
-use litemq_domain::{DurationMs, TopicOptions};
+use litemq_domain::{DurationMs, NamePrefix, StartAt, SubscriptionMode, TopicOptions};
 
-use crate::script::step::Change;
+use crate::script::step::{Change, Resets};
 
 pub(crate) const LITES: [&str; 3] = ["a", "b", "c"];
 /// Two groups with rules that change, and one that consumes their dead letters.
@@ -35,6 +35,14 @@ pub(crate) enum Op {
     Lifetime(usize, Change),
     SendAgain(usize),
     Subscribe(Pair, Vec<usize>),
+    SubscribeFrom(Pair, Vec<usize>, StartAt),
+    /// Moves a group in one lite topic or in all.
+    Move {
+        group: usize,
+        lite: Option<usize>,
+        start: StartAt,
+    },
+    Expel(Pair, Option<usize>),
     Unsubscribe(Pair, Vec<usize>),
     Replace(Pair, Vec<usize>),
     Leave(Pair),
@@ -96,6 +104,36 @@ pub(crate) struct Rules {
     pub(crate) attempts: u16,
     /// Lite topics that one client may subscribe to.
     pub(crate) quota: Option<u32>,
+    pub(crate) mode: Mode,
+    pub(crate) resets: Resets,
+    /// Messages of one lite topic a second.
+    pub(crate) rate: Option<u32>,
+}
+
+/// How the clients of a group share lite topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Shared,
+    Exclusive,
+    /// All those whose names start so.
+    Wildcard(&'static str),
+}
+
+impl Mode {
+    pub(crate) fn of_group(self) -> SubscriptionMode {
+        match self {
+            Self::Shared => SubscriptionMode::Shared,
+            Self::Exclusive => SubscriptionMode::Exclusive,
+            Self::Wildcard(prefix) => {
+                SubscriptionMode::Wildcard(NamePrefix::new(prefix).unwrap())
+            }
+        }
+    }
+
+    /// Whether all clients share a lite topic of this name.
+    pub(crate) fn shares(self, lite: &str) -> bool {
+        matches!(self, Self::Wildcard(prefix) if lite.starts_with(prefix))
+    }
 }
 
 /// An operation's share, and how it is thrown. To add an operation: a row here, its meaning for the
@@ -114,6 +152,19 @@ const KINDS: [(usize, Throw); 39] = [
     }),
     (3, |throw| Op::Lifetime(throw.lite(), throw.change())),
     (16, |throw| Op::Subscribe(throw.pair(), throw.some_lites())),
+    (5, |throw| Op::SubscribeFrom(throw.pair(), throw.some_lites(), throw.start())),
+    (3, |throw| {
+        let one = throw.dice.percent(60);
+        Op::Move {
+            group: throw.dice.below(2),
+            lite: one.then(|| throw.lite()),
+            start: throw.start(),
+        }
+    }),
+    (2, |throw| {
+        let one = throw.dice.percent(60);
+        Op::Expel(throw.pair(), one.then(|| throw.lite()))
+    }),
     (4, |throw| Op::Unsubscribe(throw.pair(), throw.some_lites())),
     (4, |throw| Op::Replace(throw.pair(), throw.some_lites())),
     (2, |throw| Op::Leave(throw.pair())),
@@ -281,10 +332,34 @@ impl Thrower {
     }
 
     fn rules(&mut self) -> Rules {
+        let mode = *self.dice.one_of(&[
+            Mode::Shared,
+            Mode::Shared,
+            Mode::Shared,
+            Mode::Exclusive,
+            Mode::Exclusive,
+            Mode::Wildcard(""),
+            Mode::Wildcard("a"),
+        ]);
         Rules {
             ordered: self.dice.percent(60),
             attempts: self.dice.within(1..4) as u16,
             quota: self.dice.percent(30).then(|| self.dice.within(1..4) as u32),
+            mode,
+            resets: Resets {
+                on_takeover: mode == Mode::Exclusive && self.dice.percent(30),
+                on_unsubscribe: self.dice.percent(20),
+            },
+            rate: self.dice.percent(15).then(|| self.dice.within(1..4) as u32),
+        }
+    }
+
+    fn start(&mut self) -> StartAt {
+        match self.dice.below(4) {
+            0 => StartAt::Oldest,
+            1 => StartAt::Newest,
+            2 => StartAt::Offset(self.dice.below(8) as u64),
+            _ => StartAt::Tail(self.dice.below(4) as u64),
         }
     }
 }

@@ -5,14 +5,16 @@ mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use litemq_domain::{DurationMs, Timestamp, TopicOptions};
+use litemq_domain::{DurationMs, StartAt, Timestamp, TopicOptions};
 
-use super::op::Rules;
+use super::op::{LITES, Mode, OF_DEAD_LETTERS, Rules};
 
 const RENEWAL: DurationMs = DurationMs::from_secs(60);
 const RENEWED_FOR: DurationMs = DurationMs::from_hours(3);
 const RESTART_GRACE: DurationMs = DurationMs::from_secs(30);
 const RETRY_BURIAL: DurationMs = DurationMs::from_secs(10);
+const NANOS: u64 = 1_000_000;
+const SECOND: u64 = 1_000 * NANOS;
 
 /// A message as one group sees it.
 #[derive(Debug, Clone, Default)]
@@ -142,6 +144,10 @@ pub(crate) struct Reference {
     /// Time has passed without a tick.
     pub(crate) is_unticked: bool,
     offline: BTreeSet<String>,
+    /// Up to when, in nanoseconds, what was handed out of a lite topic to a group would have come evenly.
+    even_until: BTreeMap<(String, String), u64>,
+    /// Until when a lite topic may wait for a rate that was another.
+    pub(crate) is_rate_in_doubt_until: Timestamp,
     deliveries: BTreeMap<(String, String), Vec<Delivery>>,
 }
 
@@ -172,6 +178,89 @@ impl Reference {
             gone.settled = true;
         }
         all
+    }
+
+    /// Whether a client may be handed a lite topic.
+    pub(crate) fn is_subscribed(&self, client: &str, group: &str, lite: &str) -> bool {
+        match self.rules.get(group).map(|rules| rules.mode) {
+            Some(mode @ Mode::Wildcard(_)) => mode.shares(lite),
+            _ => {
+                let key = (client.to_owned(), group.to_owned(), lite.to_owned());
+                self.subscriptions.contains(&key)
+            }
+        }
+    }
+
+    /// All that a client may be handed.
+    pub(crate) fn set_of(&self, client: &str, group: &str) -> BTreeSet<String> {
+        let all = LITES.map(|lite| super::both::lite_of(group, lite)).into_iter();
+        all.filter(|lite| self.is_subscribed(client, group, lite)).collect()
+    }
+
+    /// Pairs of client and lite topic that no shard counts.
+    pub(crate) fn uncounted(&self, clients: usize) -> u64 {
+        let groups = self.rules.iter().filter(|(name, _)| *name != OF_DEAD_LETTERS);
+        let shared = groups.map(|(_, rules)| LITES.iter().filter(|lite| rules.mode.shares(lite)));
+        shared.map(|lites| lites.count() as u64).sum::<u64>() * clients as u64
+    }
+
+    /// Who has a lite topic of an exclusive group, other than this client.
+    pub(crate) fn other_owner(&self, client: &str, group: &str, lite: &str) -> Option<String> {
+        if self.rules[group].mode != Mode::Exclusive {
+            return None;
+        }
+        let mut pairs = self.subscriptions.iter();
+        let found = pairs.find(|(of, by, name)| of != client && by == group && name == lite);
+        found.map(|(owner, _, _)| owner.clone())
+    }
+
+    /// A lite topic goes to another client: what is held of it is nobody's.
+    pub(crate) fn end_leases(&mut self, group: &str, lite: &str) {
+        let now = self.now;
+        for delivery in self.deliveries(group, lite).iter_mut().filter(|found| !found.settled) {
+            if delivery.attempts > 0 {
+                delivery.end_lease(delivery.visible.0.min(now));
+                (delivery.claim, delivery.receive) = (0, 0);
+            }
+        }
+    }
+
+    /// A group goes on at another place; which.
+    pub(crate) fn move_group(
+        &mut self,
+        group: &str,
+        lite: &str,
+        start: StartAt,
+    ) -> Option<usize> {
+        let life = self.lites.get(lite)?;
+        let (first, next) = (life.first as u64, life.messages.len() as u64);
+        let place = match start {
+            StartAt::Oldest => first,
+            StartAt::Newest => next,
+            StartAt::Offset(offset) | StartAt::InLife { offset, .. } => offset,
+            StartAt::Tail(count) => next.saturating_sub(count),
+        };
+        let place = place.clamp(first, next) as usize;
+        for (offset, delivery) in self.deliveries(group, lite).iter_mut().enumerate() {
+            *delivery = Delivery { settled: offset < place, ..Delivery::default() };
+        }
+        Some(place)
+    }
+
+    /// How many messages of a lite topic the rate of a group allows now.
+    pub(crate) fn allowed(&self, group: &str, lite: &str) -> usize {
+        let Some(rate) = self.rules[group].rate else { return usize::MAX };
+        let now = self.now.0 * NANOS;
+        let key = (group.to_owned(), lite.to_owned());
+        let ahead = self.even_until.get(&key).map_or(0, |until| until.saturating_sub(now));
+        ((SECOND - ahead.min(SECOND)) / SECOND.div_ceil(u64::from(rate))) as usize
+    }
+
+    pub(crate) fn note_rate(&mut self, group: &str, lite: &str, count: usize) {
+        let Some(rate) = self.rules[group].rate else { return };
+        let now = self.now.0 * NANOS;
+        let until = self.even_until.entry((group.to_owned(), lite.to_owned())).or_default();
+        *until = now.max(*until) + SECOND.div_ceil(u64::from(rate)) * count as u64;
     }
 
     pub(crate) fn committed(&mut self, group: &str, lite: &str) -> usize {
@@ -230,8 +319,7 @@ impl Reference {
     /// attempts.
     pub(crate) fn own(&mut self, who: (&str, &str), lite: &str, receive: u64) -> Vec<(usize, u16)> {
         let (client, group) = who;
-        let key = (client.to_owned(), group.to_owned(), lite.to_owned());
-        if !self.subscriptions.contains(&key) {
+        if !self.is_subscribed(client, group, lite) {
             return Vec::new();
         }
         let ordered = self.rules[group].ordered;
@@ -424,11 +512,13 @@ impl Reference {
         self.lites.remove(lite);
         self.resent.remove(lite);
         self.deliveries.retain(|(_, of), _| of != lite);
+        self.even_until.retain(|(_, of), _| of != lite);
         self.subscriptions.retain(|(_, _, of)| of != lite);
     }
 
     pub(crate) fn remove_group(&mut self, group: &str) {
         self.deliveries.retain(|(of, _), _| of != group);
+        self.even_until.retain(|(of, _), _| of != group);
         self.subscriptions.retain(|(_, of, _)| of != group);
         self.last_receive.retain(|(_, of), _| of != group);
         *self.group_lives.entry(group.to_owned()).or_default() += 1;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use litemq_checker::Ledger;
 use litemq_checker::history::{
-    Count, Counted, Delivered, Event, Group, Moment, Removed, Sampled, SendResult, Sent, Settle,
-    SettleResult, Settled,
+    Count, Counted, Delivered, Event, Group, Moment, Moved, Removed, Sampled, SendResult, Sent,
+    Settle, SettleResult, Settled, TakenOver,
 };
 use litemq_checker::rules::{Violation, check, everything_comes, nothing_lost, one_after_another};
 use litemq_domain::{DurationMs, ShardCounts, Timestamp};
@@ -241,6 +241,21 @@ impl Witness {
         self.events.push(Event::Removed(Removed { lite, asked_at: at, answered_at: at, result }));
     }
 
+    /// A group goes on at another place.
+    pub(crate) fn moved(&mut self, now: Timestamp, group: &str, lite: &str, to: usize) {
+        let (group, lite, at) = (group.to_owned(), lite.to_owned(), self.moment(now));
+        let (to, result) = (to as u64, SettleResult::Done);
+        let moved = Moved { group, lite, to, asked_at: at, answered_at: at, result };
+        self.events.push(Event::Moved(moved));
+    }
+
+    pub(crate) fn taken_over(&mut self, now: Timestamp, group: &str, lite: &str) {
+        let (group, lite, at) = (group.to_owned(), lite.to_owned(), self.moment(now));
+        let result = SettleResult::Done;
+        let taken = TakenOver { group, lite, asked_at: at, answered_at: at, result };
+        self.events.push(Event::TakenOver(taken));
+    }
+
     pub(crate) fn trimmed(&mut self, now: Timestamp, lite: &str, below: u64) {
         let (lite, at) = (lite.to_owned(), self.moment(now));
         self.events.push(Event::Trimmed { lite, below, at });
@@ -250,13 +265,7 @@ impl Witness {
     pub(crate) fn subscriptions(&mut self, model: &Reference) {
         for group in GROUPS {
             for client in CLIENTS {
-                let own = (client.to_owned(), group.to_owned(), String::new());
-                let lites = model
-                    .subscriptions
-                    .range(own..)
-                    .take_while(|(of, by, _)| (of.as_str(), by.as_str()) == (client, group))
-                    .map(|(_, _, lite)| lite.clone());
-                let lites: BTreeSet<String> = lites.collect();
+                let lites = model.set_of(client, group);
                 let client = format!("{client}@{group}");
                 if self.sets.get(&client).is_none_or(|before| *before != lites) {
                     let at = self.moment(model.now);
@@ -278,14 +287,17 @@ impl Witness {
         self.events.retain(|event| match event {
             Event::Delivered(delivered) => delivered.group != group,
             Event::Settled(settled) => settled.group != group,
+            Event::Moved(moved) => moved.group != group,
+            Event::TakenOver(taken) => taken.group != group,
             _ => true,
         });
     }
 
-    pub(crate) fn counted(&mut self, now: Timestamp, counts: &ShardCounts) {
+    /// `uncounted` are the lite topics that clients share without subscribing.
+    pub(crate) fn counted(&mut self, now: Timestamp, counts: &ShardCounts, uncounted: u64) {
         let lite_topics = counts.lite_topics.iter().map(|(_, count)| count).sum();
         for (what, told) in
-            [(Count::LiteTopics, lite_topics), (Count::Subscriptions, counts.subscriptions)]
+            [(Count::LiteTopics, lite_topics), (Count::Subscriptions, counts.subscriptions + uncounted)]
         {
             let at = self.moment(now);
             self.events.push(Event::Counted(Counted { what, told, limit: None, at }));

@@ -8,13 +8,10 @@ use litemq_domain::{
     LiteTopicRoom, LiteView, Place, Record, Result, Shard, Timestamp, Topic,
 };
 
-use super::world::World;
+use super::world::{World, client_key};
 
 /// Longer than any lease.
 const LATER: DurationMs = DurationMs::from_hours(13);
-
-/// A client of groups that share.
-const ANYBODY: ClientKey = ClientKey(u64::MAX);
 
 /// In the names of dead letters that a drain made.
 const COPY_MARK: char = '\'';
@@ -52,7 +49,8 @@ pub(crate) fn drain(shard: &mut Shard, world: &World, handed: &mut dyn FnMut(Han
         last = 0;
         let subscribers =
             shard.subscribers().into_iter().map(|(_, client, group, _)| (client, group));
-        let sharing = sharing(world).map(|group| (ANYBODY, group));
+        // Any client will do.
+        let sharing = sharing(world).map(|group| (client_key("c1"), group));
         for (client, group) in subscribers.chain(sharing).collect::<Vec<_>>() {
             let claim = Claim { client, group, ..claim_some() };
             last += claim_and_settle(shard, (world, now), claim, &mut stored, &mut drained, handed);

@@ -22,7 +22,8 @@ impl Both {
         self.world.apply(&Step::Work { all: true });
         self.keep_all();
         let counts = self.world.shard.counts(self.world.now);
-        self.witness.counted(self.world.now, &counts);
+        let uncounted = self.model.uncounted(CLIENTS.len());
+        self.witness.counted(self.world.now, &counts, uncounted);
         for (group, name) in GROUPS.into_iter().enumerate() {
             if name != OF_DEAD_LETTERS {
                 let rules = Rules { quota: None, ..self.model.rules[name] };

@@ -4,6 +4,7 @@ use litemq_domain::{DurationMs, Timestamp};
 
 use super::{Lite, Reference};
 use crate::model::both::DEAD_PREFIX;
+use crate::model::op::Mode;
 use crate::script::step::Change;
 
 const EXPIRY_GRACE: DurationMs = DurationMs::from_secs(30);
@@ -85,8 +86,11 @@ impl Reference {
             return true;
         }
         let count = self.lites[name].messages.len();
+        let covers = |mode: Mode| !matches!(mode, Mode::Wildcard(_)) || mode.shares(name);
+        let groups = ["g", "h"].into_iter().filter(|group| covers(self.rules[*group].mode));
+        let groups: Vec<&str> = groups.collect();
         self.options.keep_undelivered
-            && ["g", "h"].into_iter().any(|group| self.committed(group, name) < count)
+            && groups.into_iter().any(|group| self.committed(group, name) < count)
     }
 }
 

@@ -112,6 +112,7 @@ impl Reference {
         let grace = self.now + RESTART_GRACE;
         self.is_unticked = false;
         self.last_receive.clear();
+        self.even_until.clear();
         for delivery in self.deliveries.values_mut().flatten().filter(|found| !found.settled) {
             delivery.burying = false;
             delivery.is_late = false;
