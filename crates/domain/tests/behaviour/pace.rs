@@ -46,6 +46,14 @@ fn a_rate_that_changes_holds_from_the_next_claim_on_and_none_lets_all_pass() {
 }
 
 #[test]
+fn a_claim_that_a_lowered_rate_leaves_without_room_waits_and_holds_nothing() {
+    check(
+        "group g rate=3 | sub c1 a | send a m1 m2 | claim c1 10s -> a:m1 | ack m1
+        | group g rate=1 | move g to=oldest -> 1 | claim c1 10s -> . | wait 1s | claim c1 10s -> a:m1 try=1",
+    );
+}
+
+#[test]
 fn a_wildcard_group_keeps_to_its_rate_for_each_lite_topic() {
     check(
         "group g wild=* rate=1 unordered | send a m1 m2 | send b n1 n2

@@ -159,8 +159,11 @@ impl Both {
                 if allowed == 0 && is_subscribed {
                     self.goals.reach(Goal::RateReached);
                 }
-                let excused =
-                    total >= asked.max || !is_subscribed || is_late || self.model.is_unticked || waits;
+                let excused = total >= asked.max
+                    || !is_subscribed
+                    || is_late
+                    || self.model.is_unticked
+                    || waits;
                 assert!(excused || must == *given, "{lite} was not handed out: {must:?}");
                 continue;
             }

@@ -124,9 +124,7 @@ impl Mode {
         match self {
             Self::Shared => SubscriptionMode::Shared,
             Self::Exclusive => SubscriptionMode::Exclusive,
-            Self::Wildcard(prefix) => {
-                SubscriptionMode::Wildcard(NamePrefix::new(prefix).unwrap())
-            }
+            Self::Wildcard(prefix) => SubscriptionMode::Wildcard(NamePrefix::new(prefix).unwrap()),
         }
     }
 
@@ -140,7 +138,7 @@ impl Mode {
 /// shard and the model in `both.rs`, and what clients see of it in `witness.rs`.
 type Throw = fn(&mut Thrower) -> Op;
 
-const KINDS: [(usize, Throw); 39] = [
+const KINDS: [(usize, Throw); 42] = [
     (40, |throw| Op::Send { lite: throw.lite(), count: throw.dice.within(1..4) }),
     (4, |throw| Op::SendAgain(throw.dice.below(4))),
     (2, |throw| Op::SendFirst { lite: throw.lite(), ttl: throw.ttl() }),

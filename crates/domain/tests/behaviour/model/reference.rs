@@ -226,12 +226,7 @@ impl Reference {
     }
 
     /// A group goes on at another place; which.
-    pub(crate) fn move_group(
-        &mut self,
-        group: &str,
-        lite: &str,
-        start: StartAt,
-    ) -> Option<usize> {
+    pub(crate) fn move_group(&mut self, group: &str, lite: &str, start: StartAt) -> Option<usize> {
         let life = self.lites.get(lite)?;
         let (first, next) = (life.first as u64, life.messages.len() as u64);
         let place = match start {

@@ -296,9 +296,10 @@ impl Witness {
     /// `uncounted` are the lite topics that clients share without subscribing.
     pub(crate) fn counted(&mut self, now: Timestamp, counts: &ShardCounts, uncounted: u64) {
         let lite_topics = counts.lite_topics.iter().map(|(_, count)| count).sum();
-        for (what, told) in
-            [(Count::LiteTopics, lite_topics), (Count::Subscriptions, counts.subscriptions + uncounted)]
-        {
+        for (what, told) in [
+            (Count::LiteTopics, lite_topics),
+            (Count::Subscriptions, counts.subscriptions + uncounted),
+        ] {
             let at = self.moment(now);
             self.events.push(Event::Counted(Counted { what, told, limit: None, at }));
         }

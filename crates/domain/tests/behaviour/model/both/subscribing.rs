@@ -60,9 +60,7 @@ impl Both {
         }
         // What is dropped goes first, and perhaps that is all.
         let is_own = |of: &str, by: &str| (of, by) == (client.as_str(), group.as_str());
-        self.model
-            .subscriptions
-            .retain(|pair| !is_own(&pair.0, &pair.1) || wanted.contains(pair));
+        self.model.subscriptions.retain(|pair| !is_own(&pair.0, &pair.1) || wanted.contains(pair));
         self.forget_receive_of_nobody(pair);
         self.model.subscriptions.extend(wanted);
         self.check_farewells(&step, &farewells);
