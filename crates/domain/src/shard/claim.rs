@@ -259,6 +259,11 @@ impl Shard {
             Some(rate) => self.paces.room(index, now, rate, wanted),
             None => wanted,
         };
+        if let (0, Some(rate)) = (messages_max, group.options.consume_rate) {
+            // The rate was lowered since it was last handed out: it waits from now on.
+            self.paces.handed_out(index, now, rate, 0);
+            return Some(index);
+        }
         let limits = HandOutLimits {
             ordered: group.options.ordered,
             messages_max,

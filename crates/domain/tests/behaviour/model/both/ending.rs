@@ -5,7 +5,7 @@ use litemq_domain::{DurationMs, Effects};
 
 use super::{Both, lite_of};
 use crate::model::goals::Goals;
-use crate::model::op::{CLIENTS, GROUPS, LITES, OF_DEAD_LETTERS, Op, Rules};
+use crate::model::op::{CLIENTS, GROUPS, LITES, Mode, OF_DEAD_LETTERS, Op, Rules};
 use crate::model::witness::{CALM_BOUND, Handing};
 use crate::script::step::Step;
 use crate::script::world::{DEAD, TOPIC, name};
@@ -26,7 +26,10 @@ impl Both {
         self.witness.counted(self.world.now, &counts, uncounted);
         for (group, name) in GROUPS.into_iter().enumerate() {
             if name != OF_DEAD_LETTERS {
-                let rules = Rules { quota: None, ..self.model.rules[name] };
+                let Rules { mode, .. } = self.model.rules[name];
+                // Every group is owed everything in the end.
+                let mode = if matches!(mode, Mode::Wildcard(_)) { Mode::Wildcard("") } else { mode };
+                let rules = Rules { quota: None, mode, ..self.model.rules[name] };
                 self.set_rules(name, rules, true);
             }
             self.apply(&Op::Subscribe((0, group), (0..LITES.len()).collect()));
