@@ -48,8 +48,9 @@ fn a_rate_that_changes_holds_from_the_next_claim_on_and_none_lets_all_pass() {
 #[test]
 fn a_claim_that_a_lowered_rate_leaves_without_room_waits_and_holds_nothing() {
     check(
-        "group g rate=3 | sub c1 a | send a m1 m2 | claim c1 10s -> a:m1 | ack m1
-        | group g rate=1 | move g to=oldest -> 1 | claim c1 10s -> . | wait 1s | claim c1 10s -> a:m1 try=1",
+        "group g rate=3 | sub c1 a | send a m1 | claim c1 10s -> a:m1 | ack m1 | send a m2
+        | group g rate=1 | claim c1 10s -> . | wait 332ms | claim c1 10s -> . | wait 2ms | woke -> c1@g
+        | claim c1 10s -> a:m2",
     );
 }
 

@@ -28,7 +28,8 @@ impl Both {
             if name != OF_DEAD_LETTERS {
                 let Rules { mode, .. } = self.model.rules[name];
                 // Every group is owed everything in the end.
-                let mode = if matches!(mode, Mode::Wildcard(_)) { Mode::Wildcard("") } else { mode };
+                let mode =
+                    if matches!(mode, Mode::Wildcard(_)) { Mode::Wildcard("") } else { mode };
                 let rules = Rules { quota: None, mode, ..self.model.rules[name] };
                 self.set_rules(name, rules, true);
             }
