@@ -16,6 +16,8 @@ import (
 	"github.com/apache/rocketmq-clients/golang/v5/credentials"
 )
 
+const suspendTime = 5 * time.Second
+
 // This SDK does not let the broker renew a lease, so the lease is the one asked for here.
 const invisible = 10 * time.Second
 
@@ -53,7 +55,7 @@ func (d *driver) do(verb string, args []string) ([]string, error) {
 	case "producer":
 		return nil, d.startProducer(args[0])
 	case "send":
-		return d.send(args[0], args[1], args[2])
+		return d.send(args[0], args[1], args[2], args[3:])
 	case "push":
 		return nil, d.startPush(args[0], args[1], args[2], args[3])
 	}
@@ -63,6 +65,9 @@ func (d *driver) do(verb string, args []string) ([]string, error) {
 	}
 	switch verb {
 	case "subscribe":
+		if len(args) > 2 {
+			return nil, errors.New("this SDK has no offset options")
+		}
 		return nil, consumer.SubscribeLite(args[1])
 	case "unsubscribe":
 		return nil, consumer.UnSubscribeLite(args[1])
@@ -90,9 +95,13 @@ func (d *driver) startProducer(topic string) error {
 	return producer.Start()
 }
 
-func (d *driver) send(topic, lite, body string) ([]string, error) {
+func (d *driver) send(topic, lite, body string, properties []string) ([]string, error) {
 	message := &rmq.Message{Topic: topic, Body: []byte(body)}
 	message.SetLiteTopic(lite)
+	for _, property := range properties {
+		name, value, _ := strings.Cut(property, "=")
+		message.AddProperty(name, value)
+	}
 	receipts, err := d.producer.Send(context.Background(), message)
 	if err != nil {
 		return nil, err
@@ -101,14 +110,19 @@ func (d *driver) send(topic, lite, body string) ([]string, error) {
 }
 
 func (d *driver) startPush(name, topic, group, listener string) error {
+	var suspended sync.Map
 	consume := func(message *rmq.MessageView) rmq.ConsumerResult {
 		d.say("message", name, message.GetLiteTopic(), string(message.GetBody()),
 			strconv.Itoa(int(message.GetDeliveryAttempt())), message.GetMessageId())
-		if listener == "hold" {
+		switch behaviour := behaviourFor(message, listener); {
+		case behaviour == "hold":
 			select {}
-		}
-		if listener == "fail" && message.GetDeliveryAttempt() == 1 {
+		case behaviour == "fail", behaviour == "fail-first" && message.GetDeliveryAttempt() == 1:
 			return rmq.FAILURE
+		case behaviour == "suspend":
+			if _, again := suspended.LoadOrStore(message.GetMessageId(), true); !again {
+				return rmq.NewConsumerResultSuspend(suspendTime)
+			}
 		}
 		return rmq.SUCCESS
 	}
@@ -119,6 +133,14 @@ func (d *driver) startPush(name, topic, group, listener string) error {
 	}
 	d.consumers[name] = consumer
 	return consumer.Start()
+}
+
+// A listener that obeys does what the body of the message says.
+func behaviourFor(message *rmq.MessageView, listener string) string {
+	if listener == "obey" {
+		return string(message.GetBody())
+	}
+	return listener
 }
 
 func (d *driver) say(words ...string) {

@@ -13,6 +13,7 @@ from pathlib import Path
 
 READY_WITHIN_S = 30
 ADMIN_WITHIN_S = 20
+SETTLED_WITHIN_S = 20
 
 # The super user of brokers that ask for credentials.
 SUPER_USER, SUPER_SECRET = "root", "secret-of-the-root"
@@ -72,11 +73,24 @@ class Broker:
             except subprocess.TimeoutExpired:
                 self.kill9()
 
-    def create_topic(self, topic):
-        self._admin("topic", "create", topic, "--type", "lite", "--ttl", "30m")
+    def create_topic(self, topic, *options):
+        lifetime = () if "--ttl" in options else ("--ttl", "30m")
+        self._admin("topic", "create", topic, "--type", "lite", *lifetime, *options)
 
-    def create_group(self, group, topic, ordered):
-        self._admin("group", "create", group, "--bind", topic, "--ordered", str(ordered).lower())
+    def update_topic(self, topic, *options):
+        self._admin("topic", "update", topic, *options)
+
+    def create_group(self, group, topic, ordered, *options):
+        self._admin("group", "create", group, "--bind", topic, "--ordered", str(ordered).lower(), *options)
+
+    def update_group(self, group, *options):
+        self._admin("group", "update", group, *options)
+
+    def reset_group(self, group, *where):
+        self._admin("group", "reset", group, *where)
+
+    def end_subscription(self, group, client, lite):
+        self._admin("group", "unsubscribe", group, client, "--lite", lite)
 
     def create_user(self, name):
         """A user that asks; its secret."""
@@ -89,6 +103,40 @@ class Broker:
         """The names of the lite topics that exist below `topic`, as the command line tells them."""
         page = json.loads(self._admin("lite", "list", topic, "--json"))
         return sorted(lite["name"] for lite in page["lite_topics"])
+
+    def lite(self, topic, lite):
+        """A lite topic as the command line describes it."""
+        return json.loads(self._admin("lite", "describe", topic, lite, "--json"))
+
+    def group_in(self, topic, lite, group):
+        """Where a group is in a lite topic, and who is subscribed."""
+        return next(view for view in self.lite(topic, lite)["groups"] if view["group"] == group)
+
+    def wait_for_settled(self, topic, lite, group, offset):
+        """Waits until everything below `offset` is acked: an SDK tells its message before its ack arrives."""
+        deadline = time.monotonic() + SETTLED_WITHIN_S
+        while self.group_in(topic, lite, group)["committed_offset"] < offset:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{lite} is not acked up to {offset}: {self.group_in(topic, lite, group)}")
+            time.sleep(0.05)
+
+    def peek(self, topic, lite):
+        return json.loads(self._admin("peek", topic, "--lite", lite, "--json"))["messages"]
+
+    def dead_letters(self, group, lite):
+        """The dead letters that a group has of a lite topic."""
+        try:
+            return self.peek(f"%DLQ%{group}", lite)
+        except RuntimeError as error:
+            if "LITE_TOPIC_NOT_FOUND" in str(error):
+                return []  # the first letter makes it
+            raise
+
+    def metric(self, name):
+        """The sum of a metric over its labels."""
+        with urllib.request.urlopen(f"{self.http}/metrics", timeout=ADMIN_WITHIN_S) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
 
     def _admin(self, *arguments):
         command = [self._binary, "--server", self.http, *arguments]

@@ -50,8 +50,9 @@ class Driver:
     def producer(self, topic):
         self._call("producer", topic)
 
-    def send(self, topic, lite, body):
-        return self._call("send", topic, lite, body)[0]
+    def send(self, topic, lite, body, *properties):
+        """Sends a message with user properties of the form `name=value`; its id."""
+        return self._call("send", topic, lite, body, *properties)[0]
 
     def push(self, consumer, topic, group, listener="ack"):
         self._call("push", consumer, topic, group, listener)
@@ -63,11 +64,15 @@ class Driver:
         for lite in lites:
             self._call("subscribe", consumer, lite)
 
+    def subscribe_from(self, consumer, lite, *start):
+        """Subscribes from `last`, `min`, `max`, `offset N`, `tail N` or `time MILLISECONDS` on."""
+        self._call("subscribe", consumer, lite, *start)
+
     def unsubscribe(self, consumer, lite):
         self._call("unsubscribe", consumer, lite)
 
     def subscriptions(self, consumer):
-        return sorted(self._call("subscriptions", consumer))
+        return sorted(name for name in self._call("subscriptions", consumer) if name)
 
     def receive(self, consumer, count, invisible_s):
         """One poll of a simple consumer. The messages also join those of `messages`."""
@@ -78,6 +83,10 @@ class Driver:
     def ack(self, consumer, messages):
         for message in messages:
             self._call("ack", consumer, message.message_id)
+
+    def nack(self, consumer, messages, invisible_s):
+        for message in messages:
+            self._call("nack", consumer, message.message_id, str(invisible_s))
 
     def close(self, consumer):
         self._call("close", consumer, within_s=CLOSE_WITHIN_S)

@@ -30,8 +30,13 @@ class Sdk:
     subscribe_s: int = 0
     cases_at_once: int = 3  # they mostly wait for leases and timers
     has_simple_consumer: bool = False
+    has_offset_options: bool = False
+    has_suspend: bool = False
+    is_concurrent: bool = False  # in a group without order
+    obeys_notices: bool = False  # that a subscription ended
     tells_subscriptions: bool = False
     has_samples: bool = False
+    passes_failed: bool = False  # it goes on with the next messages of a batch while one that failed waits for its retry
     hides_route_errors: bool = False  # the user is told that there is no route, and the log why
     environment: dict = field(default_factory=dict)
 
@@ -72,11 +77,14 @@ _JVM_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-Xshar
 ALL = (
     # This version sends the letters of a name as names; the name itself comes with its full sync every 30 s.
     Sdk("python-5.1.2", "python", ("python3",), "5.1.2", subscribe_s=31, cases_at_once=6, has_simple_consumer=True,
-        hides_route_errors=True),
-    Sdk("java-5.1.0", "java", ("java", "mvn"), "5.1.0", tells_subscriptions=True, has_samples=True),
-    Sdk("java-5.2.0", "java", ("java", "mvn"), "5.2.0", tells_subscriptions=True, has_samples=True),
-    Sdk("go-5.1.4", "go", ("go",), "5.1.4"),
-    Sdk("node-1.0.8", "node", ("node", "npm"), "1.0.8", tells_subscriptions=True, hides_route_errors=True),
+        is_concurrent=True, hides_route_errors=True),
+    Sdk("java-5.1.0", "java", ("java", "mvn"), "5.1.0", is_concurrent=True, obeys_notices=True,
+        tells_subscriptions=True, has_samples=True),
+    Sdk("java-5.2.0", "java", ("java", "mvn"), "5.2.0", has_offset_options=True, is_concurrent=True,
+        obeys_notices=True, tells_subscriptions=True, has_samples=True),
+    Sdk("go-5.1.4", "go", ("go",), "5.1.4", has_suspend=True, obeys_notices=True, passes_failed=True),
+    Sdk("node-1.0.8", "node", ("node", "npm"), "1.0.8", has_offset_options=True, has_suspend=True, is_concurrent=True,
+        tells_subscriptions=True, hides_route_errors=True),
 )
 
 

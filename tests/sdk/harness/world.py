@@ -2,11 +2,13 @@
 
 import itertools
 import subprocess
+import time
 
 from .broker import Broker
 from .driver import CaseFailed, Driver
 
 DELIVERED_WITHIN_S = 20
+ASK_AGAIN_S = 0.25
 
 
 class World:
@@ -24,16 +26,16 @@ class World:
         """How long a message may take to a consumer that has just subscribed."""
         return self.sdk.subscribe_s + DELIVERED_WITHIN_S
 
-    def topic(self, broker=None):
+    def topic(self, broker=None, options=()):
         """A new parent topic. Its name is unique in the broker, since cases share one."""
         name = f"{self._folder.name}-{next(self._numbers)}"
-        (broker or self.broker).create_topic(name)
+        (broker or self.broker).create_topic(name, *options)
         return name
 
-    def group(self, topic, ordered=True, broker=None):
+    def group(self, topic, ordered=True, broker=None, options=()):
         """A new group bound to `topic`."""
         name = f"group-{self._folder.name}-{next(self._numbers)}"
-        (broker or self.broker).create_group(name, topic, ordered)
+        (broker or self.broker).create_group(name, topic, ordered, *options)
         return name
 
     def driver(self, broker=None, credentials=("", "")):
@@ -80,6 +82,14 @@ class World:
 def check(is_right, complaint):
     if not is_right:
         raise CaseFailed(complaint)
+
+
+def until(what, is_so, within_s):
+    """Asks again and again until the answer is true."""
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        check(time.monotonic() < deadline, f"{what} did not come within {within_s} s")
+        time.sleep(ASK_AGAIN_S)
 
 
 def bodies(messages, lite=None):

@@ -23,14 +23,16 @@ def tell_message(consumer, message):
 
 
 class Listener(MessageListener):
-    def __init__(self, consumer, behaviour):
-        self.consumer, self.behaviour = consumer, behaviour
+    def __init__(self, consumer, listener):
+        self.consumer, self.listener = consumer, listener
 
     def consume(self, message):
         tell_message(self.consumer, message)
-        if self.behaviour == "hold":
+        # A listener that obeys does what the body of the message says.
+        behaviour = message.body.decode() if self.listener == "obey" else self.listener
+        if behaviour == "hold":
             threading.Event().wait()
-        if self.behaviour == "fail" and message.delivery_attempt == 1:
+        if behaviour == "fail" or behaviour == "fail-first" and message.delivery_attempt == 1:
             return ConsumeResult.FAILURE
         return ConsumeResult.SUCCESS
 
@@ -46,14 +48,16 @@ class Driver:
         self.clients["producer"] = Producer(self.configuration, (topic,))
         self.clients["producer"].startup()
 
-    def send(self, topic, lite, body):
+    def send(self, topic, lite, body, *properties):
         message = Message()
         message.topic, message.lite_topic, message.body = topic, lite, body.encode()
+        for text in properties:
+            message.add_property(*text.split("=", 1))
         return [self.clients["producer"].send(message).message_id]
 
-    def push(self, consumer, topic, group, behaviour):
+    def push(self, consumer, topic, group, listener):
         self.clients[consumer] = LitePushConsumer(
-            self.configuration, group, topic, Listener(consumer, behaviour))
+            self.configuration, group, topic, Listener(consumer, listener))
         self.clients[consumer].startup()
 
     def simple(self, consumer, topic, group):
@@ -74,6 +78,9 @@ class Driver:
 
     def ack(self, consumer, message_id):
         self.clients[consumer].ack(self.received.pop(message_id))
+
+    def nack(self, consumer, message_id, invisible_s):
+        self.clients[consumer].change_invisible_duration(self.received.pop(message_id), int(invisible_s))
 
     def close(self, consumer):
         self.clients.pop(consumer).shutdown()

@@ -3,7 +3,6 @@ package litemq.sdk;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Collection;
@@ -18,6 +17,7 @@ import org.apache.rocketmq.client.apis.ClientServiceProvider;
 import org.apache.rocketmq.client.apis.StaticSessionCredentialsProvider;
 import org.apache.rocketmq.client.apis.consumer.ConsumeResult;
 import org.apache.rocketmq.client.apis.consumer.LitePushConsumer;
+import org.apache.rocketmq.client.apis.message.MessageBuilder;
 import org.apache.rocketmq.client.apis.message.MessageView;
 import org.apache.rocketmq.client.apis.producer.Producer;
 
@@ -75,12 +75,16 @@ public final class Driver {
                 producer = provider.newProducerBuilder().setClientConfiguration(configuration).setTopics(args[0]).build();
                 return List.of();
             case "send":
-                return List.of(send(args[0], args[1], args[2]));
+                return List.of(send(args[0], args[1], args[2], Arrays.copyOfRange(args, 3, args.length)));
             case "push":
                 startPush(args[0], args[1], args[2], args[3]);
                 return List.of();
             case "subscribe":
-                consumers.get(args[0]).subscribeLite(args[1]);
+                if (args.length > 2) {
+                    Starts.subscribe(consumers.get(args[0]), args[1], Arrays.copyOfRange(args, 2, args.length));
+                } else {
+                    consumers.get(args[0]).subscribeLite(args[1]);
+                }
                 return List.of();
             case "unsubscribe":
                 consumers.get(args[0]).unsubscribeLite(args[1]);
@@ -95,12 +99,16 @@ public final class Driver {
         }
     }
 
-    private String send(String topic, String lite, String body) throws ClientException {
-        return producer.send(provider.newMessageBuilder()
+    private String send(String topic, String lite, String body, String[] properties) throws ClientException {
+        MessageBuilder builder = provider.newMessageBuilder()
             .setTopic(topic)
             .setLiteTopic(lite)
-            .setBody(body.getBytes(StandardCharsets.UTF_8))
-            .build()).getMessageId().toString();
+            .setBody(body.getBytes(StandardCharsets.UTF_8));
+        for (String property : properties) {
+            String[] pair = property.split("=", 2);
+            builder.addProperty(pair[0], pair[1]);
+        }
+        return producer.send(builder.build()).getMessageId().toString();
     }
 
     private void startPush(String name, String topic, String group, String listener) throws ClientException {
@@ -110,21 +118,28 @@ public final class Driver {
             .bindTopic(topic)
             .setMessageListener(message -> {
                 tell(name, message);
-                if ("hold".equals(listener)) {
-                    holdForEver();
+                switch ("obey".equals(listener) ? bodyOf(message) : listener) {
+                    case "hold":
+                        holdForEver();
+                        return ConsumeResult.FAILURE;
+                    case "fail":
+                        return ConsumeResult.FAILURE;
+                    case "fail-first":
+                        return message.getDeliveryAttempt() == 1 ? ConsumeResult.FAILURE : ConsumeResult.SUCCESS;
+                    default:
+                        return ConsumeResult.SUCCESS;
                 }
-                if ("fail".equals(listener) && message.getDeliveryAttempt() == 1) {
-                    return ConsumeResult.FAILURE;
-                }
-                return ConsumeResult.SUCCESS;
             })
             .build());
     }
 
     private void tell(String consumer, MessageView message) {
-        ByteBuffer body = message.getBody();
-        say("message", consumer, message.getLiteTopic().orElse(""), StandardCharsets.UTF_8.decode(body).toString(),
+        say("message", consumer, message.getLiteTopic().orElse(""), bodyOf(message),
             String.valueOf(message.getDeliveryAttempt()), message.getMessageId().toString());
+    }
+
+    private static String bodyOf(MessageView message) {
+        return StandardCharsets.UTF_8.decode(message.getBody()).toString();
     }
 
     private static void holdForEver() {
