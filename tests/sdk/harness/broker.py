@@ -11,6 +11,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from . import processes
+
 READY_WITHIN_S = 30
 ADMIN_WITHIN_S = 20
 SETTLED_WITHIN_S = 20
@@ -50,7 +52,7 @@ class Broker:
             "--http", self.http.removeprefix("http://"),
         ]
         with open(self.log_path, "ab") as log:
-            self._process = subprocess.Popen(
+            self._process = processes.start(
                 command, env={**_environment(), **self._own}, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + READY_WITHIN_S
         while not self._is_ready():
@@ -122,6 +124,9 @@ class Broker:
 
     def peek(self, topic, lite):
         return json.loads(self._admin("peek", topic, "--lite", lite, "--json"))["messages"]
+
+    def resend_dead_letters(self, group, lite):
+        self._admin("dlq", "resend", group, lite, "--all")
 
     def dead_letters(self, group, lite):
         """The dead letters that a group has of a lite topic."""

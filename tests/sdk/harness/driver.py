@@ -9,6 +9,8 @@ import threading
 import time
 from dataclasses import dataclass
 
+from . import processes
+
 READY_WITHIN_S = 60
 ANSWER_WITHIN_S = 40
 CLOSE_WITHIN_S = 60  # most SDKs finish a long poll of up to 20 s before they close
@@ -35,7 +37,7 @@ class Driver:
     def __init__(self, command, environment, log_path):
         self._log_path = log_path
         self._log = open(log_path, "ab")
-        self._process = subprocess.Popen(
+        self._process = processes.start(
             command, env=environment, text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
         )

@@ -37,6 +37,7 @@ class Sdk:
     tells_subscriptions: bool = False
     has_samples: bool = False
     passes_failed: bool = False  # it goes on with the next messages of a batch while one that failed waits for its retry
+    sends_letters: bool = False  # of a name as names, until its next full sync
     hides_route_errors: bool = False  # the user is told that there is no route, and the log why
     environment: dict = field(default_factory=dict)
 
@@ -77,7 +78,7 @@ _JVM_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-Xshar
 ALL = (
     # This version sends the letters of a name as names; the name itself comes with its full sync every 30 s.
     Sdk("python-5.1.2", "python", ("python3",), "5.1.2", subscribe_s=31, cases_at_once=6, has_simple_consumer=True,
-        is_concurrent=True, hides_route_errors=True),
+        is_concurrent=True, sends_letters=True, hides_route_errors=True),
     Sdk("java-5.1.0", "java", ("java", "mvn"), "5.1.0", is_concurrent=True, obeys_notices=True,
         tells_subscriptions=True, has_samples=True),
     Sdk("java-5.2.0", "java", ("java", "mvn"), "5.2.0", has_offset_options=True, is_concurrent=True,

@@ -4,6 +4,7 @@ import itertools
 import subprocess
 import time
 
+from . import processes
 from .broker import Broker
 from .driver import CaseFailed, Driver
 
@@ -57,7 +58,7 @@ class World:
         output = self._folder / f"program-{next(self._numbers)}.log"
         command = self.sdk.command(*arguments, log_folder=self._folder, main=main)
         with open(output, "wb") as log:
-            process = subprocess.Popen(
+            process = processes.start(
                 [command[0], *flags, *command[1:]], env=self.sdk.environment_for(self._folder),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._cleanups.append(lambda: (process.kill(), process.wait()))

@@ -9,6 +9,7 @@ _ALL = (
     (delivery.messages_of_a_killed_consumer_go_to_another, ()),
     (lifetimes.an_expired_lite_topic_is_gone_and_its_next_life_starts_anew, ()),
     (subscriptions.the_newest_subscriber_owns_a_lite_topic, ()),
+    (quotas.a_full_sync_over_the_quota_changes_nothing, ("sends_letters",)),
     (delivery.loses_nothing_when_the_broker_is_killed, ()),
     (delivery.acked_messages_stay_acked, ()),
     (delivery.unacked_messages_return_after_the_lease, ("has_simple_consumer",)),

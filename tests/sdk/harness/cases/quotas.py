@@ -2,8 +2,8 @@
 
 import re
 
-from ..world import bodies, check
-from .steps import error_of, send_round_robin
+from ..world import DELIVERED_WITHIN_S, bodies, check, until
+from .steps import FULL_SYNC_S, error_of, send_round_robin
 
 # The class of the error where the SDK has one for it, else the broker's code.
 LITE_TOPIC_QUOTA = re.compile("LiteTopicQuotaExceeded|42901")
@@ -49,3 +49,25 @@ def no_subscription_goes_over_the_quota_of_a_client(w):
     driver.subscribe("later", "b", "d", "e")
     seen = driver.wait_for("the fourth", lambda seen: bodies(seen, "e") == ["1"], w.delivery_s)
     check(len(seen) == 4, f"came as {seen}")
+
+
+def a_full_sync_over_the_quota_changes_nothing(w):
+    """Where a client's whole set is more than it may have, the set is refused as a whole, and the one before goes on.
+
+    An SDK that sends letters as names brings new names with its full sync, although it has checked its quota itself.
+    """
+    broker = w.own_broker()  # whose errors are those of this case
+    topic = w.topic(broker)
+    group = w.group(topic, broker=broker, options=("--client-quota", "4"))
+    driver = w.driver(broker)
+    driver.producer(topic)
+    driver.push("c", topic, group)
+    driver.subscribe("c", "ab", "de")
+    broker.update_group(group, "--client-quota", "1")
+    until("a refusal", lambda: broker.metric("litemq_errors_total") >= 1, FULL_SYNC_S)
+    send_round_robin(driver, topic, ["ab", "a", "b", "d", "e"], ["1"])
+    seen = driver.wait_for("the set before", lambda seen: len(seen) >= 4, DELIVERED_WITHIN_S)
+    check(sorted(m.lite for m in seen) == ["a", "b", "d", "e"], f"came as {seen}")
+    broker.update_group(group, "--client-quota", "2")
+    seen = driver.wait_for("the set that fits", lambda seen: bodies(seen, "ab") == ["1"], FULL_SYNC_S)
+    check(len(seen) == 5, f"came as {seen}")

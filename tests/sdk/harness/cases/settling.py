@@ -23,7 +23,8 @@ def suspended_messages_come_again_and_count_no_attempt(w):
 
 
 def messages_that_always_fail_become_dead_letters(w):
-    """After its attempts a message is a dead letter that tells where it came from, and the next one comes."""
+    """After its attempts a message is a dead letter that tells where it came from, and the next one comes. Sent again, it
+    is there, in its lite topic."""
     topic = w.topic()
     group = w.group(topic, options=("--max-attempts", "2", "--backoff", "1s"))
     driver = w.driver()
@@ -37,6 +38,13 @@ def messages_that_always_fail_become_dead_letters(w):
     check(bodies(seen) == expected, f"came as {seen}")
     until("a dead letter", lambda: w.broker.dead_letters(group, "s"), DELIVERED_WITHIN_S)
     check_dead_letter(w, group, topic, failing)
+    driver.unsubscribe("c", "s")
+    driver.push("mended", topic, group)
+    driver.subscribe("mended", "s")
+    w.broker.resend_dead_letters(group, "s")
+    again = driver.wait_for("the letter", lambda seen: seen, w.delivery_s, consumer="mended")
+    got = [(m.lite, m.body, m.attempt) for m in again]
+    check(got == [("s", "fail", 1)], f"the letter came as {again}")
 
 
 def nacks_of_a_simple_consumer_count_up_to_the_dead_letters(w):
