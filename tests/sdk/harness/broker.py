@@ -125,6 +125,11 @@ class Broker:
     def peek(self, topic, lite):
         return json.loads(self._admin("peek", topic, "--lite", lite, "--json"))["messages"]
 
+    def trace(self, topic, lite, message_id):
+        """What happened to a message, oldest first."""
+        told = json.loads(self._admin("trace", "--topic", topic, "--lite", lite, "--id", message_id, "--json"))
+        return [event for message in told["messages"] for event in message["events"]]
+
     def resend_dead_letters(self, group, lite):
         self._admin("dlq", "resend", group, lite, "--all")
 

@@ -18,6 +18,7 @@ _ALL = (
     (settling.nacks_of_a_simple_consumer_count_up_to_the_dead_letters, ("has_simple_consumer",)),
     (delivery.messages_that_fail_are_tried_again, ()),
     (settling.messages_that_always_fail_become_dead_letters, ()),
+    (settling.what_became_of_a_message_can_be_asked, ()),
     (subscriptions.subscribes_and_unsubscribes_at_run_time, ()),
     (subscriptions.a_wildcard_group_gets_every_lite_topic, ()),
     (subscriptions.starts_where_the_offset_option_says, ("has_offset_options",)),

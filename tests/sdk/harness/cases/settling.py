@@ -45,6 +45,8 @@ def messages_that_always_fail_become_dead_letters(w):
     again = driver.wait_for("the letter", lambda seen: seen, w.delivery_s, consumer="mended")
     got = [(m.lite, m.body, m.attempt) for m in again]
     check(got == [("s", "fail", 1)], f"the letter came as {again}")
+    events = [event["event"] for event in w.broker.trace(topic, "s", failing)]
+    check("DEAD_LETTERED" in events and events.count("STORED") == 2, f"its trace is {events}")
 
 
 def nacks_of_a_simple_consumer_count_up_to_the_dead_letters(w):
@@ -72,6 +74,27 @@ def nacks_of_a_simple_consumer_count_up_to_the_dead_letters(w):
     check(letter["attempts"] == 3, f"the dead letter is {letter}")
     driver.send(topic, "s", "next")
     check(bodies(receive_some(driver, "c", DELIVERED_WITHIN_S)) == ["next"], "the next message did not come alone")
+
+
+def what_became_of_a_message_can_be_asked(w):
+    """Its trace tells who sent it, who got it and what came of it; until it is settled it is in the group's numbers."""
+    topic = w.topic()
+    group = w.group(topic)
+    driver = w.driver()
+    driver.producer(topic)
+    driver.push("c", topic, group, listener="obey")
+    driver.subscribe("c", "s")
+    asked_for = driver.send(topic, "s", "ack")
+    driver.wait_for("it", lambda seen: seen, w.delivery_s)
+    w.broker.wait_for_settled(topic, "s", group, 1)
+    driver.send(topic, "s", "hold")
+    driver.wait_for("one to hold", lambda seen: len(seen) == 2, DELIVERED_WITHIN_S)
+    state = w.broker.group_in(topic, "s", group)
+    check(state["in_flight"] + state["ready"] == 1, f"while one is worked on, the group is {state}")
+    events = w.broker.trace(topic, "s", asked_for)
+    check([event["event"] for event in events] == ["STORED", "DELIVERED", "ACKED"], f"the trace is {events}")
+    sender, receiver, acker = (event["client"] for event in events)
+    check(state["subscribers"] == [receiver] == [acker] != [sender], f"of {state['subscribers']} the trace is {events}")
 
 
 def check_dead_letter(w, group, topic, message_id):
