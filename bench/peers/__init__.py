@@ -7,8 +7,8 @@ from .nats import Nats
 from .peer import DURABLE, MEMORY, PROCESS, NotInstalled
 from .rocketmq import RocketMq
 from .s2_lite import S2Lite
-from .valkey import Valkey
+from .valkey import Valkey, ValkeyTuned
 
-ALL = [LiteMq, RocketMq, Nats, Valkey, S2Lite, DurableStreams, Echo]
+ALL = [LiteMq, RocketMq, Nats, Valkey, ValkeyTuned, S2Lite, DurableStreams, Echo]
 
 __all__ = ["ALL", "DURABLE", "MEMORY", "PROCESS", "NotInstalled"]

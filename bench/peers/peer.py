@@ -31,6 +31,8 @@ class Peer:
 
     name = ""
     version = ""
+    # Of another peer, when both are the same install with other settings.
+    package = None
     # What the load generator speaks to it: the value of `litemq-bench drive --system`.
     protocol = ""
     # Durability class -> how it is set, in the peer's own words, for the table.
@@ -50,7 +52,7 @@ class Peer:
     is_limit = False
 
     def __init__(self, installed, binaries, cpus=None):
-        self.home = Path(installed).resolve() / f"{self.name}-{self.version}"
+        self.home = Path(installed).resolve() / f"{self.package or self.name}-{self.version}"
         self.binaries = Path(binaries).resolve()
         self.cpus = cpus
         self.processes = []

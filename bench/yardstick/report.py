@@ -106,7 +106,8 @@ def deliver_table(systems):
         [name, spread([rate(reading) for reading in readings], lambda value: f"{value:,.0f}"),
          *(micros(middle(readings, lambda reading, key=key: reading[key[0]][key[1]]))
            for key in (("delivery", "p50_us"), ("delivery", "p99_us"), ("latency", "p50_us"), ("latency", "p99_us"))),
-         f"{middle(readings, lambda reading: reading['messages_per_receive']):.1f}", sum(reading["redelivered"] for reading in readings),
+         f"{middle(readings, lambda reading: reading['messages_per_receive']):.1f}", f"{sum(reading['failed'] for reading in readings):,}",
+         f"{sum(reading['redelivered'] for reading in readings):,}",
          f"{middle(readings, lambda reading: reading['server_cpu_seconds_per_million']):.1f}",
          f"{middle(readings, lambda reading: reading['consumers_seconds']):.2f} s",
          f"{middle(readings, lambda reading: reading['resident_bytes_with_consumers'] - reading['resident_bytes_before_consumers']) / (1 << 20):,.1f}",
@@ -114,7 +115,7 @@ def deliver_table(systems):
         for name, readings in sorted(systems.items(), key=lambda item: -middle(item[1], rate))
     ]
     return table(["system", "cycles/s", "delivery p50", "delivery p99", "send to acked p50", "send to acked p99", "messages per receive",
-                  "redelivered", "server CPU s per million", "consumers made in", "RSS MiB of the consumers", "RSS MiB at the end"], rows)
+                  "failed", "redelivered", "server CPU s per million", "consumers made in", "RSS MiB of the consumers", "RSS MiB at the end"], rows)
 
 
 def plots(results):

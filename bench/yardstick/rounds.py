@@ -9,6 +9,7 @@ from pathlib import Path
 from peers import NotInstalled
 
 from . import generator
+from .workloads import Lacking
 
 # A round is steady while the disk keeps its speed and others take little of the machine.
 DISK_CHANGE_MAX = 2.0
@@ -50,12 +51,12 @@ def run(plan):
 
 def is_there(system, durability, results):
     if durability not in system.settings:
-        results["dashes"].append({"system": system.name, "reason": f"has no class {durability}"})
+        results["dashes"].append({"system": system.name, "reason": f"has no class {durability}", "failed": False})
         return False
     try:
         system.install()
     except NotInstalled as reason:
-        results["dashes"].append({"system": system.name, "reason": f"cannot be installed: {reason}"})
+        results["dashes"].append({"system": system.name, "reason": f"cannot be installed: {reason}", "failed": False})
         return False
     results["systems"][system.name] = {
         "version": system.version, "setting": system.settings[durability], "flags": system.flags, "limit": system.is_limit,
@@ -72,7 +73,8 @@ def one_round(plan, bench, number, system, workload, results):
         readings = workload.measure(system, folder, plan.durability, bench)
     except Exception as error:  # whatever goes wrong with one system is told of it, and the others go on
         say(f"  failed: {error}")
-        results["dashes"].append({"system": system.name, "reason": f"{workload.name}, round {number + 1}: {str(error)[:400]}"})
+        reason = f"{workload.name}, round {number + 1}: {str(error)[:400]}"
+        results["dashes"].append({"system": system.name, "reason": reason, "failed": not isinstance(error, Lacking)})
         return
     finally:
         system.kill()

@@ -2,7 +2,7 @@
 //! channels with an exclusive consumer each, all held by one client.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
+use super::FAILURES_MAX;
 use super::cpu::{Cpu, resident_bytes};
 use crate::Result;
 use crate::args::DeliverArgs;
@@ -27,6 +28,8 @@ const CONNECTIONS: usize = 8;
 pub(crate) struct Round {
     /// Messages whose ack came in the measured time.
     appends: u64,
+    /// Sends that were refused, in the warm-up too; they count nowhere else.
+    failed: u64,
     seconds: f64,
     /// Whole cycles.
     appends_per_second: f64,
@@ -82,6 +85,7 @@ pub(crate) async fn run(args: &DeliverArgs) -> Result<Round> {
     let per_million = |time: Duration| time.as_secs_f64() / appends.max(1) as f64 * 1e6;
     Ok(Round {
         appends,
+        failed: flow.failed.load(Ordering::Relaxed),
         seconds,
         appends_per_second: appends as f64 / seconds,
         delivery: taken.delivery.summary(),
@@ -103,6 +107,7 @@ struct Flow {
     /// A permit for each message between send and ack.
     places: Semaphore,
     next: AtomicUsize,
+    failed: AtomicU64,
     channels: usize,
     body_bytes: usize,
     /// Bodies carry the nanoseconds from here to their send.
@@ -118,6 +123,7 @@ impl Flow {
         Self {
             places: Semaphore::new(args.in_flight.get()),
             next: AtomicUsize::new(0),
+            failed: AtomicU64::new(0),
             channels: args.channels.get(),
             body_bytes: args.body_bytes,
             zero,
@@ -133,7 +139,13 @@ impl Flow {
             let Ok(place) = place.map_err(|_| "messages do not come back")? else { return Ok(()) };
             place.forget();
             let channel = self.next.fetch_add(1, Ordering::Relaxed) % self.channels;
-            connection.append(channel, self.stamp()?).await?;
+            // A broker may refuse while it is busy; the place is free again then.
+            if let Err(error) = connection.append(channel, self.stamp()?).await {
+                if self.failed.fetch_add(1, Ordering::Relaxed) >= FAILURES_MAX {
+                    return Err(error);
+                }
+                self.places.add_permits(1);
+            }
         }
         Ok(())
     }

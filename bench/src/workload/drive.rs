@@ -11,15 +11,13 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
+use super::FAILURES_MAX;
 use super::cpu::{Cpu, resident_bytes};
 use super::pace::{Pace, Ticket};
 use crate::Result;
 use crate::args::DriveArgs;
 use crate::latency::{Latencies, LatencySummary};
 use crate::systems::{self, Connection};
-
-/// More refused requests end the round.
-const FAILURES_MAX: u64 = 1000;
 
 /// What one round found.
 #[derive(Debug, Serialize)]

@@ -8,3 +8,6 @@ pub(crate) mod drive;
 pub(crate) mod idle;
 pub(crate) mod pace;
 pub(crate) mod send;
+
+/// More refused requests end a round.
+const FAILURES_MAX: u64 = 1000;
