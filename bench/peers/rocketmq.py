@@ -22,6 +22,8 @@ GROUP = "consumers"
 CLUSTER = "yardstick"
 # Its own start scripts ask for 8 GiB for the broker; the machine has to hold the other side too.
 BROKER_HEAP = ["-Xms2g", "-Xmx4g"]
+# It takes no message when nine tenths of the disk are used, whoever uses them.
+BROKER_DISK = ["-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99", "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98"]
 PROXY_HEAP = ["-Xms512m", "-Xmx1g"]
 NAMESRV_HEAP = ["-Xms128m", "-Xmx256m"]
 ADMIN_TRIES = 5
@@ -48,7 +50,7 @@ class RocketMq(Peer):
         self.write_settings(self.settings[durability])
         self.java(NAMESRV_HEAP, "namesrv.NamesrvStartup", "-c", self.folder / "namesrv.conf")
         self.until(lambda: listens(self.namesrv), "has no name server")
-        self.java(BROKER_HEAP, "broker.BrokerStartup", "-c", self.folder / "broker.conf")
+        self.java(BROKER_HEAP + BROKER_DISK, "broker.BrokerStartup", "-c", self.folder / "broker.conf")
         self.until(lambda: listens(self.broker), "has no broker")
         if not (self.folder / "made").exists():
             self.make_topic_and_group()
@@ -73,11 +75,11 @@ class RocketMq(Peer):
             "grpcServerPort": int(self.address.rsplit(":", 1)[1]), "remotingListenPort": free_port(),
         }))
 
-    def java(self, heap, main, *arguments):
-        self.spawn(*self.java_command(heap, main), *arguments, ROCKETMQ_HOME=self.folder)
+    def java(self, options, main, *arguments):
+        self.spawn(*self.java_command(options, main), *arguments, ROCKETMQ_HOME=self.folder)
 
-    def java_command(self, heap, main):
-        return ["java", *heap, f"-Duser.home={self.folder}", f"-Drmq.logback.folder={self.folder}",
+    def java_command(self, options, main):
+        return ["java", *options, f"-Duser.home={self.folder}", f"-Drmq.logback.folder={self.folder}",
                 "-cp", self.home / "lib" / "*", f"org.apache.rocketmq.{main}"]
 
     def make_topic_and_group(self):
