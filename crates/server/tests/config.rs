@@ -293,6 +293,17 @@ fn the_secret_of_the_super_user_is_read_from_the_environment_and_never_shown() {
 }
 
 #[test]
+fn the_trace_has_a_size_or_is_off() {
+    for (text, bytes) in
+        [("64MiB", Some(64 << 20)), ("0", Some(0)), ("0B", Some(0)), ("1KiB", None)]
+    {
+        let sources = with_file(&format!("[limits]\ntrace_bytes_max = '{text}'"));
+        let loaded = load(&sources).map(|loaded| loaded.config.limits.trace_bytes_max);
+        assert_eq!(loaded.ok(), bytes, "{text}");
+    }
+}
+
+#[test]
 fn hosts_and_ports_to_advertise_are_checked() {
     for good in ["broker.example.org:8081", "10.0.0.1:80", "[::1]:9"] {
         let config = loaded(&format!("advertise = '{good}'")).config;

@@ -631,7 +631,8 @@ fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
 }
 
 fn trace_bytes(text: &str) -> Result<u64, String> {
-    if parse_bytes(text)? == 0 { Ok(0) } else { size(text, &TRACE_BYTES) }
+    let is_off = text.trim() == "0" || parse_bytes(text)? == 0;
+    if is_off { Ok(0) } else { size(text, &TRACE_BYTES) }
 }
 
 fn segment_size(text: &str) -> Result<u64, String> {
