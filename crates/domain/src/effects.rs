@@ -6,7 +6,7 @@ use crate::client::ClientKey;
 use crate::group::GroupId;
 use crate::names::LiteTopicName;
 use crate::persisted::Key;
-use crate::time::Timestamp;
+use crate::time::{DurationMs, Timestamp};
 use crate::topic::TopicId;
 use crate::trace::{Happened, What};
 
@@ -105,6 +105,13 @@ pub enum Event {
     LiteTopicRemoved(TopicId),
     /// A lite topic came to the end of its life.
     LiteTopicExpired(TopicId),
+    /// A message was acked.
+    Processed {
+        /// By a client of this group.
+        group: GroupId,
+        /// So long after it was last handed out.
+        took: DurationMs,
+    },
 }
 
 /// Effects of one or more commands, in order.

@@ -14,6 +14,7 @@ mod error;
 mod filter;
 mod group;
 mod handle;
+mod lag;
 mod lifetime;
 pub mod limits;
 mod lite;
@@ -43,9 +44,9 @@ pub use names::{
 pub use quota::{QUOTA_PROFILES, QuotaProfile, Quotas};
 pub use rate::RateMeter;
 pub use shard::{
-    Claim, ClaimOutcome, Claimed, Consumed, GroupView, Invariant, Letters, LiteView, Milestones,
-    Resend, Resent, Send, SendOutcome, Shard, ShardConfig, ShardCounts, ShardRecovery, StartAt,
-    Subscribe, SyncOutcome, Violation,
+    Claim, ClaimOutcome, Claimed, Consumed, GroupLag, GroupView, Invariant, Letters, LiteLag,
+    LiteView, Milestones, Resend, Resent, Send, SendOutcome, Shard, ShardConfig, ShardCounts,
+    ShardRecovery, StartAt, Subscribe, SyncOutcome, Violation,
 };
 pub use time::{DurationMs, Timestamp};
 pub use topic::{Topic, TopicId, TopicOptions, TopicType, check_ttl};

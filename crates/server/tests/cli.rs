@@ -173,6 +173,14 @@ fn groups_have_modes_and_are_moved_and_clients_are_unsubscribed() {
     }
     let all = tool.json(&["group", "reset", "owners", "--to", "oldest"]);
     assert_eq!(all, json!({"moved": 1}));
+    let told = tool.json(&["group", "stats", "owners", "--top", "5", "--by", "age"]);
+    assert_eq!((&told["lag"], &told["top"][0]["name"]), (&json!(2), &json!("s1")));
+    let table = tool.run(&["group", "stats", "owners"]).done();
+    assert!(table.contains("LITE TOPIC") && table.contains("lag          2"), "{table}");
+    let seen = tool.run(&["group", "client", "owners", "host@1"]).done();
+    assert!(seen.contains("connected    false"), "{seen}");
+    let lite = tool.run(&["lite", "describe", "chat", "s1"]).done();
+    assert!(lite.contains("OLDEST STORED"), "{lite}");
     let taken = tool.run(&["group", "unsubscribe", "owners", "host@1"]).done();
     assert_eq!(taken, "0 lite topics taken\n");
 }

@@ -271,8 +271,8 @@ async fn clients_of_a_wildcard_group_are_there_from_their_settings_heartbeat_or_
     let prefix = NamePrefix::new("s-").unwrap();
     with_group(&door, "pods", of_mode(SubscriptionMode::Wildcard(prefix))).await;
     let clients = || async {
-        let counts = door.broker.group_counts().await.unwrap();
-        counts.iter().find(|(group, _)| group.name.as_str() == "pods").unwrap().1.clients
+        let told = door.broker.backlogs().await.unwrap();
+        told.iter().find(|(group, ..)| group.name.as_str() == "pods").unwrap().2
     };
     let (a, b, c) =
         (door.client("a", JAVA).await, door.client("b", JAVA).await, door.client("c", JAVA).await);

@@ -370,6 +370,56 @@ async fn lite_topics_are_listed_by_prefix_a_page_at_a_time() {
 }
 
 #[tokio::test]
+async fn how_far_a_group_is_is_told_by_lag_and_by_age_and_of_one_lite_topic() {
+    let door = Door::with_chat().await;
+    for (lite, body) in [("s1", "one"), ("s2", "two"), ("s2", "three")] {
+        let path = format!("/api/v1/topics/chat/lite/{lite}/messages");
+        let sent = door.post(&path, &json!({"body": body}).to_string()).await;
+        assert_eq!(sent.status, StatusCode::CREATED, "{sent:?}");
+        // A place from which the group goes on makes it a consumer.
+        for tail in [0, 2] {
+            let reset = json!({"lite_topic": lite, "tail": tail}).to_string();
+            door.post("/api/v1/groups/bots/reset", &reset).await;
+        }
+    }
+    let told = door.get("/api/v1/groups/bots/stats").await.json();
+    assert_eq!(
+        (&told["lag"], &told["ready"], &told["in_flight"]),
+        (&json!(3), &json!(3), &json!(0))
+    );
+    assert_eq!((&told["lite_topics"], &told["clients"]), (&json!(2), &json!(0)));
+    assert!(told["oldest_age_ms"].is_u64() && told["oldest_at"].is_string(), "{told}");
+    let names = |told: &Value| -> Vec<String> {
+        let top = told["top"].as_array().unwrap().iter();
+        top.map(|lite| lite["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&told), ["s2", "s1"]);
+    assert_eq!(told["top"][0]["lag"], 2);
+    let by_age = door.get("/api/v1/groups/bots/stats?by=age&top=1").await.json();
+    assert_eq!(names(&by_age).len(), 1);
+    assert!(by_age["top"][0]["oldest_at"].is_string(), "{by_age}");
+    let lite = door.get("/api/v1/topics/chat/lite/s2").await.json();
+    assert_eq!(lite["groups"][0]["lag"], 2);
+    assert!(lite["groups"][0]["oldest_at"].is_string(), "{lite}");
+    let metrics = door.get("/metrics").await.text;
+    for line in [
+        "rocketmq_consumer_lag_messages{topic=\"chat\",consumer_group=\"bots\"} 3",
+        "rocketmq_consumer_ready_messages{topic=\"chat\",consumer_group=\"bots\"} 3",
+        "litemq_lagging_lite_topics{topic=\"chat\",consumer_group=\"bots\"} 2",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line} is missing in\n{metrics}");
+    }
+    for wrong in ["?top=101", "?top=-1", "?by=size", "?limit=3"] {
+        let path = format!("/api/v1/groups/bots/stats{wrong}");
+        door.get(&path).await.is_refused(400, "BAD_REQUEST", 40000);
+    }
+    door.get("/api/v1/groups/none/stats").await.is_refused(404, "CONSUMER_GROUP_NOT_FOUND", 40403);
+    let nobody = door.get("/api/v1/groups/bots/clients/c").await.json();
+    assert_eq!(nobody["lite_topics"], 0);
+    assert_eq!(nobody["connected"], false);
+}
+
+#[tokio::test]
 async fn a_lite_topic_is_described_and_deleted_with_its_messages() {
     let door = Door::with_chat().await;
     assert_eq!(door.post(MESSAGES, r#"{"body":"x"}"#).await.status, StatusCode::CREATED);

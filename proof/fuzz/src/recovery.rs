@@ -74,7 +74,7 @@ async fn serve(world: &World<impl MessagingService>) {
             receive(world, group, &names).await;
         }
     }
-    drop(world.broker.group_counts().await);
+    drop(world.broker.backlogs().await);
     let written = world.broker.checkpoint().await;
     quiet().await;
     // Messages of a lite topic that no record knows: the store refuses others in their place.

@@ -36,6 +36,9 @@ pub(crate) struct Entry {
     /// The client was connected when the lease was first renewed, so it has the message. Until
     /// then the answer may have been lost on the way.
     pub(crate) is_confirmed: bool,
+    /// When it was last handed out: the lower half of the time, good for a lease of 49 days; 0 is
+    /// unknown, before a restart. Not kept in its record.
+    pub(crate) given_at: u32,
     /// Keyed hash of the receive that it was given to; 0 is none.
     pub(crate) attempt_id: u64,
 }
@@ -64,6 +67,12 @@ impl Entry {
             && (!renewed_only || self.renew_until > Timestamp(0))
     }
 
+    /// How long ago it was handed out, if known.
+    pub(crate) fn since_given(&self, now: Timestamp) -> Option<DurationMs> {
+        let passed = lower_half(now).wrapping_sub(self.given_at);
+        (self.given_at != 0).then_some(DurationMs(u64::from(passed)))
+    }
+
     fn is_renewable_in_doubt(&self) -> bool {
         self.state == EntryState::Leased && self.renew_until > Timestamp(0) && !self.is_confirmed
     }
@@ -74,6 +83,7 @@ impl Entry {
 pub(crate) struct Lease {
     pub(crate) client: ClientKey,
     pub(crate) epoch: u32,
+    pub(crate) given_at: Timestamp,
     pub(crate) visible_at: Timestamp,
     pub(crate) renew_until: Timestamp,
     pub(crate) attempt_id: u64,
@@ -398,6 +408,12 @@ fn given(lease: Lease, attempt: u16) -> Entry {
         visible_at: lease.visible_at,
         renew_until: lease.renew_until,
         is_confirmed: false,
+        given_at: lower_half(lease.given_at),
         attempt_id: lease.attempt_id,
     }
+}
+
+/// The lower half of a moment, never 0.
+fn lower_half(at: Timestamp) -> u32 {
+    ((at.0 & u64::from(u32::MAX)) as u32).max(1)
 }

@@ -104,6 +104,7 @@ fn read_lease(input: &mut Reader<'_>) -> Result<Entry, Malformed> {
         visible_at: Timestamp(input.var()?),
         renew_until: Timestamp(input.var()?),
         is_confirmed: false,
+        given_at: 0,
         attempt_id: input.be64()?,
     })
 }
@@ -127,6 +128,7 @@ mod tests {
             visible_at: Timestamp(1_700_000_000_000),
             renew_until: Timestamp(0),
             is_confirmed: attempt == 2,
+            given_at: 0,
             attempt_id: u64::MAX,
         }
     }

@@ -22,7 +22,7 @@ pub(super) enum Work {
     RemoveGroup { group: GroupId, slot: u32 },
     /// Remove names that nobody is subscribed to, from this slot on.
     DropUnusedNames { slot: u32 },
-    /// Offer what a changed rule has made deliverable, from this slot on.
+    /// Offer what a changed rule has made deliverable, and count what is left, from this slot on.
     RefreshGroup { group: GroupId, slot: u32 },
     /// File lite topics of a topic by its changed options, from this slot on.
     FileTopic { topic: TopicId, slot: u32 },
@@ -128,7 +128,10 @@ impl Shard {
         let Some(first) = self.lites.get(slot).map(|slot| slot.first_cursor) else { return };
         match self.cursors.find(first, group) {
             Some(cursor) => self.refresh(now, cursor, fx),
-            None => self.offer(now, slot, group, fx),
+            None => {
+                self.count_lag(now, slot, group);
+                self.offer(now, slot, group, fx);
+            }
         }
     }
 
@@ -138,6 +141,7 @@ impl Shard {
             self.remove_cursor(cursor, fx);
         }
         self.remove_links(slot_index, Some(group), fx);
+        self.lags.remove(group, slot_index);
         self.file_if_free(slot_index);
     }
 
@@ -160,6 +164,9 @@ impl Shard {
         fx: &mut Effects,
     ) {
         self.unfile(index);
+        for group in self.consumers(index) {
+            self.lags.remove(group, index);
+        }
         let first_link = self.lites.get(index).map_or(NONE, |slot| slot.first_link);
         for subscriber in self.subscriptions.chain(first_link) {
             self.say_farewell(subscriber, index, true, fx);

@@ -317,7 +317,7 @@ fn lease(now: Timestamp, claim: Claim, epoch: u32) -> Lease {
         (claim.invisible, Timestamp(0))
     };
     let Claim { client, attempt_id, .. } = claim;
-    Lease { client, epoch, visible_at: now + invisible, renew_until, attempt_id }
+    Lease { client, epoch, given_at: now, visible_at: now + invisible, renew_until, attempt_id }
 }
 
 fn delivered(claim: Claim, attempt: u16, lease: Lease) -> What {

@@ -1,6 +1,6 @@
 //! Looking at a shard without changing it.
 
-use super::Shard;
+use super::{GroupLag, Shard};
 use crate::client::ClientKey;
 use crate::dead_letters::ResentLetters;
 use crate::effects::Place;
@@ -67,8 +67,8 @@ pub struct ShardCounts {
     pub lite_topics: Vec<(TopicId, u64)>,
     /// Pairs of client and lite topic.
     pub subscriptions: u64,
-    /// Messages handed out, not settled and not visible, by group.
-    pub in_flight: Vec<(GroupId, u64)>,
+    /// What each group has left to settle; without those that have nothing left.
+    pub lags: Vec<GroupLag>,
 }
 
 impl Shard {
@@ -112,14 +112,8 @@ impl Shard {
             .collect()
     }
 
-    /// How much is here. Cost follows what is in flight and the number of topics.
+    /// How much is here. Cost follows the numbers of topics and of groups.
     pub fn counts(&self, now: Timestamp) -> ShardCounts {
-        let mut in_flight = std::collections::BTreeMap::<GroupId, u64>::new();
-        for held in self.held_by.values().flatten().collect::<std::collections::BTreeSet<_>>() {
-            if let (Some(cursor), Some(run)) = (self.cursors.get(*held), self.cursors.run(*held)) {
-                *in_flight.entry(cursor.group).or_default() += run.in_flight(now);
-            }
-        }
         ShardCounts {
             lite_topics: self
                 .lites
@@ -127,8 +121,19 @@ impl Shard {
                 .map(|topic| (topic, self.lites.live_of(topic)))
                 .collect(),
             subscriptions: self.subscriptions.pairs(),
-            in_flight: in_flight.into_iter().collect(),
+            lags: self.all_lags(now),
         }
+    }
+
+    /// How many lite topics a client is subscribed to for a group, and the names of some: at most
+    /// [`LIST_NAMES_MAX`].
+    pub fn subscribed_to(&self, client: ClientKey, group: GroupId) -> (u64, Vec<LiteTopicName>) {
+        let found = self.subscriptions.find(client, group);
+        let Some(found) = found.and_then(|found| self.subscriptions.get(found)) else {
+            return (0, Vec::new());
+        };
+        let some = found.slots.keys().take(LIST_NAMES_MAX);
+        (found.slots.len() as u64, some.filter_map(|slot| self.lites.name(*slot)).collect())
     }
 
     /// Who is subscribed for which group, with how many lite topics.

@@ -10,6 +10,7 @@ mod background;
 mod claim;
 mod expiry;
 mod inspect;
+mod lagging;
 mod letters;
 mod milestones;
 mod recovery;
@@ -32,6 +33,7 @@ use crate::delivery::run::{Entry, EntryState, Run};
 use crate::effects::{Effects, Place, Record, Wake};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::{Group, GroupId};
+use crate::lag::Lags;
 use crate::lifetime::Lifetimes;
 use crate::limits::{AUTO_RENEW_STEP, TICK_CURSORS_MAX};
 use crate::lite::{LiteTable, NONE, Slot};
@@ -49,6 +51,7 @@ pub(crate) use audit::Findings;
 pub use audit::{Invariant, Violation};
 pub use claim::{Claim, ClaimOutcome, Claimed};
 pub use inspect::{GroupView, LiteView, ShardCounts};
+pub use lagging::{GroupLag, LiteLag};
 pub use letters::{Letters, Resend, Resent};
 pub use milestones::Milestones;
 pub use recovery::ShardRecovery;
@@ -73,6 +76,8 @@ pub struct Shard {
     number: u16,
     lites: LiteTable,
     cursors: Cursors,
+    /// What groups have left to settle.
+    lags: Lags,
     subscriptions: Subscriptions,
     resends: ResendWindow,
     /// Slots with dead letters of which some were sent again.
@@ -101,6 +106,7 @@ impl Shard {
             number: config.number,
             lites: LiteTable::new(config.hash_key),
             cursors: Cursors::default(),
+            lags: Lags::default(),
             subscriptions: Subscriptions::default(),
             resends: ResendWindow::default(),
             resent: BTreeMap::new(),
@@ -137,6 +143,7 @@ impl Shard {
         let before = before.as_ref().map(|before| &before.options);
         let mut is_to_refresh = before.is_some_and(|of| of.ordered != group.options.ordered);
         if before.is_none_or(|before| before.mode != group.options.mode) {
+            is_to_refresh |= before.is_some_and(|of| of.wildcard().is_some());
             is_to_refresh |= self.set_wildcard(&group);
         }
         if is_to_refresh {
@@ -355,12 +362,13 @@ impl Shard {
         fx.wakes.extend(self.subscriptions.mark_ready(subscriber, slot));
     }
 
-    /// After any change of a cursor: sets its timer and offers its lite topic, which may have waited
-    /// for this group to expire.
+    /// After any change of a cursor: counts what is left, sets its timer and offers its lite topic,
+    /// which may have waited for this group to expire.
     fn refresh(&mut self, now: Timestamp, index: u32, fx: &mut Effects) {
         let Some(cursor) = self.cursors.get(index) else { return };
         let (slot, group) = (cursor.slot, cursor.group);
         self.file_if_free(slot);
+        self.count_lag(now, slot, group);
         if let Some(run) = self.cursors.run_mut(index) {
             if run.is_due(now) {
                 return; // `tick` comes here again
@@ -474,6 +482,7 @@ impl Shard {
         let Some(slot) = self.cursors.get(index).map(|cursor| cursor.slot) else { return };
         self.unlink_cursor(slot, index);
         let Some((cursor, run)) = self.cursors.remove(index) else { return };
+        self.lags.remove(cursor.group, slot);
         if let Some(run) = run {
             self.forget_run(index, &run);
         }

@@ -324,6 +324,7 @@ impl Shard {
                     self.refresh(now, index, &mut fx);
                 }
             }
+            self.count_lags(now, slot_index);
             self.offer_to_all(now, slot_index, &mut fx);
         }
     }
@@ -387,6 +388,7 @@ mod tests {
             visible_at: Timestamp(1),
             renew_until: Timestamp(0),
             is_confirmed: false,
+            given_at: 0,
             attempt_id: 0,
         };
         Run { entries: [entry].into(), ..Run::default() }

@@ -80,6 +80,7 @@ impl Shard {
         if send.tag != 0 {
             self.resends.remember(identity, offset);
         }
+        self.count_lags(now, index);
         self.offer_to_all(now, index, fx);
         Ok(SendOutcome { offset, repeated: false })
     }

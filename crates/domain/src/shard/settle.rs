@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Send, Shard};
 use crate::delivery::run::{Entry, EntryState};
-use crate::effects::{Burial, Effects, Place};
+use crate::effects::{Burial, Effects, Event, Place};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::GroupId;
 use crate::handle::Handle;
@@ -28,9 +28,19 @@ impl Shard {
     /// has run out is still good while nobody else was handed the message.
     pub fn ack(&mut self, now: Timestamp, handle: &Handle, fx: &mut Effects) -> Result<()> {
         let Found::Open { cursor, at } = self.find(handle)? else { return Ok(()) };
-        fx.note(handle.place, What::Settled(self.attempt_of(cursor, at)));
-        self.settle(now, cursor, at, fx);
+        let entry = self.cursors.run(cursor).and_then(|run| run.entries.get(at));
+        if let Some(took) = entry.and_then(|entry| entry.since_given(now)) {
+            fx.events.push(Event::Processed { group: handle.group, took });
+        }
+        self.settle_given(now, handle, (cursor, at), fx);
         Ok(())
+    }
+
+    /// Settles a message that its client does not want and was not given; no harm if that fails.
+    pub fn pass_over(&mut self, now: Timestamp, handle: &Handle, fx: &mut Effects) {
+        if let Ok(Found::Open { cursor, at }) = self.find(handle) {
+            self.settle_given(now, handle, (cursor, at), fx);
+        }
     }
 
     /// Whether a handle is of the lite topic of this name.
@@ -82,16 +92,23 @@ impl Shard {
 
     /// Starts to dead-letter a message: it is held back until [`Self::bury`] or
     /// [`Self::burial_failed`]. `None` when it is settled already.
-    pub fn begin_burial(&mut self, handle: &Handle, fx: &mut Effects) -> Result<Option<Burial>> {
+    pub fn begin_burial(
+        &mut self,
+        now: Timestamp,
+        handle: &Handle,
+        fx: &mut Effects,
+    ) -> Result<Option<Burial>> {
         let Found::Open { cursor, at } = self.find(handle)? else { return Ok(None) };
         let run = self.cursors.run_mut(cursor);
         let Some(entry) = run.and_then(|run| run.held(at, handle.epoch)) else {
             return Err(stale());
         };
         entry.state = EntryState::DeadLettering;
-        let attempt = Attempt { group: handle.group, number: entry.attempt };
+        let attempts = entry.attempt;
+        let attempt = Attempt { group: handle.group, number: attempts };
         fx.note(handle.place, What::GivenUp(attempt));
-        Ok(Some(Burial { place: handle.place, group: handle.group, attempts: entry.attempt }))
+        self.count_lag(now, handle.place.slot, handle.group);
+        Ok(Some(Burial { place: handle.place, group: handle.group, attempts }))
     }
 
     /// Stores the copy of a message with the group's dead letters and settles the message, at once.
@@ -169,8 +186,20 @@ impl Shard {
             self.save_cursor(index, fx);
             self.refresh(now, index, fx);
         }
+        self.count_lags(now, slot_index);
         // Also a group without a position has nothing left to read now.
         self.file_if_free(slot_index);
+    }
+
+    fn settle_given(
+        &mut self,
+        now: Timestamp,
+        handle: &Handle,
+        (cursor, at): (u32, usize),
+        fx: &mut Effects,
+    ) {
+        fx.note(handle.place, What::Settled(self.attempt_of(cursor, at)));
+        self.settle(now, cursor, at, fx);
     }
 
     fn settle(&mut self, now: Timestamp, cursor: u32, at: usize, fx: &mut Effects) {

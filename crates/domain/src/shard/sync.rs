@@ -73,6 +73,7 @@ impl Shard {
                 self.remove_pair(owner, slot, fx);
                 self.subscriptions.remove_if_empty(owner);
             }
+            self.count_lag(now, slot, group.id);
             match moved {
                 Some(cursor) => self.refresh(now, cursor, fx),
                 None if self.is_deliverable_to(now, slot, group.id) => {
@@ -315,6 +316,9 @@ impl Shard {
             });
         }
         self.set_first_link(slot_index, first, fx);
+        if let Some(group) = self.subscriptions.get(subscriber).map(|found| found.group) {
+            self.end_lag(slot_index, group);
+        }
         true
     }
 

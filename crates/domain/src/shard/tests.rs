@@ -381,3 +381,29 @@ fn a_snapshot_alone_tells_the_time_of_the_newest_message() {
     shard.snapshot(0, 10, &mut |key, value| recovery.put(&key.encode(), &value).unwrap());
     assert_eq!(recovery.newest_send_at(), NOW);
 }
+
+/// O5 of the known faults.
+#[test]
+fn ending_a_lite_topic_touches_that_one_alone_however_many_there_are() {
+    let mut shard = shard(true);
+    for n in 0..3000 {
+        send(&mut shard, &format!("l{n}"));
+        subscribe(&mut shard, 1, &format!("l{n}"));
+    }
+    let slot = shard.lites.find(TOPIC, &name("l1500")).unwrap();
+    let mut fx = Effects::default();
+    shard.remove_lite(TOPIC, &name("l1500"), &mut fx).unwrap();
+    let is_of_it = |record: &Record| match record {
+        Record::Drop { slot: of, .. } => *of == slot,
+        Record::Put { key, .. } | Record::Delete { key } => match key {
+            Key::Channel { slot: of } | Key::Subscription { slot: of, .. } => *of == slot,
+            _ => false,
+        },
+        Record::Append { .. } => false,
+    };
+    assert!(fx.records.iter().all(is_of_it), "{:?}", fx.records);
+    assert!(!shard.has_work(), "nothing is left to be walked");
+    assert_eq!(shard.next_deadline(), None, "nor is there a moment to look at all");
+    assert_eq!(shard.lag(NOW, GROUP).lag, 2999);
+    assert_eq!(shard.audit(NOW), []);
+}

@@ -7,6 +7,7 @@ mod dead_letters;
 mod delivery;
 mod exclusive;
 mod expiry;
+mod lag;
 mod leases;
 mod listing;
 mod model;

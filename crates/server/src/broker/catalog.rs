@@ -152,11 +152,19 @@ impl Catalog {
         &self.lite_topics
     }
 
-    /// Counts what happened to a lite topic. One that was made has its room already.
+    /// Counts what happened. A lite topic that was made has its room already.
     pub(super) fn count(&self, event: Event) {
-        let (Event::LiteTopicCreated(topic)
-        | Event::LiteTopicRemoved(topic)
-        | Event::LiteTopicExpired(topic)) = event;
+        let topic = match event {
+            Event::Processed { group, took } => {
+                if let Some(entry) = self.group_entry(group) {
+                    entry.metrics.processed(took);
+                }
+                return;
+            }
+            Event::LiteTopicCreated(topic)
+            | Event::LiteTopicRemoved(topic)
+            | Event::LiteTopicExpired(topic) => topic,
+        };
         if !matches!(event, Event::LiteTopicCreated(_)) {
             self.lite_topics.give_back(topic);
         }
@@ -165,6 +173,7 @@ impl Catalog {
             Event::LiteTopicCreated(_) => entry.metrics.lite_topic_created(),
             Event::LiteTopicRemoved(_) => entry.metrics.lite_topic_removed(),
             Event::LiteTopicExpired(_) => entry.metrics.lite_topic_expired(),
+            Event::Processed { .. } => {}
         }
     }
 

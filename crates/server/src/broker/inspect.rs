@@ -1,24 +1,15 @@
 //! Looking at lite topics without changing anything, and removing lite topics.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use litemq_domain::limits::LIST_NAMES_MAX;
 use litemq_domain::{Error, ErrorCode, LiteTopicName, LiteView, Result, Topic, Violation};
 use litemq_storage::StoreUsage;
 
+use super::limits::AGE_READS_MAX;
 use super::request::{LiteGroupInfo, LiteTopicInfo};
 use super::shard::command::Command;
 use super::{Broker, WhoKey};
-
-/// Messages in flight of a group, and clients subscribed for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct GroupCounts {
-    /// Handed out and not settled.
-    pub in_flight: u64,
-    /// Clients with at least one lite topic.
-    pub clients: u64,
-}
 
 impl Broker {
     /// Lite topics of a topic by name, after `after`, with this prefix, at most `limit` (bounded by
@@ -51,14 +42,22 @@ impl Broker {
         Ok(views.into_iter().map(|view| self.info(view)).collect())
     }
 
-    /// One lite topic.
+    /// One lite topic, also with when the oldest message was stored that a group has left.
     ///
     /// # Errors
     /// [`ErrorCode::TopicNotFound`] or [`ErrorCode::LiteTopicNotFound`].
     pub async fn describe_lite(&self, topic: &str, name: &str) -> Result<LiteTopicInfo> {
         let topic = self.topic(topic)?;
-        let view = self.view(&topic, &LiteTopicName::new(name)?).await?;
-        Ok(self.info(view))
+        let name = LiteTopicName::new(name)?;
+        let view = self.view(&topic, &name).await?;
+        let channel = self.channel(&name, view.slot, view.generation);
+        let mut info = self.info(view);
+        let shard = self.shards.get(self.keys.shard(&name)).ok_or_else(super::stopping)?;
+        let lagging = info.groups.iter_mut().filter(|group| group.in_flight + group.ready > 0);
+        for group in lagging.take(AGE_READS_MAX) {
+            group.oldest_at = self.stored_at(shard, channel, group.committed_offset).await?;
+        }
+        Ok(info)
     }
 
     /// How many lite topics a topic has.
@@ -113,24 +112,6 @@ impl Broker {
         Ok(found)
     }
 
-    /// What is in flight and who is subscribed, for each group by name.
-    ///
-    /// # Errors
-    /// When the broker is stopping.
-    pub async fn group_counts(&self) -> Result<Vec<(Arc<litemq_domain::Group>, GroupCounts)>> {
-        let mut in_flight = std::collections::BTreeMap::new();
-        for shard in &self.shards {
-            for (group, count) in shard.ask(Command::Counts).await?.in_flight {
-                *in_flight.entry(group).or_default() += count;
-            }
-        }
-        let counts = |group: &Arc<litemq_domain::Group>| GroupCounts {
-            in_flight: in_flight.get(&group.id).copied().unwrap_or(0),
-            clients: self.context.subscriptions.clients_of(group.id),
-        };
-        Ok(self.groups().into_iter().map(|group| (Arc::clone(&group), counts(&group))).collect())
-    }
-
     pub(super) async fn view(&self, topic: &Topic, name: &LiteTopicName) -> Result<LiteView> {
         let shard = self.shards.get(self.keys.shard(name)).ok_or_else(super::stopping)?;
         let view = shard.ask(|reply| Command::Describe(topic.id, name.clone(), reply)).await?;
@@ -152,6 +133,7 @@ impl Broker {
                     committed_offset: found.committed,
                     in_flight: found.in_flight,
                     ready: found.ready,
+                    oldest_at: None,
                     subscribers: found.subscribers,
                 })
             })

@@ -33,6 +33,14 @@ pub const PEEK_MESSAGES_MAX: usize = 1000;
 pub const SCAN_MESSAGES_MAX: usize = 10_000;
 /// Payload bytes read by one peek for messages that are wanted.
 pub const SCAN_BYTES_MAX: usize = 16 << 20;
+/// Lite topics of one look at how far a group is.
+pub const LAGGING_TOP_MAX: usize = 100;
+/// Messages read at once for when they were stored.
+pub const AGE_READS_MAX: usize = 128;
+/// How often that is done to find the oldest of a group in a shard.
+pub const AGE_ROUNDS_MAX: usize = 4;
+/// Groups of a shard for which that is done when metrics are read; the others come next time.
+pub const SCRAPE_AGES_MAX: usize = 16;
 /// Dead letters sent again by one request.
 pub const RESEND_LETTERS_MAX: usize = 1000;
 /// Bytes of the trace of what happened to messages, when the configuration does not say.

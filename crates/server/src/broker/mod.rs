@@ -8,6 +8,7 @@ mod admin;
 mod browse;
 mod catalog;
 mod clock;
+mod consumption;
 mod dead_letters;
 mod deliveries;
 mod durability;
@@ -51,6 +52,7 @@ use tokio::time::Instant;
 
 pub use access::{NewPolicy, NewUser, UserChange};
 pub use browse::{Found, Look};
+pub use consumption::{Backlog, GroupClient, GroupStats, LiteStats, TopBy};
 pub use dead_letters::{LettersInfo, ResendReport};
 pub use deliveries::Deliveries;
 pub use edge::Edge;

@@ -10,7 +10,6 @@ use litemq_domain::{
 };
 use litemq_storage::{ChannelRef, ReadLimit, ShardId, StoredRecord};
 use prost::Message as _;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::catalog::GroupEntry;
@@ -26,8 +25,7 @@ use super::pool::{Pool, Taken};
 use super::ready::ReadySignal;
 use super::request::ReceiveRequest;
 use super::shard::ShardHandle;
-use super::shard::command::{Command, Named};
-use super::trace::FILTER;
+use super::shard::command::Command;
 use super::{Broker, WhoKey, group_deleted, handle};
 
 /// Counts a waiting receive while it lives.
@@ -237,12 +235,15 @@ impl Broker {
         let message = StoredMessage::decode(record.payload)
             .map_err(|error| Error::new(ErrorCode::StorageDamaged, error.to_string()))?;
         if !request.filter.matches(message.tag.as_deref()) {
-            let named = Named { handle, lite_topic: None, by: FILTER };
             // Nobody waits for that: if it is lost, the message is only filtered again.
-            shard.tell_soon(Command::Ack(named, oneshot::channel().0));
+            shard.tell_soon(Command::PassOver(handle));
             return Ok(());
         }
         entry.metrics.message_out(message.body.len() as u64, u32::from(claimed.attempt));
+        if claimed.attempt == 1 {
+            let waited = self.context.clock.now().since(Timestamp(record.at_ms));
+            entry.metrics.delivered(waited);
+        }
         deliveries.push(Outgoing {
             claim: (claimed.place, claimed.epoch),
             _bytes: bytes,

@@ -253,6 +253,8 @@ pub struct LiteGroupInfo {
     pub in_flight: u64,
     /// Messages not handed out.
     pub ready: u64,
+    /// When the oldest of all these was stored; told with one lite topic only.
+    pub oldest_at: Option<Timestamp>,
     /// Who is subscribed.
     pub subscribers: Vec<ClientId>,
 }

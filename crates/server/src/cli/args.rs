@@ -193,6 +193,24 @@ pub(super) enum GroupCommand {
         /// Its name
         name: String,
     },
+    /// Show how far a group is, and in which lite topics it is farthest behind
+    Stats {
+        /// Its name
+        name: String,
+        /// At most so many lite topics
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        top: usize,
+        /// Those with the most messages left, or with the oldest
+        #[arg(long, value_name = "lag|age", default_value = "lag")]
+        by: StatsBy,
+    },
+    /// Show what a client has for a group
+    Client {
+        /// The group
+        name: String,
+        /// The id of the client
+        client: String,
+    },
     /// Move a group to another place of a lite topic, or of all that it consumes
     Reset {
         /// Its name
@@ -218,6 +236,13 @@ pub(super) enum GroupCommand {
         /// Its name
         name: String,
     },
+}
+
+/// Which lite topics come first.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum StatsBy {
+    Lag,
+    Age,
 }
 
 #[derive(Debug, Args)]

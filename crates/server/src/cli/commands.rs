@@ -15,7 +15,7 @@ use super::args::{
 };
 use super::client::{Client, segment, visible};
 use super::table::{write_properties, write_table};
-use super::{CliError, access, dlq, messages, quota, trace};
+use super::{CliError, access, dlq, messages, quota, stats, trace};
 use crate::config::units::{NEVER, UNLIMITED, UNLIMITED_NUMBER};
 use crate::front::http::model::{
     BodyFormat, GroupChangeForm, GroupList, GroupView, KeptBy, LiteChangeForm, LitePage, LiteView,
@@ -170,6 +170,8 @@ fn group(command: GroupCommand, client: &Client, output: &mut Output<'_>) -> Res
             let view: GroupView = client.get(&format!("groups/{}", segment(&name)), &[])?;
             output.print(&view, describe_group)
         }
+        GroupCommand::Stats { name, top, by } => stats::group(&name, top, by, client, output),
+        GroupCommand::Client { name, client: id } => stats::client(&name, &id, client, output),
         GroupCommand::Reset { name, lite, place } => {
             let PlaceArgs { to, offset, tail, time } = place;
             let form = ResetForm { lite_topic: lite, to, offset, tail, time };
@@ -389,13 +391,16 @@ fn describe_lite(out: &mut dyn Write, view: &LiteView) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out)?;
-    let header = ["GROUP", "COMMITTED", "IN FLIGHT", "READY", "SUBSCRIBERS"];
+    let header =
+        ["GROUP", "COMMITTED", "LAG", "IN FLIGHT", "READY", "OLDEST STORED", "SUBSCRIBERS"];
     let rows = view.groups.iter().map(|group| {
         [
             group.group.clone(),
             group.committed_offset.to_string(),
+            group.lag.to_string(),
             group.in_flight.to_string(),
             group.ready.to_string(),
+            group.oldest_at.clone().unwrap_or_default(),
             group.subscribers.join(", "),
         ]
     });

@@ -10,6 +10,7 @@ mod dlq;
 mod messages;
 mod quota;
 mod serve;
+mod stats;
 mod table;
 mod trace;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-use litemq_domain::{ErrorCode, GroupName, TopicName};
+use litemq_domain::{DurationMs, ErrorCode, GroupName, TopicName};
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -49,6 +49,8 @@ pub struct GroupMetrics {
     redelivered: Counter,
     acked: Counter,
     dead_letters: Counter,
+    delivery_latency: Histogram,
+    processing_latency: Histogram,
 }
 
 /// How an error code is written in JSON and as a label: `LITE_TOPIC_ILLEGAL`.
@@ -165,6 +167,16 @@ impl GroupMetrics {
         self.acked.inc();
     }
 
+    /// A message was handed out for the first time, so long after it was stored.
+    pub fn delivered(&self, waited: DurationMs) {
+        self.delivery_latency.observe(seconds(waited));
+    }
+
+    /// A message was acked, so long after it was handed out.
+    pub fn processed(&self, took: DurationMs) {
+        self.processing_latency.observe(seconds(took));
+    }
+
     /// A message became a dead letter.
     pub fn dead_letter(&self) {
         self.dead_letters.inc();
@@ -259,16 +271,23 @@ struct GroupFamilies {
     redelivered: Family<GroupLabels, Counter>,
     acked: Family<GroupLabels, Counter>,
     dead_letters: Family<GroupLabels, Counter>,
+    delivery_latency: Family<GroupLabels, Histogram, fn() -> Histogram>,
+    processing_latency: Family<GroupLabels, Histogram, fn() -> Histogram>,
 }
 
 impl GroupFamilies {
     fn register(registry: &mut Registry) -> Self {
+        let latency = || -> Family<_, _, fn() -> Histogram> {
+            Family::new_with_constructor(latency_histogram)
+        };
         Self {
             messages_out: registered(registry, names::MESSAGES_OUT, Family::default()),
             bytes_out: registered(registry, names::THROUGHPUT_OUT, Family::default()),
             redelivered: registered(registry, names::REDELIVERED, Family::default()),
             acked: registered(registry, names::ACKED, Family::default()),
             dead_letters: registered(registry, names::SEND_TO_DLQ, Family::default()),
+            delivery_latency: registered(registry, names::DELIVERY_LATENCY, latency()),
+            processing_latency: registered(registry, names::PROCESSING_LATENCY, latency()),
         }
     }
 
@@ -279,6 +298,8 @@ impl GroupFamilies {
             redelivered: self.redelivered.get_or_create_owned(labels),
             acked: self.acked.get_or_create_owned(labels),
             dead_letters: self.dead_letters.get_or_create_owned(labels),
+            delivery_latency: self.delivery_latency.get_or_create_owned(labels),
+            processing_latency: self.processing_latency.get_or_create_owned(labels),
         }
     }
 
@@ -288,12 +309,23 @@ impl GroupFamilies {
         self.redelivered.remove(labels);
         self.acked.remove(labels);
         self.dead_letters.remove(labels);
+        self.delivery_latency.remove(labels);
+        self.processing_latency.remove(labels);
     }
 }
 
 /// 256 bytes to 4 MiB, the largest body.
 fn size_histogram() -> Histogram {
     Histogram::new(exponential_buckets(256.0, 4.0, 8))
+}
+
+/// 1 ms to 4.7 hours.
+fn latency_histogram() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 4.0, 13))
+}
+
+fn seconds(span: DurationMs) -> f64 {
+    span.0 as f64 / 1000.0
 }
 
 fn upper_snake(camel: &str) -> String {

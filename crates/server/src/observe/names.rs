@@ -29,6 +29,10 @@ pub(super) const ACKED: Name =
     name("litemq_acked_messages", "Messages settled by an ack, by topic and group");
 pub(super) const REDELIVERED: Name =
     name("litemq_redelivered_messages", "Hand-outs after the first, by topic and group");
+pub(super) const DELIVERY_LATENCY: Name =
+    name("litemq_delivery_latency_seconds", "From stored to first handed out, by topic and group");
+pub(super) const PROCESSING_LATENCY: Name =
+    name("litemq_processing_latency_seconds", "From last handed out to acked, by topic and group");
 pub(super) const LITE_CREATED: Name =
     name("litemq_lite_topics_created", "Lite topics made by a first send or ahead of it, by topic");
 pub(super) const LITE_REMOVED: Name =
@@ -55,6 +59,18 @@ pub(super) const IN_FLIGHT: Name = name(
     "rocketmq_consumer_inflight_messages",
     "Messages handed out and not settled, by topic and group",
 );
+pub(super) const READY: Name = name(
+    "rocketmq_consumer_ready_messages",
+    "Messages not settled and not in flight, by topic and group",
+);
+pub(super) const LAG: Name =
+    name("rocketmq_consumer_lag_messages", "Messages not settled, by topic and group");
+pub(super) const LAG_LATENCY: Name = name(
+    "rocketmq_consumer_lag_latency",
+    "Milliseconds since the oldest message not settled was stored, by topic and group; 0 is none",
+);
+pub(super) const LAGGING: Name =
+    name("litemq_lagging_lite_topics", "Lite topics with messages not settled, by topic and group");
 pub(super) const STORAGE_SIZE: Name = name("rocketmq_storage_size", "Bytes on the disk");
 pub(super) const FLUSH_BEHIND: Name =
     name("rocketmq_storage_flush_behind_bytes", "Bytes that wait for a sync");

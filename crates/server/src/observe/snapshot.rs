@@ -46,6 +46,18 @@ pub struct Snapshot {
     pub log_bytes_since_checkpoint: u64,
 }
 
+/// A gauge of a group and where its value is.
+type OfGroup = (Name, fn(&GroupGauges) -> u64);
+
+const OF_GROUPS: [OfGroup; 6] = [
+    (names::CONSUMERS, |row| row.consumers),
+    (names::IN_FLIGHT, |row| row.in_flight),
+    (names::READY, |row| row.ready),
+    (names::LAG, |row| row.ready + row.in_flight),
+    (names::LAGGING, |row| row.lagging),
+    (names::LAG_LATENCY, |row| row.oldest_ms),
+];
+
 /// One topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicGauges {
@@ -66,6 +78,12 @@ pub struct GroupGauges {
     pub consumers: u64,
     /// Messages handed out and not settled.
     pub in_flight: u64,
+    /// Messages not settled and not in flight.
+    pub ready: u64,
+    /// Lite topics with messages not settled.
+    pub lagging: u64,
+    /// How long ago the oldest message not settled was stored; 0 is none.
+    pub oldest_ms: u64,
 }
 
 impl Snapshot {
@@ -99,14 +117,13 @@ impl Snapshot {
             let label = TopicLabel(row.topic.clone());
             lite.get_or_create(&label).set(gauge_value(row.lite_topics));
         }
-        let consumers: Family<GroupLabels, Gauge> =
-            registered(&mut registry, names::CONSUMERS, Family::default());
-        let in_flight: Family<GroupLabels, Gauge> =
-            registered(&mut registry, names::IN_FLIGHT, Family::default());
-        for row in &self.groups {
-            let labels = GroupLabels { topic: row.topic.clone(), group: row.group.clone() };
-            consumers.get_or_create(&labels).set(gauge_value(row.consumers));
-            in_flight.get_or_create(&labels).set(gauge_value(row.in_flight));
+        for (name, value) in OF_GROUPS {
+            let family: Family<GroupLabels, Gauge> =
+                registered(&mut registry, name, Family::default());
+            for row in &self.groups {
+                let labels = GroupLabels { topic: row.topic.clone(), group: row.group.clone() };
+                family.get_or_create(&labels).set(gauge_value(value(row)));
+            }
         }
         registry
     }
@@ -135,6 +152,9 @@ mod tests {
                 group: GroupName::new("bots").unwrap(),
                 consumers: 3,
                 in_flight: 2,
+                ready: 5,
+                lagging: 4,
+                oldest_ms: 1500,
             }],
             ..Snapshot::default()
         };
@@ -144,6 +164,10 @@ mod tests {
             "rocketmq_consumer_group_number 1",
             "rocketmq_consumer_connections{topic=\"chat\",consumer_group=\"bots\"} 3",
             "rocketmq_consumer_inflight_messages{topic=\"chat\",consumer_group=\"bots\"} 2",
+            "rocketmq_consumer_ready_messages{topic=\"chat\",consumer_group=\"bots\"} 5",
+            "rocketmq_consumer_lag_messages{topic=\"chat\",consumer_group=\"bots\"} 7",
+            "rocketmq_consumer_lag_latency{topic=\"chat\",consumer_group=\"bots\"} 1500",
+            "litemq_lagging_lite_topics{topic=\"chat\",consumer_group=\"bots\"} 4",
             "litemq_storage_syncs_total 7",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in:\n{text}");

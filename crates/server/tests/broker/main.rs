@@ -13,6 +13,7 @@ mod cancelled;
 mod catalog;
 mod checkpoints;
 mod clock;
+mod consumption;
 mod dead_letters;
 mod durability;
 mod exclusive;

@@ -23,8 +23,8 @@ async fn world() -> World {
 
 impl World {
     async fn clients(&self) -> u64 {
-        let counts = self.broker.group_counts().await.unwrap();
-        counts.iter().find(|(group, _)| group.id == self.group.id).unwrap().1.clients
+        let told = self.broker.backlogs().await.unwrap();
+        told.iter().find(|(group, ..)| group.id == self.group.id).unwrap().2
     }
 }
 

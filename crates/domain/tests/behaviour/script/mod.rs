@@ -24,6 +24,8 @@
 //! remove-letters a | trim-letters a 2
 //! remove a | remove-topic | remove-group g | step | steps | trim a 2
 //! show a -> 0..3 g=1/1/1(c1)          committed/in flight/ready(subscribers)
+//! lag g -> 3/1 in 2                    not settled, of these in flight, in so many lite topics
+//! ages g -> a=<9s b=4s                 how long the oldest waits, or less; most g -> a=3/1 b=1/0
 //! list [prefix=a] [after=b] [max=2] -> a b | names -> 2 | pairs -> 1 | woke -> c1@g
 //! restart [snapshot]                  from all records, or from the last snapshot and those since
 //! hold | durable | crash [snapshot]   after `hold` nothing becomes durable until `durable`; a crash

@@ -113,6 +113,9 @@ pub(crate) enum Step {
     RemoveLetters(String),
     TrimLetters(String, u64),
     Show(String),
+    Lag(String),
+    Ages(String),
+    Most(String),
     List {
         prefix: String,
         after: Option<String>,
@@ -295,6 +298,9 @@ impl<'a> Words<'a> {
             "remove-letters" => Step::RemoveLetters(text()?),
             "trim-letters" => Step::TrimLetters(text()?, self.plain.get(2)?.parse().ok()?),
             "show" => Step::Show(text()?),
+            "lag" => Step::Lag(text()?),
+            "ages" => Step::Ages(text()?),
+            "most" => Step::Most(text()?),
             "list" => Step::List {
                 prefix: self.option("prefix").unwrap_or_default(),
                 after: self.option("after"),

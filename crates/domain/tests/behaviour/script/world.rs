@@ -308,7 +308,7 @@ impl World {
             }
             Step::BeginBurial(which) => {
                 let handle = self.handle(which);
-                shown(self.shard.begin_burial(&handle, fx), |burial| {
+                shown(self.shard.begin_burial(now, &handle, fx), |burial| {
                     let text = if burial.is_some() { done() } else { "settled".to_owned() };
                     self.burials.extend(burial);
                     text
@@ -380,6 +380,9 @@ impl World {
                 Some(view) => self.show_view(&view),
                 None => ".".to_owned(),
             },
+            Step::Lag(group) => self.show_lag(group),
+            Step::Ages(group) => self.show_ages(group),
+            Step::Most(group) => self.show_most(group),
             Step::List { prefix, after, max } => {
                 let found = self.shard.list(now, TOPIC, prefix, after.as_deref(), *max);
                 words(found.iter().map(|view| view.name.to_string()))

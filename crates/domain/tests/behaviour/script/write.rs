@@ -118,6 +118,9 @@ impl fmt::Display for Step {
             Self::RemoveLetters(lite) => write!(f, "remove-letters {lite}"),
             Self::TrimLetters(lite, first) => write!(f, "trim-letters {lite} {first}"),
             Self::Show(lite) => write!(f, "show {lite}"),
+            Self::Lag(group) => write!(f, "lag {group}"),
+            Self::Ages(group) => write!(f, "ages {group}"),
+            Self::Most(group) => write!(f, "most {group}"),
             Self::List { prefix, after, max } => {
                 write!(f, "list prefix={prefix} max={max}")?;
                 after.as_ref().map_or(Ok(()), |after| write!(f, " after={after}"))

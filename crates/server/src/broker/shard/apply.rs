@@ -3,7 +3,7 @@
 use litemq_domain::{Effects, Result, Shard, Subscribe, SyncOutcome};
 
 use super::actor::ShardActor;
-use super::command::{Change, Command, Named, SnapshotPiece, Sync};
+use super::command::{Change, Command, LagOrder, Named, SnapshotPiece, Sync};
 use super::pending::Answer;
 use crate::broker::durability::error_of;
 use crate::broker::limits::CHECKPOINT_SLOTS_PER_STEP;
@@ -44,7 +44,8 @@ impl ShardActor {
             }
             Command::BeginBurial(named, reply) => {
                 let checked = check_name(shard, &named);
-                Answer::Burial(reply, checked.and_then(|()| shard.begin_burial(&named.handle, fx)))
+                let burial = |()| shard.begin_burial(now, &named.handle, fx);
+                Answer::Burial(reply, checked.and_then(burial))
             }
             Command::Bury { burial, payload, reply } => {
                 let admitted = self.context.store.admit_append().map_err(|error| error_of(&error));
@@ -100,6 +101,17 @@ impl ShardActor {
                 let piece = trace.map(|trace| trace.look(&ask, from, shard)).unwrap_or_default();
                 Answer::Trace(reply, piece)
             }
+            Command::Lag(group, reply) => Answer::Lag(reply, shard.lag(now, group)),
+            Command::Lagging(group, order, reply) => Answer::Lagging(
+                reply,
+                match order {
+                    LagOrder::Oldest(max) => (shard.oldest(group, max), None),
+                    LagOrder::Most { first, max } => shard.most_lagging(group, first, max),
+                },
+            ),
+            Command::SubscribedTo(client, group, reply) => {
+                Answer::SubscribedTo(reply, shard.subscribed_to(client, group))
+            }
             Command::Counts(reply) => Answer::Counts(reply, shard.counts(now)),
             Command::Audit(reply) => Answer::Audit(reply, shard.audit(now)),
             Command::Snapshot(from, reply) => Answer::Snapshot(reply, snapshot(shard, from)),
@@ -117,6 +129,8 @@ impl ShardActor {
         match command {
             Command::BurialFailed(burial) => shard.burial_failed(now, &burial, fx),
             Command::GiveBack(group, messages) => shard.give_back(now, group, &messages, fx),
+            Command::PassOver(handle) => shard.pass_over(now, &handle, fx),
+            Command::LearnAges(group, ages) => shard.learn_ages(group, &ages),
             Command::DoubtClient(client) => shard.doubt_client(client, fx),
             Command::ReleaseClient { client, renewed_only } => {
                 shard.release_client(now, client, renewed_only, fx);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use litemq_domain::{
     Burial, Claim, ClaimOutcome, ClientId, ClientKey, Consumed, DurationMs, Error, Group, GroupId,
-    Handle, Letters, LifetimeChange, LiteTopicName, LiteView, OwnLifetime, Place, Resend, Resent,
-    Result, Send, SendOutcome, ShardCounts, StartAt, SyncOutcome, Topic, TopicId, Violation,
+    GroupLag, Handle, Letters, LifetimeChange, LiteLag, LiteTopicName, LiteView, OwnLifetime,
+    Place, Resend, Resent, Result, Send, SendOutcome, ShardCounts, StartAt, SyncOutcome, Timestamp,
+    Topic, TopicId, Violation,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::broker::trace::{RingAsk, RingPiece, WhoKey};
+use crate::broker::trace::{FILTER, RingAsk, RingPiece, WhoKey};
 
 /// Everything a shard's actor can be asked.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Claim(Claim, WhoKey, Reply<ClaimOutcome>),
     /// Settle a message.
     Ack(Named, Reply<()>),
+    /// Settle a message that its client does not want and was not given.
+    PassOver(Handle),
     /// Change when a message is visible again.
     ChangeInvisible {
         /// Which.
@@ -122,6 +125,14 @@ pub(crate) enum Command {
     },
     /// Some events of the trace, from this number on.
     Trace(RingAsk, u64, Reply<RingPiece>),
+    /// What a group has left.
+    Lag(GroupId, Reply<GroupLag>),
+    /// Lite topics in which a group has something left, and where the next part starts.
+    Lagging(GroupId, LagOrder, Reply<Lagging>),
+    /// When these messages were stored, each the oldest that the group has left.
+    LearnAges(GroupId, Vec<(Place, Timestamp)>),
+    /// How many lite topics a client is subscribed to for a group, and some of them.
+    SubscribedTo(ClientKey, GroupId, Reply<SubscribedTo>),
     /// How much is there.
     Counts(Reply<ShardCounts>),
     /// What is wrong with the shard.
@@ -141,6 +152,7 @@ impl Command {
             Self::Ack(named, _)
             | Self::BeginBurial(named, _)
             | Self::ChangeInvisible { named, .. } => named.by,
+            Self::PassOver(_) => FILTER,
             _ => WhoKey::default(),
         }
     }
@@ -187,12 +199,17 @@ impl Command {
             Self::NameOf(_, reply) => refuse(reply, error),
             Self::List { reply, .. } => refuse(reply, error),
             Self::Trace(_, _, reply) => refuse(reply, error),
+            Self::Lag(_, reply) => refuse(reply, error),
+            Self::Lagging(_, _, reply) => refuse(reply, error),
+            Self::SubscribedTo(_, _, reply) => refuse(reply, error),
             Self::Counts(reply) => refuse(reply, error),
             Self::Audit(reply) => refuse(reply, error),
             Self::Snapshot(_, reply) => refuse(reply, error),
             told @ (Self::BurialFailed(_)
             | Self::GiveBack(..)
             | Self::ReleaseClient { .. }
+            | Self::PassOver(_)
+            | Self::LearnAges(..)
             | Self::DoubtClient(_)
             | Self::Trimmed { .. }
             | Self::SetTopic(_)
@@ -251,6 +268,26 @@ pub(crate) enum Change {
     /// It is empty.
     Clear,
 }
+
+/// Which lite topics of those in which a group has something left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LagOrder {
+    /// So many with the oldest messages.
+    Oldest(usize),
+    /// `max` with the most messages, of a part that starts at slot `first`.
+    Most {
+        /// The slot.
+        first: u32,
+        /// At most so many.
+        max: usize,
+    },
+}
+
+/// Lite topics in which a group has something left, and where the next part starts.
+pub(crate) type Lagging = (Vec<LiteLag>, Option<u32>);
+
+/// How many lite topics a client is subscribed to, and some of them.
+pub(crate) type SubscribedTo = (u64, Vec<LiteTopicName>);
 
 /// What a group consumes of some slots, and where the next part starts.
 pub(crate) type Places = (Vec<Consumed>, Option<u32>);

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 
 use litemq_domain::{
-    Burial, ClaimOutcome, Consumed, Error, Farewell, GroupId, Handle, Letters, LiteTopicName,
-    LiteView, Place, Resent, Result, SendOutcome, ShardCounts, SyncOutcome, Violation,
+    Burial, ClaimOutcome, Consumed, Error, Farewell, GroupId, GroupLag, Handle, Letters,
+    LiteTopicName, LiteView, Place, Resent, Result, SendOutcome, ShardCounts, SyncOutcome,
+    Violation,
 };
 use litemq_storage::Lsn;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::command::{Places, Reply, SnapshotPiece};
+use super::command::{Lagging, Places, Reply, SnapshotPiece, SubscribedTo};
 use crate::broker::trace::RingPiece;
 
 /// An answer that is ready but for its durability.
@@ -31,6 +32,9 @@ pub(super) enum Answer {
     View(Reply<Option<LiteView>>, Option<LiteView>),
     Views(Reply<Vec<LiteView>>, Vec<LiteView>),
     Name(Reply<Option<LiteTopicName>>, Option<LiteTopicName>),
+    Lag(Reply<GroupLag>, GroupLag),
+    Lagging(Reply<Lagging>, Lagging),
+    SubscribedTo(Reply<SubscribedTo>, SubscribedTo),
     Counts(Reply<ShardCounts>, ShardCounts),
     Audit(Reply<Vec<Violation>>, Vec<Violation>),
     Trace(Reply<RingPiece>, RingPiece),
@@ -78,6 +82,9 @@ impl Answer {
             Self::View(reply, answer) => give(reply, Ok(answer)),
             Self::Views(reply, answer) => give(reply, Ok(answer)),
             Self::Name(reply, answer) => give(reply, Ok(answer)),
+            Self::Lag(reply, answer) => give(reply, Ok(answer)),
+            Self::Lagging(reply, answer) => give(reply, Ok(answer)),
+            Self::SubscribedTo(reply, answer) => give(reply, Ok(answer)),
             Self::Counts(reply, answer) => give(reply, Ok(answer)),
             Self::Audit(reply, answer) => give(reply, Ok(answer)),
             Self::Trace(reply, answer) => give(reply, Ok(answer)),
@@ -105,6 +112,9 @@ impl Answer {
             Self::View(reply, _) => give(reply, Err(error)),
             Self::Views(reply, _) => give(reply, Err(error)),
             Self::Name(reply, _) => give(reply, Err(error)),
+            Self::Lag(reply, _) => give(reply, Err(error)),
+            Self::Lagging(reply, _) => give(reply, Err(error)),
+            Self::SubscribedTo(reply, _) => give(reply, Err(error)),
             Self::Counts(reply, _) => give(reply, Err(error)),
             Self::Audit(reply, _) => give(reply, Err(error)),
             Self::Trace(reply, _) => give(reply, Err(error)),

@@ -160,6 +160,8 @@ fn group_view(info: LiteGroupInfo) -> LiteGroupView {
         committed_offset: info.committed_offset,
         in_flight: info.in_flight,
         ready: info.ready,
+        lag: info.ready + info.in_flight,
+        oldest_at: info.oldest_at.map(format_time),
         subscribers: subscribers.map(str::to_owned).collect(),
     }
 }

@@ -19,6 +19,7 @@ mod reply;
 mod rights;
 mod server;
 mod stall;
+mod stats;
 mod topics;
 mod trace;
 mod users;
@@ -84,7 +85,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
             get(groups::describe).patch(groups::update).delete(groups::delete),
         ),
         ("/api/v1/groups/{group}/reset", post(groups::reset)),
-        ("/api/v1/groups/{group}/clients/{client}", delete(groups::unsubscribe)),
+        ("/api/v1/groups/{group}/stats", get(stats::group)),
+        ("/api/v1/groups/{group}/clients/{client}", get(stats::client).delete(groups::unsubscribe)),
         ("/api/v1/topics/{topic}/lite", get(lite::list).post(lite::create)),
         (
             "/api/v1/topics/{topic}/lite/{name}",

@@ -5,6 +5,7 @@
 mod access;
 mod dead_letters;
 mod groups;
+mod stats;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use utoipa::{IntoParams, ToSchema};
 pub use dead_letters::{
     LetterPage, LetterView, LettersPage, LettersView, ResendForm, ResendView, ResentView,
 };
+pub use stats::{GroupClientView, GroupStatsView, LiteStatsView, StatsOrder, StatsQuery};
+
 pub use groups::{
     ClientQuery, GroupChangeForm, GroupList, GroupView, NewGroupForm, ResetForm, ResetView,
     UnsubscribedView,
@@ -226,6 +229,11 @@ pub struct LiteGroupView {
     pub in_flight: u64,
     /// Messages not handed out.
     pub ready: u64,
+    /// Messages not settled: those handed out and those not.
+    pub lag: u64,
+    /// When the oldest of them was stored; shown with one lite topic, not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_at: Option<String>,
     /// The ids of the clients that are subscribed.
     pub subscribers: Vec<String>,
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    dead_letters, groups, lite, messages, operations, policies, quotas, topics, trace, users,
+    dead_letters, groups, lite, messages, operations, policies, quotas, stats, topics, trace, users,
 };
 
 #[derive(OpenApi)]
@@ -26,6 +26,8 @@ use super::{
         groups::delete,
         groups::reset,
         groups::unsubscribe,
+        stats::group,
+        stats::client,
         lite::list,
         lite::create,
         lite::describe,

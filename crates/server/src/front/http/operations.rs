@@ -57,14 +57,18 @@ pub(super) async fn index() -> &'static str {
 async fn snapshot(broker: &Broker) -> Snapshot {
     let usage = broker.store_usage();
     // A broker that stops has no counts any more; the rest is still worth showing.
-    let counts = broker.group_counts().await.unwrap_or_default();
-    let groups = counts.into_iter().filter_map(|(group, counts)| {
+    let backlogs = broker.backlogs().await.unwrap_or_default();
+    let now = broker.now();
+    let groups = backlogs.into_iter().filter_map(|(group, backlog, consumers)| {
         let topic = broker.topic_by_id(group.topic)?;
         Some(GroupGauges {
             topic: topic.name.clone(),
             group: group.name.clone(),
-            consumers: counts.clients,
-            in_flight: counts.in_flight,
+            consumers,
+            in_flight: backlog.in_flight,
+            ready: backlog.ready(),
+            lagging: backlog.lite_topics,
+            oldest_ms: backlog.oldest_at.map_or(0, |at| now.since(at).0),
         })
     });
     let topics = broker.topics();

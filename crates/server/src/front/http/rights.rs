@@ -58,7 +58,8 @@ fn rule(method: &Method, path: &str) -> Option<Rule> {
         ("GET", "/api/v1/groups/{group}/dead-letters") => Rule::Group,
         ("GET", "/api/v1/groups/{group}/dead-letters/{name}") => Rule::Group,
         ("POST", "/api/v1/groups/{group}/dead-letters/{name}/resend") => Rule::Group,
-        ("DELETE", "/api/v1/groups/{group}/clients/{client}") => Rule::Group,
+        ("GET" | "DELETE", "/api/v1/groups/{group}/clients/{client}") => Rule::Group,
+        ("GET", "/api/v1/groups/{group}/stats") => Rule::Group,
 
         ("GET" | "POST", "/api/v1/topics/{topic}/lite") => Rule::Asks,
         ("GET" | "PATCH" | "DELETE", "/api/v1/topics/{topic}/lite/{name}") => Rule::Lite(&[Manage]),

@@ -9,6 +9,7 @@ use crate::script::world::{DEAD, TOPIC, name};
 impl Both {
     pub(super) fn compare_positions(&mut self) {
         let now = self.world.now;
+        self.compare_lags(now);
         for (topic, group) in [(TOPIC, GROUPS[0]), (DEAD, OF_DEAD_LETTERS)] {
             for lite in LITES {
                 self.compare_lite(topic, lite, &lite_of(group, lite), now);
@@ -46,6 +47,26 @@ impl Both {
                 let flying = all.iter().filter(|found| found.is_in_flight(now)).count();
                 assert_eq!(group.in_flight, flying as u64, "in flight in {known_as} for {text}");
             }
+        }
+    }
+
+    /// What a group is told to have left is the sum of what each lite topic shows, which is compared
+    /// with the model by itself.
+    fn compare_lags(&self, now: Timestamp) {
+        for group in GROUPS {
+            let id = self.world.group(group);
+            let views = [TOPIC, DEAD]
+                .into_iter()
+                .flat_map(|topic| self.world.shard.list(now, topic, "", None, usize::MAX));
+            let (mut left, mut in_flight, mut lite_topics) = (0, 0, 0);
+            for view in views.flat_map(|view| view.groups).filter(|view| view.group == id) {
+                left += view.in_flight + view.ready;
+                in_flight += view.in_flight;
+                lite_topics += u64::from(view.in_flight + view.ready > 0);
+            }
+            let lag = self.world.shard.lag(now, id);
+            let told = (lag.lag, lag.in_flight, lag.lite_topics);
+            assert_eq!(told, (left, in_flight, lite_topics), "what {group} has left");
         }
     }
 

@@ -108,7 +108,7 @@ impl Both {
         let now = self.world.now;
         let counts = self.world.shard.counts(now);
         let lite_topics = counts.lite_topics.iter().map(|(_, count)| count).sum();
-        let in_flight = counts.in_flight.iter().map(|(_, count)| count).sum();
+        let in_flight = counts.lags.iter().map(|lag| lag.in_flight).sum();
         let timers = u64::from(self.world.shard.next_deadline().is_some());
         for (resource, amount) in [
             ("lite topics", lite_topics),

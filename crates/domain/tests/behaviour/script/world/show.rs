@@ -1,7 +1,7 @@
 //! What steps show.
 
 use litemq_domain::{
-    ClaimOutcome, ClientId, Error, Event, LiteView, PINNED, Protection, Timestamp,
+    ClaimOutcome, ClientId, Error, Event, GroupLag, LiteView, PINNED, Protection, Timestamp,
 };
 
 use super::{DEAD, World, name};
@@ -40,13 +40,11 @@ impl World {
     }
 
     pub(super) fn show_events(&self) -> String {
-        words(self.events.iter().map(|event| {
-            let word = match event {
-                Event::LiteTopicCreated(_) => "created",
-                Event::LiteTopicRemoved(_) => "removed",
-                Event::LiteTopicExpired(_) => "expired",
-            };
-            word.to_owned()
+        words(self.events.iter().map(|event| match event {
+            Event::LiteTopicCreated(_) => "created".to_owned(),
+            Event::LiteTopicRemoved(_) => "removed".to_owned(),
+            Event::LiteTopicExpired(_) => "expired".to_owned(),
+            Event::Processed { group, took } => format!("{}={took}", self.group_name(*group)),
         }))
     }
 
@@ -55,6 +53,30 @@ impl World {
         let range = format!("{}..{}", letters.first_offset, letters.next_offset);
         let resent = letters.resent.iter().map(|(from, end)| format!("resent={from}..{end}"));
         words(std::iter::once(range).chain(resent))
+    }
+
+    pub(super) fn show_lag(&self, group: &str) -> String {
+        let GroupLag { lag, in_flight, lite_topics, .. } =
+            self.shard.lag(self.now, self.group(group));
+        format!("{lag}/{in_flight} in {lite_topics}")
+    }
+
+    pub(super) fn show_ages(&self, group: &str) -> String {
+        words(self.shard.oldest(self.group(group), usize::MAX).iter().map(|lag| {
+            let about = if lag.is_exact { "" } else { "<" };
+            format!("{}={about}{}", lag.name, self.now.since(lag.stored_at))
+        }))
+    }
+
+    /// In parts, as the broker does.
+    pub(super) fn show_most(&self, group: &str) -> String {
+        let (mut all, mut next) = (Vec::new(), Some(0));
+        while let Some(first) = next {
+            let (part, after) = self.shard.most_lagging(self.group(group), first, usize::MAX);
+            all.extend(part);
+            next = after;
+        }
+        words(all.iter().map(|lag| format!("{}={}/{}", lag.name, lag.lag, lag.in_flight)))
     }
 
     pub(super) fn show_view(&self, view: &LiteView) -> String {
