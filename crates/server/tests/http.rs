@@ -448,6 +448,22 @@ async fn a_name_that_is_none_is_refused_with_its_code() {
 }
 
 #[tokio::test]
+async fn a_group_is_bound_to_a_topic_that_exists_and_to_nothing_else() {
+    let door = Door::with_chat().await;
+    for (bind, code, rocketmq) in [
+        ("no such name", "TOPIC_ILLEGAL", 40002),
+        ("", "TOPIC_ILLEGAL", 40002),
+        ("chat*", "TOPIC_ILLEGAL", 40002),
+        ("absent", "TOPIC_NOT_FOUND", 40402),
+    ] {
+        let form = json!({"name": "late", "bind": bind}).to_string();
+        let status = if rocketmq == 40402 { 404 } else { 400 };
+        door.post("/api/v1/groups", &form).await.is_refused(status, code, rocketmq);
+        door.get("/api/v1/groups/late").await.is_refused(404, "CONSUMER_GROUP_NOT_FOUND", 40403);
+    }
+}
+
+#[tokio::test]
 async fn messages_against_the_rules_are_refused_with_their_codes() {
     let door = Door::with_chat().await;
     let long = "x".repeat(16 << 10);

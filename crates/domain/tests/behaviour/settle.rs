@@ -68,6 +68,16 @@ fn a_suspended_batch_waits_as_a_whole_and_no_attempt_counts() {
 }
 
 #[test]
+fn a_suspend_is_still_one_after_acks_and_restarts() {
+    check(
+        "sub c1 a | send a m1 m2 m3 | claim c1 10s -> a:m1 a:m2 a:m3 | suspend m1 30s | restart
+        | send a m4 | restart | wait 29s | claim c1 10s -> . | wait 1s
+        | claim c1 10s max=1 -> a:m1 | ack m1 | suspend m1 1s | restart
+        | claim c1 10s -> a:m2 a:m3 a:m4",
+    );
+}
+
+#[test]
 fn a_suspend_touches_only_its_own_hand_out() {
     check(
         "group g unordered | sub c1 a | send a m1 m2 | claim c1 10s max=1 -> a:m1

@@ -1,12 +1,15 @@
 //! Topics and groups: made once, numbered once, gone for good.
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::time::Duration;
 
 use litemq_domain::{DurationMs, ErrorCode, TopicId, TopicName, TopicOptions};
 use litemq_server::broker::{GroupChange, NewTopic, TopicChange};
 
 use crate::support::{GROUP, NOW, TOPIC, World, code, group, message, quiet};
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 fn topic(name: &str) -> NewTopic {
     NewTopic { name: TopicName::new(name).unwrap(), options: TopicOptions::default() }
@@ -187,4 +190,52 @@ async fn a_group_with_dead_letters_is_deleted_only_after_them() {
     after.broker.delete_lite("%DLQ%workers", "a").await.unwrap();
     after.broker.delete_group(GROUP).await.unwrap();
     assert_eq!(code(after.broker.topic("%DLQ%workers")), ErrorCode::TopicNotFound);
+}
+
+/// Threads of their own, and names that all of them want.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn lite_topics_made_listed_described_and_deleted_at_once_never_wait_for_each_other() {
+    const NAMES: u32 = 20;
+    let (_, world) = World::memory().await;
+    world.subscribe("c1", &["l0", "l1"]).await;
+    let each = |work: fn(World, String) -> Work| {
+        let world = world.clone();
+        tokio::spawn(async move {
+            for n in 0..10 * NAMES {
+                work(world.clone(), format!("l{}", n % NAMES)).await;
+            }
+        })
+    };
+    let workers = [
+        each(|world, name| Box::pin(async move { drop(world.send(&name, "m").await) })),
+        each(|world, name| Box::pin(async move { drop(world.send(&name, "m").await) })),
+        each(|world, name| {
+            Box::pin(async move {
+                if let Err(error) = world.broker.delete_lite(TOPIC, &name).await {
+                    assert_eq!(error.code, ErrorCode::LiteTopicNotFound);
+                }
+            })
+        }),
+        each(|world, name| {
+            Box::pin(async move {
+                if let Err(error) = world.broker.describe_lite(TOPIC, &name).await {
+                    assert_eq!(error.code, ErrorCode::LiteTopicNotFound);
+                }
+            })
+        }),
+        each(|world, name| {
+            Box::pin(async move {
+                let listed = world.broker.list_lite(TOPIC, "l", None, 1000).await.unwrap();
+                assert!(listed.len() <= NAMES as usize, "{name}: {}", listed.len());
+            })
+        }),
+    ];
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    assert_eq!(world.broker.audit().await.unwrap(), []);
+    for lite in world.broker.list_lite(TOPIC, "", None, 1000).await.unwrap() {
+        world.broker.delete_lite(TOPIC, lite.name.as_str()).await.unwrap();
+    }
+    assert_eq!(world.broker.quotas().lite_topics, 0);
 }

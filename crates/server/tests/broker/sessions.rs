@@ -6,7 +6,7 @@ use std::time::Duration;
 use litemq_server::broker::{ConnectionId, ReceiveRequest, TelemetryStream};
 use tokio::time::Instant;
 
-use crate::support::{NOW, World, bodies, client, quiet};
+use crate::support::{NOW, World, bodies, client, group, quiet};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOME: ConnectionId = ConnectionId(1);
@@ -116,6 +116,27 @@ async fn a_goodbye_gives_everything_back_at_once_to_others() {
     assert_eq!(received, ["1", "2"]);
     assert!(own.await.unwrap().is_empty());
     assert!(world.subscriptions("c1").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_ends_the_subscriptions_of_a_client_for_every_group_and_for_none() {
+    let (_, world) = World::memory().await;
+    let others = world.with_group(group("others")).await;
+    let idle = world.with_group(group("idle")).await;
+    for world in [&world, &others] {
+        world.subscribe("c1", &["a", "b"]).await;
+        world.subscribe("c2", &["a"]).await;
+    }
+    idle.broker.join(&client("c1"), &idle.group);
+    world.send("a", "m1").await;
+    world.broker.terminate(&client("c1")).await.unwrap();
+    world.broker.terminate(&client("nobody")).await.unwrap();
+    for world in [&world, &others] {
+        assert_eq!(world.subscriptions("c1").await, Vec::<String>::new());
+        assert_eq!(world.subscriptions("c2").await, ["a"]);
+    }
+    assert_eq!(world.broker.quotas().subscriptions, 2);
+    assert_eq!(world.broker.audit().await.unwrap(), []);
 }
 
 #[tokio::test(start_paused = true)]
