@@ -22,19 +22,26 @@ fn read(path: &str) -> String {
 /// Our own Rust files, without what is generated.
 fn rust_files() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![root().join("crates"), root().join("proof"), root().join("bench")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() && !path.ends_with("generated") && !path.ends_with("target") {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
+    for folder in ["crates", "proof", "bench"] {
+        files_below(&root().join(folder), "rs", &mut found);
     }
     assert!(found.len() > 100, "{}", found.len());
     found
+}
+
+fn files_below(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("generated") && !path.ends_with("target") {
+            files_below(&path, extension, found);
+        } else if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+}
+
+fn text_of(files: &[PathBuf]) -> String {
+    files.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 /// The names of a manifest's normal dependencies.
@@ -105,24 +112,56 @@ fn every_promise_names_tests_that_exist() {
     let document = read("docs/reliability.md");
     let promises = document.split("## The promises").nth(1).unwrap();
     let promises = promises.split("\n## ").next().unwrap();
-    let code: String = rust_files().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let checked = check_shown_by("docs/reliability.md", promises);
+    assert!(checked >= 30, "only {checked} names found");
+}
+
+#[test]
+fn every_row_of_lite_topics_names_tests_that_exist() {
+    let document = read("docs/litetopic.md");
+    let checked = check_shown_by("docs/litetopic.md", &document);
+    assert!(checked >= 150, "only {checked} names found");
+    let first_cells =
+        document.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let shown: BTreeSet<&str> = first_cells.flat_map(|cell| cell.split([',', ' '])).collect();
+    let faults = [("D", 14), ("S", 11), ("O", 8)];
+    let faults =
+        faults.into_iter().flat_map(|(kind, last)| (1..=last).map(move |n| format!("{kind}{n}")));
+    for row in (1..=43).map(|n: u32| n.to_string()).chain(faults) {
+        assert!(shown.contains(row.as_str()), "row {row} is missing");
+    }
+}
+
+/// Checks the last cell of each row of each table, and counts the names in it: tests, levels of
+/// the proof ladder with or without a scenario, cases of the official SDKs, files and folders.
+fn check_shown_by(document: &str, tables: &str) -> usize {
+    let code = text_of(&rust_files());
+    let mut cases = Vec::new();
+    files_below(&root().join("tests/sdk/harness"), "py", &mut cases);
+    let cases = text_of(&cases);
     let mut checked = 0;
-    for row in promises.lines().filter(|line| line.starts_with("| ")).skip(1) {
-        let shown_by = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap();
+    for row in tables.lines().filter(|line| line.starts_with("| ")) {
+        let shown_by = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap().trim();
+        if shown_by.starts_with("---") || !shown_by.contains('`') {
+            let told = ["shown by", "by", "---", "-"];
+            assert!(told.contains(&shown_by), "{document} shows nothing for: {row}");
+            continue;
+        }
         for name in shown_by.split('`').skip(1).step_by(2) {
-            // A level with one of its scenarios, or a test.
             let known = match name.split_once(' ') {
+                Some(("sdk", case)) => cases.contains(&format!("def {case}(")),
                 Some((_, scenario)) => code.contains(&format!("\"{scenario}\"")),
                 None => {
                     code.contains(&format!("fn {name}("))
                         || root().join("proof").join(name).exists()
+                        || (name.contains('/') && root().join(name).exists())
                 }
             };
-            assert!(known, "docs/reliability.md names {name}");
+            assert!(known, "{document} names {name}");
             checked += 1;
         }
     }
-    assert!(checked >= 30, "only {checked} names found");
+    checked
 }
 
 #[test]
