@@ -9,6 +9,7 @@
 
 mod grpc_support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,9 +19,11 @@ use litemq_protocol::v2;
 use litemq_server::broker::BrokerOptions;
 use litemq_server::front::grpc::GrpcOptions;
 use litemq_server::front::listen::PortOptions;
+use prost::Message as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Endpoint;
 use v2::settings::PubSub;
 use v2::telemetry_command::Command;
 use v2::{ClientType, Code, Settings, TelemetryCommand};
@@ -46,6 +49,22 @@ async fn unfinished_call(door: &Door, method: &str, body: &[u8]) -> String {
     sending.send_data(Bytes::copy_from_slice(body), false).unwrap();
     let response = response.await.unwrap();
     response.headers()["grpc-status"].to_str().unwrap().to_owned()
+}
+
+/// A producer's settings with so many topics of 100 bytes.
+fn settings_of_topics(count: usize) -> TelemetryCommand {
+    let publishing = v2::Publishing {
+        topics: (0..count).map(|n| resource(&format!("{n:0>100}"))).collect(),
+        ..v2::Publishing::default()
+    };
+    TelemetryCommand {
+        command: Some(Command::Settings(Settings {
+            client_type: Some(ClientType::Producer.into()),
+            pub_sub: Some(PubSub::Publishing(publishing)),
+            ..Settings::default()
+        })),
+        status: None,
+    }
 }
 
 /// Time is paused: it jumps ahead as soon as nothing but time can happen.
@@ -147,18 +166,7 @@ async fn a_client_that_does_not_read_its_telemetry_is_cut_off() {
     let port = PortOptions { stall_max: Duration::from_millis(200), ..PortOptions::default() };
     let door = Door::open_with(GrpcOptions { port, ..GrpcOptions::default() }).await;
     let client = door.client("c1", "JAVA").await;
-    let publishing = v2::Publishing {
-        topics: (0..400).map(|n| resource(&format!("{n:0>100}"))).collect(),
-        ..v2::Publishing::default()
-    };
-    let settings = TelemetryCommand {
-        command: Some(Command::Settings(Settings {
-            client_type: Some(ClientType::Producer.into()),
-            pub_sub: Some(PubSub::Publishing(publishing)),
-            ..Settings::default()
-        })),
-        status: None,
-    };
+    let settings = settings_of_topics(400);
     let (say, said) = mpsc::channel(1);
     let request = client.request(ReceiverStream::new(said));
     let _unread = client.grpc.clone().telemetry(request).await.unwrap().into_inner();
@@ -167,6 +175,98 @@ async fn a_client_that_does_not_read_its_telemetry_is_cut_off() {
         told += 1;
         // Each answer has 40 kB; a client's windows are a few megabytes.
         assert!(told < 10_000, "nobody minds");
+    }
+}
+
+/// A client by hand that gives no answer a window: how many of its streams, each with one answer, are open.
+async fn unread_streams(door: &Door, streams: usize, settings: &TelemetryCommand) -> Unread {
+    let stream = TcpStream::connect(door.address).await.unwrap();
+    let mut http = h2::client::Builder::new();
+    let (client, connection) = http.initial_window_size(0).handshake(stream).await.unwrap();
+    let connection = tokio::spawn(async move { drop(connection.await) });
+    let content = settings.encode_to_vec();
+    let prefix = u32::try_from(content.len()).unwrap().to_be_bytes();
+    let said = Bytes::from([&[0][..], &prefix, &content].concat());
+    let mut kept = Vec::new();
+    for n in 0..streams {
+        let path = "http://localhost/apache.rocketmq.v2.MessagingService/Telemetry";
+        let request = Request::post(path)
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("x-mq-client-id", format!("unread@{n}"))
+            .body(())
+            .unwrap();
+        let mut ready = client.clone().ready().await.unwrap();
+        let (response, mut sending) = ready.send_request(request, false).unwrap();
+        sending.send_data(said.clone(), false).unwrap();
+        kept.push((response.await.unwrap(), sending));
+    }
+    Unread { _kept: kept, connection }
+}
+
+struct Unread {
+    _kept: Vec<(http::Response<h2::RecvStream>, h2::SendStream<Bytes>)>,
+    connection: tokio::task::JoinHandle<()>,
+}
+
+#[tokio::test]
+async fn answers_that_wait_on_telemetry_streams_are_counted_refused_and_given_up_and_others_go_on()
+{
+    let port = PortOptions { stall_max: Duration::from_millis(500), ..PortOptions::default() };
+    let of_broker = BrokerOptions { answer_bytes_max: 2 << 20, ..BrokerOptions::default() };
+    let door = Door::open_over(of_broker, GrpcOptions { port, ..GrpcOptions::default() }).await;
+    let answers = Arc::clone(door.broker.shares().answer_bytes.pool());
+    let unread = unread_streams(&door, 100, &settings_of_topics(400)).await;
+    // About 140 kB each, of which seven fit into the half that one address may have.
+    soon(async {
+        while answers.used() < 800 << 10 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(answers.used() <= (1 << 20) + (100 << 10), "{} bytes", answers.used());
+
+    let elsewhere = Endpoint::from_shared(format!("http://{}", door.address))
+        .unwrap()
+        .local_address(Some([127, 0, 0, 2].into()));
+    let client = Client::new(elsewhere.connect().await.unwrap(), "c1", "JAVA");
+    let (say, said) = mpsc::channel(1);
+    say.send(settings_of_topics(400)).await.unwrap();
+    let request = client.request(ReceiverStream::new(said));
+    let mut heard = client.grpc.clone().telemetry(request).await.unwrap().into_inner();
+    let answer = heard.message().await.unwrap().unwrap();
+    assert_eq!(answer.status.unwrap().code(), Code::Ok);
+    drop((say, heard));
+
+    soon(unread.connection).await.unwrap();
+    soon(async {
+        while answers.used() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn settings_are_refused_while_there_is_no_room_for_their_answer() {
+    let of_broker = BrokerOptions { answer_bytes_max: 200 << 10, ..BrokerOptions::default() };
+    let door = door(of_broker).await;
+    let (java, node) = (door.client("c1", "JAVA").await, door.client("c2", "HTTP").await);
+    for client in [&java, &node] {
+        let (say, said) = mpsc::channel(2);
+        say.send(settings_of_topics(400)).await.unwrap();
+        say.send(settings_of_topics(1)).await.unwrap();
+        let request = client.request(ReceiverStream::new(said));
+        let mut heard = client.grpc.clone().telemetry(request).await.unwrap().into_inner();
+        match heard.message().await {
+            // Node hears of it and may go on.
+            Ok(told) => {
+                assert_eq!(told.unwrap().status.unwrap().code(), Code::TooManyRequests);
+                let smaller = heard.message().await.unwrap().unwrap();
+                assert_eq!(smaller.status.unwrap().code(), Code::Ok);
+            }
+            Err(ended) => assert!(ended.message().contains("42900"), "{ended:?}"),
+        }
     }
 }
 

@@ -72,6 +72,8 @@ pub const SESSIONS_MAX: usize = 200_000;
 pub const ADDRESS_SHARE_PERCENT: u8 = 50;
 /// Notices that wait for one client to read them on its Telemetry stream; more are dropped.
 pub const NOTICES_MAX: usize = 256;
+/// What a notice with its name takes while it waits, bytes; it counts among the unread answers.
+pub const NOTICE_BYTES: usize = 256;
 /// Sessions looked at in one step of a sweep, between which others may change them.
 pub const SESSIONS_PER_STEP: usize = 1024;
 /// Names of a subscription that a shard takes up in one step, between which it serves others.

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use litemq_domain::LiteTopicName;
 use tokio::sync::Notify;
 
-use super::limits::NOTICES_MAX;
+use super::limits::{NOTICE_BYTES, NOTICES_MAX};
+use super::pool::{Pool, Taken};
 
 /// Something that a client is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,9 @@ pub(super) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    notices: VecDeque<Notice>,
+    notices: VecDeque<(Notice, Taken)>,
+    /// What the newest stream's address may have of the unread answers of all.
+    bytes: Option<Arc<Pool>>,
     /// The number of the newest stream while it is open; 0 is none.
     stream: u64,
     /// Streams opened so far.
@@ -40,13 +43,17 @@ pub(super) struct Reader {
 }
 
 impl Mailbox {
-    /// Puts a notice in, if somebody reads; whether it was.
+    /// Puts a notice in, if somebody reads and there is room; whether it was.
     pub(super) fn put(&self, notice: Notice) -> bool {
         let mut waiting = self.lock();
         if waiting.stream == 0 || waiting.notices.len() >= NOTICES_MAX {
             return false;
         }
-        waiting.notices.push_back(notice);
+        let Some(taken) = waiting.bytes.as_ref().and_then(|bytes| bytes.try_take(NOTICE_BYTES))
+        else {
+            return false;
+        };
+        waiting.notices.push_back((notice, taken));
         drop(waiting);
         self.changed.notify_waiters();
         true
@@ -58,11 +65,13 @@ impl Mailbox {
 }
 
 impl Reader {
-    pub(super) fn open(mailbox: Arc<Mailbox>) -> Self {
+    /// Reads for a stream; what waits counts in this pool.
+    pub(super) fn open(mailbox: Arc<Mailbox>, bytes: Arc<Pool>) -> Self {
         let stream = {
             let mut waiting = mailbox.lock();
             waiting.opened += 1;
             waiting.stream = waiting.opened;
+            waiting.bytes = Some(bytes);
             waiting.opened
         };
         Self { mailbox, stream }
@@ -85,7 +94,8 @@ impl Reader {
 
     fn take(&self) -> Option<Notice> {
         let mut waiting = self.mailbox.lock();
-        if waiting.stream == self.stream { waiting.notices.pop_front() } else { None }
+        let is_newest = waiting.stream == self.stream;
+        if is_newest { waiting.notices.pop_front().map(|(notice, _)| notice) } else { None }
     }
 }
 
@@ -103,6 +113,10 @@ impl Drop for Reader {
 mod tests {
     use super::*;
 
+    fn open(mailbox: &Arc<Mailbox>) -> Reader {
+        Reader::open(Arc::clone(mailbox), Pool::new(1 << 20))
+    }
+
     fn notice(text: &str) -> Notice {
         Notice::Unsubscribed(LiteTopicName::new(text).unwrap())
     }
@@ -111,9 +125,9 @@ mod tests {
     async fn notices_come_in_order_to_the_newest_stream_and_only_while_there_is_one() {
         let mailbox = Arc::new(Mailbox::default());
         assert!(!mailbox.put(notice("a")), "nobody reads");
-        let old = Reader::open(Arc::clone(&mailbox));
+        let old = open(&mailbox);
         assert!(mailbox.put(notice("b")));
-        let new = Reader::open(Arc::clone(&mailbox));
+        let new = open(&mailbox);
         assert!(mailbox.put(notice("c")));
         assert_eq!(old.take(), None);
         drop(old);
@@ -122,10 +136,22 @@ mod tests {
         assert!(!mailbox.put(notice("d")));
     }
 
+    #[test]
+    fn notices_count_among_the_unread_answers_until_they_are_read_or_nobody_will() {
+        let (mailbox, pool) = (Arc::new(Mailbox::default()), Pool::new(3 * NOTICE_BYTES));
+        let reader = Reader::open(Arc::clone(&mailbox), Arc::clone(&pool));
+        let told = ["a", "b", "c", "d"].map(|text| mailbox.put(notice(text)));
+        assert_eq!(told, [true, true, true, false], "no room for one more");
+        assert_eq!(reader.take(), Some(notice("a")));
+        assert_eq!(pool.used(), 2 * NOTICE_BYTES);
+        drop(reader);
+        assert_eq!(pool.used(), 0);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_waits_is_woken() {
         let mailbox = Arc::new(Mailbox::default());
-        let reader = Reader::open(Arc::clone(&mailbox));
+        let reader = open(&mailbox);
         let (read, put) = tokio::join!(reader.next(), async { mailbox.put(notice("a")) });
         assert_eq!((read, put), (notice("a"), true));
     }
@@ -133,7 +159,7 @@ mod tests {
     #[test]
     fn a_client_that_does_not_read_is_told_no_more() {
         let mailbox = Arc::new(Mailbox::default());
-        let reader = Reader::open(Arc::clone(&mailbox));
+        let reader = open(&mailbox);
         let told = (0..2 * NOTICES_MAX).filter(|_| mailbox.put(notice("a"))).count();
         assert_eq!(told, NOTICES_MAX);
         assert!(reader.take().is_some() && mailbox.put(notice("b")));

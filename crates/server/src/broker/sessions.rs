@@ -13,6 +13,7 @@ use super::clock::Clock;
 use super::identity::Keys;
 use super::limits::{DISCONNECT_GRACE, SESSION_TIMEOUT, SESSIONS_PER_STEP};
 use super::mail::{Mailbox, Notice, Reader};
+use super::pool::Pool;
 
 /// A TCP connection's number, given by the listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -168,10 +169,12 @@ impl Sessions {
         session.is_some_and(|session| session.is_simple.load(Ordering::Relaxed))
     }
 
-    /// The client has a Telemetry stream; notices come to its newest.
-    pub fn telemetry_opened(&self, client: &ClientId) -> TelemetryStream {
+    /// The client has a Telemetry stream; notices come to its newest, and count in this pool while
+    /// they wait.
+    pub fn telemetry_opened(&self, client: &ClientId, answers: &Arc<Pool>) -> TelemetryStream {
         let open = self.open(client);
-        TelemetryStream { reader: Reader::open(Arc::clone(&open.0.mailbox)), _open: open }
+        let reader = Reader::open(Arc::clone(&open.0.mailbox), Arc::clone(answers));
+        TelemetryStream { reader, _open: open }
     }
 
     /// Tells a client something, if it has a Telemetry stream and reads it; never waits.

@@ -43,10 +43,11 @@ impl Unread {
 
 /// Counts as unread until dropped.
 #[derive(Debug)]
-struct Waiting(Arc<Unread>);
+pub struct Waiting(Arc<Unread>);
 
 impl Waiting {
-    fn of(unread: &Arc<Unread>) -> Self {
+    /// One more unread answer.
+    pub fn of(unread: &Arc<Unread>) -> Self {
         unread.change(|count| count + 1);
         Self(Arc::clone(unread))
     }

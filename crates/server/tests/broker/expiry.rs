@@ -12,9 +12,7 @@ use litemq_server::broker::{
 use litemq_storage::{MemoryStore, ShardStore};
 use tokio::time::sleep;
 
-use crate::support::{
-    GROUP, NOW, TOPIC, World, bodies, broker, client, code, group, lite, message,
-};
+use crate::support::{GROUP, NOW, TOPIC, World, bodies, broker, code, group, lite, message};
 
 const MINUTE: DurationMs = DurationMs::from_secs(60);
 /// How late a removal may be.
@@ -54,7 +52,7 @@ async fn a_lite_topic_goes_within_seconds_of_its_time_and_gives_everything_back(
     change(&world, ttl(MINUTE)).await;
     world.subscribe("c", &["a", "b"]).await;
     world.send("a", "1").await;
-    let stream = world.broker.sessions().telemetry_opened(&client("c"));
+    let stream = world.telemetry("c");
     sleep(secs(50)).await;
     world.send("b", "1").await;
     sleep(secs(9)).await;
@@ -96,7 +94,7 @@ async fn a_removal_by_hand_ends_subscriptions_and_tells_their_clients() {
     world.subscribe("c", &["a", "b"]).await;
     other.subscribe("d", &["a"]).await;
     world.send("a", "1").await;
-    let streams = ["c", "d"].map(|id| world.broker.sessions().telemetry_opened(&client(id)));
+    let streams = ["c", "d"].map(|id| world.telemetry(id));
     world.broker.delete_lite(TOPIC, "a").await.unwrap();
     assert_eq!(world.broker.subscription_count(), 1);
     for stream in streams {
@@ -115,7 +113,7 @@ async fn a_removal_that_does_not_become_durable_is_told_to_nobody() {
     let (store, world) = World::memory().await;
     world.subscribe("c", &["a"]).await;
     world.send("a", "1").await;
-    let stream = world.broker.sessions().telemetry_opened(&client("c"));
+    let stream = world.telemetry("c");
     store.hold_syncs();
     let (broker, told) = (Arc::clone(&world.broker), stream.next_notice());
     let removal = tokio::spawn(async move { broker.delete_lite(TOPIC, "a").await });

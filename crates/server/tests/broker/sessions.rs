@@ -16,7 +16,7 @@ const BACK: ConnectionId = ConnectionId(2);
 async fn held_by_a_push_consumer() -> (World, TelemetryStream) {
     let (_, world) = World::memory().await;
     tokio::spawn(Arc::clone(&world.broker).watch_sessions());
-    let stream = world.broker.sessions().telemetry_opened(&client("c1"));
+    let stream = world.telemetry("c1");
     world.broker.sessions().seen(&client("c1"), None, Some(HOME)).unwrap();
     world.subscribe("c1", &["a"]).await;
     world.subscribe("c2", &["a"]).await;
@@ -148,7 +148,7 @@ async fn a_silent_clients_subscriptions_end_after_90_seconds() {
         world.broker.sessions().seen(&client(id), None, None).unwrap();
         world.subscribe(id, &["a"]).await;
     }
-    let _stream = world.broker.sessions().telemetry_opened(&client("streams"));
+    let _stream = world.telemetry("streams");
     tokio::time::sleep(Duration::from_secs(60)).await;
     world.broker.sessions().seen(&client("calls"), None, None).unwrap();
     tokio::time::sleep(Duration::from_secs(29)).await;

@@ -11,7 +11,7 @@ use litemq_domain::{
 use litemq_server::access::Caller;
 use litemq_server::broker::{
     Broker, BrokerOptions, Delivery, NewGroup, NewMessage, NewTopic, Peeked, Receipt,
-    ReceiveRequest, Sent, StoredMessage, SyncAction, WhoKey,
+    ReceiveRequest, Sent, StoredMessage, SyncAction, TelemetryStream, WhoKey,
 };
 use litemq_server::observe::Metrics;
 use litemq_storage::{MemoryStore, ShardStore};
@@ -32,6 +32,12 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// A client's Telemetry stream.
+    pub(crate) fn telemetry(&self, id: &str) -> TelemetryStream {
+        let answers = self.broker.shares().answer_bytes.pool();
+        self.broker.sessions().telemetry_opened(&client(id), answers)
+    }
+
     /// On a new store in memory.
     pub(crate) async fn memory() -> (Arc<MemoryStore>, Self) {
         let store = Arc::new(MemoryStore::new());

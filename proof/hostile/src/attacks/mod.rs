@@ -103,7 +103,7 @@ pub(crate) const ATTACKS: &[Attack] = attacks! {
     readers:
         unread_receives 700 [Connections(36), Calls(144), Requests, Unsynced, Answers],
         unread_sockets 700 [Connections(36), Calls(144), Requests, Unsynced, Answers],
-        unread_telemetry 1500 [Connections(16), Calls(320), Sessions(320), Requests],
+        unread_telemetry 1500 [Connections(16), Calls(320), Sessions(320), Answers],
         http_unread_answers 2000 [HttpConnections(100), HttpBodies(8), LARGE[0], LARGE[1], Requests, Unsynced];
     frames:
         rapid_reset 1000 FEW, made_you_reset 1000 FEW, reset_flood 700 FEW, settings_flood 700 FEW,

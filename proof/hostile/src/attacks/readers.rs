@@ -74,7 +74,7 @@ async fn starve(field: &Field, reads: Reads) -> Outcome {
 
 /// Telemetry streams that send settings without end and read no answer.
 pub(super) async fn unread_telemetry(field: Field) -> Outcome {
-    let settings = message_frame(&settings(400).encode_to_vec());
+    let settings = message_frame(&settings(550).encode_to_vec());
     let mut wires = Vec::new();
     for reads in [Reads::NoWindow, Reads::Never] {
         for n in 0..8 {

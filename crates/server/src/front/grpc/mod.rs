@@ -14,6 +14,7 @@ mod deliver;
 mod endpoints;
 mod intake;
 mod limits;
+mod outbox;
 mod poll;
 mod receive;
 mod reply;
@@ -238,6 +239,7 @@ impl Handler for Calls {
         let held = Held::of(&peer.request_bytes);
         let limits = kind.limits(services.request_time_max);
         request.extensions_mut().insert(Arc::clone(peer));
+        request.extensions_mut().insert(Arc::clone(unread));
         // A poll outlives its request.
         let kept = (kind != Kind::Receive).then(|| Arc::clone(&held));
         let request = request.map(|body| WholeMessages::of(body, limits, held));

@@ -10,11 +10,13 @@ use v2::messaging_service_server::MessagingService;
 
 use super::call::{Call, caller, language, namespace};
 use super::deliver::Answer;
+use super::outbox::Commands;
 use super::rights::{Asker, Asks};
-use super::telemetry::{self, Commands};
+use super::telemetry;
 use super::{Door, Peer, reply};
 use crate::access::Caller;
 use crate::broker::Pool;
+use crate::front::unread::Unread;
 
 type Served<T> = std::result::Result<Response<T>, Status>;
 
@@ -180,12 +182,15 @@ impl MessagingService for Door {
         &self,
         request: Request<Streaming<v2::TelemetryCommand>>,
     ) -> Served<Commands> {
-        let language = language(&request);
+        let (language, answers) = (language(&request), self.answers_of(&request));
+        let unread = request.extensions().get::<Arc<Unread>>().cloned().unwrap_or_default();
         match self.admit(request) {
-            Ok((call, incoming)) => Ok(Response::new(self.open_telemetry(call, incoming))),
+            Ok((call, incoming)) => {
+                Ok(Response::new(self.open_telemetry(call, incoming, &answers, unread)))
+            }
             Err(error) => {
                 self.metrics.error(error.code);
-                telemetry::refused(language, &error).map(Response::new)
+                telemetry::refused(language, &error, answers, unread).map(Response::new)
             }
         }
     }

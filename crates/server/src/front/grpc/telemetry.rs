@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use litemq_domain::{Error, ErrorCode};
 use litemq_protocol::v2;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use tracing::debug;
 use v2::settings::PubSub;
@@ -13,43 +11,40 @@ use v2::telemetry_command::Command;
 use v2::{ClientType, NotifyUnsubscribeLiteCommand, TelemetryCommand};
 
 use super::call::{Call, Language};
-use super::limits::TELEMETRY_COMMANDS_MAX;
+use super::outbox::{Answer, Commands, Counted, Outbox};
 use super::rights::{Asker, Asks as _};
 use super::session::note_consumer;
 use super::{Door, reply, settings};
-use crate::broker::{Broker, Notice, TelemetryStream};
+use crate::broker::{Broker, Notice, Pool, TelemetryStream};
 use crate::front::stop::Stopping;
+use crate::front::unread::Unread;
 use crate::observe::Metrics;
-
-/// What a client gets on its stream. A failure ends it.
-pub(super) type Commands = ReceiverStream<Answer>;
-
-pub(super) type Answer = Result<TelemetryCommand, Status>;
-type Outbox = mpsc::Sender<Answer>;
 
 impl Door {
     pub(super) fn open_telemetry(
         &self,
         call: Call,
         incoming: Streaming<TelemetryCommand>,
+        answers: &Arc<Pool>,
+        unread: Arc<Unread>,
     ) -> Commands {
-        let (outbox, commands) = mpsc::channel(TELEMETRY_COMMANDS_MAX);
+        let stream = self.broker.sessions().telemetry_opened(&call.client, answers);
+        let (outbox, commands) = Outbox::open(Arc::clone(answers), unread);
         let broker = Arc::clone(&self.broker);
         let metrics = Arc::clone(&self.metrics);
         let stopping = self.stopping.clone();
         tokio::spawn(async move {
-            let stream = broker.sessions().telemetry_opened(&call.client);
-            let answer = |asked| answer_settings(&broker, &metrics, &call, asked);
+            let answer = |asked| answer_settings(&broker, &metrics, &call, &outbox, asked);
             converse(answer, &stream, incoming, &outbox, stopping).await;
         });
-        ReceiverStream::new(commands)
+        commands
     }
 }
 
 /// Ends when the client half-closes, is gone, is at fault or does not read its answers, or when the
 /// server stops.
 async fn converse(
-    answer_settings: impl Fn(v2::Settings) -> Answer,
+    answer_settings: impl Fn(v2::Settings) -> Counted,
     stream: &TelemetryStream,
     mut incoming: Streaming<TelemetryCommand>,
     outbox: &Outbox,
@@ -64,14 +59,9 @@ async fn converse(
             () = stopping.wait() => return,
             () = outbox.closed() => return,
             received = incoming.message() => received,
-            place = outbox.reserve(), if told.is_some() => {
-                if let (Ok(place), Some(command)) = (place, told.take()) {
-                    place.send(Ok(command));
-                }
-                continue;
-            }
+            () = outbox.put(&mut told), if told.is_some() => continue,
             notice = stream.next_notice(), if hears_notices && told.is_none() => {
-                told = Some(command_of(notice));
+                told = Some(outbox.count_small(Ok(command_of(notice))));
                 continue;
             }
         };
@@ -83,11 +73,11 @@ async fn converse(
             }
             // Answers to commands that this server never sends.
             Ok(Some(_)) => continue,
-            Err(status) => Err(status),
+            Err(status) => outbox.count_small(Err(status)),
         };
-        let ends = answer.is_err();
+        let ends = answer.is_end();
         // A client that does not read gets no further: waiting for it would leave what it sends unread.
-        if outbox.try_send(answer).is_err() || ends {
+        if !outbox.offer(answer) || ends {
             return;
         }
     }
@@ -110,32 +100,46 @@ fn command_of(notice: Notice) -> TelemetryCommand {
 }
 
 /// The stream of a client that may not have one.
-pub(super) fn refused(language: Language, error: &Error) -> Result<Commands, Status> {
-    let (outbox, commands) = mpsc::channel(1);
-    let told = refusal(language, error)?;
-    drop(outbox.try_send(Ok(told)));
-    Ok(ReceiverStream::new(commands))
+pub(super) fn refused(
+    language: Language,
+    error: &Error,
+    answers: Arc<Pool>,
+    unread: Arc<Unread>,
+) -> Result<Commands, Status> {
+    let (outbox, commands) = Outbox::open(answers, unread);
+    outbox.offer(outbox.count_small(Ok(refusal(language, error)?)));
+    Ok(commands)
 }
 
-fn answer_settings(broker: &Broker, metrics: &Metrics, call: &Call, asked: v2::Settings) -> Answer {
+fn answer_settings(
+    broker: &Broker,
+    metrics: &Metrics,
+    call: &Call,
+    outbox: &Outbox,
+    asked: v2::Settings,
+) -> Counted {
     let language = call.language.of_settings(asked.user_agent.as_ref());
-    match admitted(broker, call, &asked).and_then(|()| settings::answer(broker, call, asked)) {
-        Ok(settings) => {
-            if let Some(PubSub::Subscription(subscription)) = &settings.pub_sub {
-                let consumer = (settings.client_type(), subscription.group.as_ref());
-                note_consumer(broker, &call.client, &call.namespace, consumer);
-            }
-            Ok(TelemetryCommand {
+    let answered = admitted(broker, call, &asked)
+        .and_then(|()| settings::answer(broker, call, asked))
+        .and_then(|settings| {
+            note_subscriber(broker, call, &settings);
+            outbox.count(TelemetryCommand {
                 // Python drops an answer without a status.
                 status: Some(reply::ok()),
                 command: Some(Command::Settings(settings)),
             })
-        }
-        Err(error) => {
-            metrics.error(error.code);
-            debug!(client = %call.client, code = ?error.code, %error, "refused the settings of a client");
-            refusal(language, &error)
-        }
+        });
+    answered.unwrap_or_else(|error| {
+        metrics.error(error.code);
+        debug!(client = %call.client, code = ?error.code, %error, "refused the settings of a client");
+        outbox.count_small(refusal(language, &error))
+    })
+}
+
+fn note_subscriber(broker: &Broker, call: &Call, settings: &v2::Settings) {
+    if let Some(PubSub::Subscription(subscription)) = &settings.pub_sub {
+        let consumer = (settings.client_type(), subscription.group.as_ref());
+        note_consumer(broker, &call.client, &call.namespace, consumer);
     }
 }
 
