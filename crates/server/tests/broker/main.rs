@@ -14,6 +14,7 @@ mod catalog;
 mod checkpoints;
 mod clock;
 mod consumption;
+mod crashes;
 mod dead_letters;
 mod durability;
 mod exclusive;
