@@ -1,7 +1,7 @@
 //! What can be typed.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Deliver(DeliverArgs),
     /// The disk alone: writes with a sync after each, as JSON
     Disk(DiskArgs),
+    /// Many lite topics due at the same moment: how soon they are gone, and sends meanwhile
+    Expire(ExpireArgs),
     /// The bare unary echo, as a process of its own
     #[command(hide = true)]
     EchoServer(EchoArgs),
@@ -119,6 +121,40 @@ pub(crate) struct IdleArgs {
     /// A consumer takes and acks every message first, so that each lite topic has a cursor
     #[arg(long)]
     pub(crate) with_cursor: bool,
+    /// Time to live of the lite topics, far beyond the run, such as 720h; each is filed then
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) ttl: Option<String>,
+    #[command(flatten)]
+    pub(crate) create: CreateArgs,
+    /// How long nothing happens before the first reading
+    #[arg(long, default_value_t = 2, value_name = "SECONDS")]
+    pub(crate) settle_seconds: u64,
+    /// How long the processor time at rest is taken
+    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    pub(crate) rest_seconds: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ExpireArgs {
+    /// Lite topics that are due
+    #[arg(long, default_value = "200000", value_name = "N")]
+    pub(crate) lite_topics: NonZeroUsize,
+    /// Lite topics that live on, to which is sent meanwhile
+    #[arg(long, default_value = "100", value_name = "N")]
+    pub(crate) busy_lite_topics: NonZeroUsize,
+    /// Sends a second to those, whatever their answers do
+    #[arg(long, default_value = "1000", value_name = "N")]
+    pub(crate) rate: NonZeroU32,
+    /// How long is measured before and after, at most 60
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60), value_name = "SECONDS")]
+    pub(crate) seconds: u64,
+    #[command(flatten)]
+    pub(crate) create: CreateArgs,
+}
+
+/// How lite topics are made.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CreateArgs {
     /// Send requests in flight
     #[arg(long, default_value = "64", value_name = "N")]
     pub(crate) in_flight: NonZeroUsize,
@@ -128,12 +164,6 @@ pub(crate) struct IdleArgs {
     /// Size of a body
     #[arg(long, default_value_t = 100, value_name = "BYTES")]
     pub(crate) body_bytes: usize,
-    /// How long nothing happens before the first reading
-    #[arg(long, default_value_t = 2, value_name = "SECONDS")]
-    pub(crate) settle_seconds: u64,
-    /// How long the processor time at rest is taken
-    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
-    pub(crate) rest_seconds: u64,
 }
 
 /// How long a closed loop runs.

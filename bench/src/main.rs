@@ -50,6 +50,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Send(args) => workload::send::run(&cli.common, &args).await?,
         Command::Cycle(args) => workload::cycle::run(&cli.common, &args).await?,
         Command::Idle(args) => workload::idle::run(&cli.common, &args).await?,
+        Command::Expire(args) => workload::expire::run(&cli.common, &args).await?,
     };
     writeln!(std::io::stdout(), "{}", report.to_markdown())?;
     if let Some(path) = &cli.common.json {

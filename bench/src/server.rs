@@ -82,15 +82,23 @@ pub(crate) struct Started {
 }
 
 impl<'a> LiteMq<'a> {
-    /// On an empty data folder, with the topic of all workloads and groups bound to it, and lines of
-    /// its configuration.
-    pub(crate) fn new(common: &'a Common, groups: &[&str], settings: &str) -> Result<Self> {
+    /// On an empty data folder, with the topic of all workloads, its time to live, and groups bound to
+    /// it, and lines of its configuration.
+    pub(crate) fn new(
+        common: &'a Common,
+        groups: &[&str],
+        settings: &str,
+        ttl: Option<&str>,
+    ) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("litemq-bench-")
             .tempdir_in(common.folder.clone().unwrap_or_else(std::env::temp_dir))?;
         let mut config = common.shards.map(|n| format!("shards = {n}\n")).unwrap_or_default();
         config.push_str(settings);
         write!(config, "[[topics]]\nname = \"{TOPIC}\"\n")?;
+        if let Some(ttl) = ttl {
+            writeln!(config, "ttl = \"{ttl}\"")?;
+        }
         for group in groups {
             write!(
                 config,

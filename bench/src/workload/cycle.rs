@@ -50,7 +50,7 @@ pub(crate) async fn run(common: &Common, args: &CycleArgs) -> Result<Report> {
         [] => vec![None],
         traces => traces.iter().cloned().map(Some).collect(),
     };
-    let first = LiteMq::new(common, &[GROUP], "")?;
+    let first = LiteMq::new(common, &[GROUP], "", None)?;
     let before = MachineBefore::look(first.folder()).await?;
     let mut readings = Vec::new();
     for round in 0..args.rounds.get() {
@@ -80,7 +80,7 @@ async fn on_new_server(
     trace: Option<String>,
 ) -> Result<CycleReading> {
     let setting = trace.as_ref().map(|bytes| format!("limits.trace_bytes_max = \"{bytes}\"\n"));
-    let litemq = LiteMq::new(common, &[GROUP], &setting.unwrap_or_default())?;
+    let litemq = LiteMq::new(common, &[GROUP], &setting.unwrap_or_default(), None)?;
     let server = litemq.start().await?.running;
     let producer = Client::connect(server.address, "bench-producer").await?;
     let mut consumer = Client::connect(server.address, "bench-consumer").await?;

@@ -23,7 +23,7 @@ struct Pair {
 }
 
 pub(crate) async fn run(common: &Common, args: &SendArgs) -> Result<Report> {
-    let litemq = LiteMq::new(common, &[], "")?;
+    let litemq = LiteMq::new(common, &[], "", None)?;
     let before = MachineBefore::look(litemq.folder()).await?;
     let server = litemq.start().await?.running;
     let echo = echo::start(common, litemq.folder()).await?;

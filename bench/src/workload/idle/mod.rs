@@ -1,18 +1,17 @@
 //! Many lite topics that do nothing: what they cost in memory, on the disk, at rest and at a start.
 
-mod create;
 mod drain;
 mod rest;
 mod restart;
 
 use serde::Serialize;
 
+use super::create::{self, Created};
 use crate::args::{Common, IdleArgs};
 use crate::machine::MachineBefore;
 use crate::report::{Report, Table, mib};
 use crate::server::LiteMq;
 use crate::{Result, http};
-use create::Created;
 use drain::Drained;
 use rest::AtRest;
 use restart::Restart;
@@ -41,7 +40,7 @@ pub(crate) async fn run(common: &Common, args: &IdleArgs) -> Result<Report> {
     let before = MachineBefore::look(&folder).await?;
     for &count in &args.counts {
         let [kill, stop] = PROBE_GROUPS;
-        let litemq = LiteMq::new(common, &[GROUP, kill, stop], "")?;
+        let litemq = LiteMq::new(common, &[GROUP, kill, stop], "", args.ttl.as_deref())?;
         readings.push(measure(&litemq, args, count).await?);
         version = litemq.version().await?;
     }
@@ -58,7 +57,7 @@ pub(crate) async fn run(common: &Common, args: &IdleArgs) -> Result<Report> {
 async fn measure(litemq: &LiteMq<'_>, args: &IdleArgs, count: usize) -> Result<IdleReading> {
     let [kill, stop] = PROBE_GROUPS;
     let server = litemq.start().await?.running;
-    let created = create::create(args, server.address, count).await?;
+    let created = create::create(&args.create, server.address, count).await?;
     let drained = match args.with_cursor {
         true => Some(drain::drain(server.address, count).await?),
         false => None,
@@ -130,9 +129,10 @@ fn rest_table(args: &IdleArgs, readings: &[IdleReading]) -> Table {
     }
     Table {
         title: format!(
-            "One message of {} B each, {}; memory and disk per lite topic beside the empty server",
-            args.body_bytes,
-            if args.with_cursor { "taken and acked by one group" } else { "no cursor" }
+            "One message of {} B each, {}, {}; memory and disk per lite topic beside the empty server",
+            args.create.body_bytes,
+            if args.with_cursor { "taken and acked by one group" } else { "no cursor" },
+            args.ttl.as_ref().map_or_else(|| "no end".to_owned(), |ttl| format!("to live {ttl}"))
         ),
         columns: vec![
             "lite topics",
@@ -166,12 +166,23 @@ fn restart_table(readings: &[IdleReading]) -> Table {
                 seconds(Some(restart.ready_seconds)),
                 seconds(restart.first_delivery_seconds),
                 format!("{:.2} s", restart.cpu_seconds),
+                mib(restart.resident_bytes),
+                mib(restart.peak_bytes),
             ]);
         }
     }
     Table {
         title: "Restart, from the start of the process".to_owned(),
-        columns: vec!["lite topics", "after", "stop took", "ready", "first delivery", "CPU"],
+        columns: vec![
+            "lite topics",
+            "after",
+            "stop took",
+            "ready",
+            "first delivery",
+            "CPU",
+            "RSS",
+            "peak RSS",
+        ],
         rows,
     }
 }

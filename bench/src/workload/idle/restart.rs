@@ -22,6 +22,10 @@ pub(super) struct Restart {
     pub(super) first_delivery_seconds: Option<f64>,
     /// Processor time used until then.
     pub(super) cpu_seconds: f64,
+    /// Memory at that moment.
+    pub(super) resident_bytes: u64,
+    /// The most of it until then.
+    pub(super) peak_bytes: u64,
 }
 
 /// Starts the server; a new group takes the message of the lite topic in the middle.
@@ -40,11 +44,14 @@ pub(super) async fn start(
         }
         first_delivery_seconds = Some(at.elapsed().as_secs_f64());
     }
+    let memory = process::memory(running.pid())?;
     let restart = Restart {
         stop_seconds: None,
         ready_seconds: ready_after.as_secs_f64(),
         first_delivery_seconds,
         cpu_seconds: process::cpu_time(running.pid())?.as_secs_f64(),
+        resident_bytes: memory.resident_bytes,
+        peak_bytes: memory.peak_bytes,
     };
     Ok((running, restart))
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::Result;
-use crate::args::IdleArgs;
+use crate::args::CreateArgs;
 use crate::client::Client;
 use crate::messages::Messages;
 
@@ -25,7 +25,11 @@ pub(super) struct Created {
 }
 
 /// Sends one message to each of `count` lite topics.
-pub(super) async fn create(args: &IdleArgs, address: SocketAddr, count: usize) -> Result<Created> {
+pub(super) async fn create(
+    args: &CreateArgs,
+    address: SocketAddr,
+    count: usize,
+) -> Result<Created> {
     if count == 0 {
         return Ok(Created::default());
     }
