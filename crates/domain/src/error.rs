@@ -32,6 +32,7 @@ pub enum ErrorCode {
     // The handle is of no use any more: the message is settled, handed out again, or gone.
     ReceiptHandleInvalid,
     // Create the thing first, or name another.
+    ClientNotFound,
     ConsumerGroupNotFound,
     LiteTopicNotFound,
     OffsetNotFound,
@@ -48,6 +49,8 @@ pub enum ErrorCode {
     // Free something, or ask for a higher quota.
     LiteSubscriptionQuotaExceeded,
     LiteTopicQuotaExceeded,
+    // Look at the client: it was asked, and did not answer in time.
+    ClientSilent,
     // Wait and try again.
     Overloaded,
     StorageFull,
@@ -61,7 +64,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tests that prove tables total.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 43] = [
         Self::BadRequest,
         Self::BodyEmpty,
         Self::BodyTooLarge,
@@ -84,6 +87,7 @@ impl ErrorCode {
         Self::TopicIllegal,
         Self::ClientTypeUnrecognized,
         Self::ReceiptHandleInvalid,
+        Self::ClientNotFound,
         Self::ConsumerGroupNotFound,
         Self::LiteTopicNotFound,
         Self::OffsetNotFound,
@@ -96,6 +100,7 @@ impl ErrorCode {
         Self::PermissionDenied,
         Self::LiteSubscriptionQuotaExceeded,
         Self::LiteTopicQuotaExceeded,
+        Self::ClientSilent,
         Self::Overloaded,
         Self::StorageFull,
         Self::ShuttingDown,

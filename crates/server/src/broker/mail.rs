@@ -15,6 +15,8 @@ use super::pool::{Pool, Taken};
 pub enum Notice {
     /// It is no longer subscribed to this lite topic.
     Unsubscribed(LiteTopicName),
+    /// It is asked something, under this number.
+    Asked(u64),
 }
 
 /// The notices that wait for a client to read them. Costs nothing while there are none.

@@ -25,6 +25,7 @@ mod message;
 mod open;
 mod pool;
 mod positions;
+mod profile;
 mod quotas;
 mod ready;
 mod receive;
@@ -64,6 +65,7 @@ pub use message::{
 };
 pub use open::BrokerOptions;
 pub use pool::{ClientShares, Pool, Shares, Taken};
+pub use profile::{ClientRole, Connected, ConnectedClient, Profile};
 pub use quotas::QuotaUse;
 pub use request::{
     GroupChange, LifetimeOrder, LiteGroupInfo, LiteTopicInfo, NewGroup, NewTopic, QuotaChange,

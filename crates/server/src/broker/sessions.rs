@@ -14,6 +14,7 @@ use super::identity::Keys;
 use super::limits::{DISCONNECT_GRACE, SESSION_TIMEOUT, SESSIONS_PER_STEP};
 use super::mail::{Mailbox, Notice, Reader};
 use super::pool::Pool;
+use super::profile::Profile;
 
 /// A TCP connection's number, given by the listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +36,7 @@ struct Session {
     last_connection: AtomicU64,
     connections: Mutex<Connections>,
     mailbox: Arc<Mailbox>,
+    profile: Mutex<Profile>,
 }
 
 #[derive(Debug, Default)]
@@ -169,6 +171,39 @@ impl Sessions {
         session.is_some_and(|session| session.is_simple.load(Ordering::Relaxed))
     }
 
+    /// A client says more of itself.
+    pub fn note_profile(&self, client: &ClientId, profile: Profile) {
+        if let Some(session) = self.find(self.keys.client(client)) {
+            *lock(&session.profile) = profile;
+        }
+    }
+
+    /// What a client has said of itself, if it is connected.
+    pub(super) fn profile_if_connected(&self, client: &ClientId) -> Option<Profile> {
+        let now = self.clock.now();
+        let session =
+            self.find(self.keys.client(client)).filter(|found| found.is_connected(now))?;
+        let profile = lock(&session.profile).clone();
+        Some(profile)
+    }
+
+    /// Looks at every connected client.
+    pub(super) fn for_each_connected(&self, mut look: impl FnMut(ClientKey, &ClientId, &Profile)) {
+        let now = self.clock.now();
+        self.for_each(|key, session| {
+            if session.is_connected(now) {
+                look(key, &session.client, &lock(&session.profile));
+            }
+        });
+    }
+
+    /// Puts a question to a client; whether it has a Telemetry stream and reads it. What is asked, and
+    /// who waits for the answer, the door knows by the number.
+    pub fn ask(&self, client: &ClientId, number: u64) -> bool {
+        let session = self.find(self.keys.client(client));
+        session.is_some_and(|session| session.mailbox.put(Notice::Asked(number)))
+    }
+
     /// The client has a Telemetry stream; notices come to its newest, and count in this pool while
     /// they wait.
     pub fn telemetry_opened(&self, client: &ClientId, answers: &Arc<Pool>) -> TelemetryStream {
@@ -215,24 +250,27 @@ impl Sessions {
 
     /// Whether a client's leases are renewed.
     pub(super) fn is_connected(&self, client: ClientKey, now: Timestamp) -> bool {
-        self.find(client).is_some_and(|session| {
-            lock(&session.connections).lost_at.is_none() && session.is_alive(now)
-        })
+        self.find(client).is_some_and(|session| session.is_connected(now))
     }
 
     /// Finds who has gone since the last sweep.
     pub(super) fn sweep(&self) -> Swept {
         let now = self.clock.now();
         let mut swept = Swept::default();
+        self.for_each(|key, session| swept.look_at(key, session, now));
+        swept
+    }
+
+    fn for_each(&self, mut look: impl FnMut(ClientKey, &Session)) {
         let mut after = Bound::Unbounded;
         loop {
             let step = self.after(after);
             for (key, session) in &step {
-                swept.look_at(*key, session, now);
+                look(*key, session);
             }
             match step.last() {
                 Some((last, _)) => after = Bound::Excluded(*last),
-                None => return swept,
+                None => return,
             }
         }
     }
@@ -247,17 +285,12 @@ impl Sessions {
     /// The clients of a user.
     pub(super) fn clients_of_user(&self, user: &UserName) -> Vec<ClientId> {
         let mut clients = Vec::new();
-        let mut after = Bound::Unbounded;
-        loop {
-            let step = self.after(after);
-            let of_user = |session: &&Arc<Session>| session.user.get() == Some(user);
-            let found = step.iter().map(|(_, session)| session).filter(of_user);
-            clients.extend(found.map(|session| session.client.clone()));
-            match step.last() {
-                Some((last, _)) => after = Bound::Excluded(*last),
-                None => return clients,
+        self.for_each(|_, session| {
+            if session.user.get() == Some(user) {
+                clients.push(session.client.clone());
             }
-        }
+        });
+        clients
     }
 
     /// How many there are.
@@ -335,6 +368,7 @@ impl Session {
             last_connection: AtomicU64::new(0),
             connections: Mutex::default(),
             mailbox: Arc::default(),
+            profile: Mutex::default(),
         }
     }
 
@@ -355,6 +389,10 @@ impl Session {
     fn is_alive(&self, now: Timestamp) -> bool {
         let last_seen = Timestamp(self.last_seen_ms.load(Ordering::Relaxed));
         self.open.load(Ordering::Relaxed) > 0 || now.since(last_seen) < ms(SESSION_TIMEOUT)
+    }
+
+    fn is_connected(&self, now: Timestamp) -> bool {
+        lock(&self.connections).lost_at.is_none() && self.is_alive(now)
     }
 
     /// Whether the client lost a connection and has another; told once.

@@ -178,9 +178,14 @@ impl SubscriptionSets {
 
     /// Clients of a group: those with at least one lite topic, or of a wildcard group all that it has.
     pub(super) fn clients_of(&self, group: GroupId) -> u64 {
+        self.clients_for(group).len() as u64
+    }
+
+    /// The same, by their keys.
+    pub(super) fn clients_for(&self, group: GroupId) -> BTreeSet<ClientKey> {
         let sets = lock(&self.sets);
         let of_group = sets.iter().filter(|((_, of), _)| *of == group);
-        of_group.filter(|(_, kept)| lock(&kept.set).is_used()).count() as u64
+        of_group.filter(|(_, kept)| lock(&kept.set).is_used()).map(|((key, _), _)| *key).collect()
     }
 }
 

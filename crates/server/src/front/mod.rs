@@ -5,6 +5,7 @@ mod content;
 pub mod grpc;
 pub mod http;
 pub mod listen;
+mod message_ids;
 mod preface;
 mod reserved;
 pub mod status;

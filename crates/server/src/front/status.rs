@@ -74,7 +74,13 @@ pub fn door_codes(code: ErrorCode) -> DoorCodes {
         ErrorCode::LiteTopicNotFound => missing(Mq::NotFound),
         ErrorCode::OffsetNotFound => missing(Mq::OffsetNotFound),
         ErrorCode::TopicNotFound => missing(Mq::TopicNotFound),
-        ErrorCode::PolicyNotFound | ErrorCode::UserNotFound => missing(Mq::NotFound),
+        ErrorCode::ClientNotFound | ErrorCode::PolicyNotFound | ErrorCode::UserNotFound => {
+            missing(Mq::NotFound)
+        }
+        // The server waited for a client in the caller's place, as a proxy waits for a server.
+        ErrorCode::ClientSilent => {
+            row(Mq::ProxyTimeout, Grpc::DeadlineExceeded, StatusCode::GATEWAY_TIMEOUT)
+        }
         ErrorCode::AlreadyExists => {
             row(Mq::PreconditionFailed, Grpc::AlreadyExists, StatusCode::CONFLICT)
         }

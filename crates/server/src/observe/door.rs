@@ -29,6 +29,11 @@ impl DoorMetrics {
         OpenConnection(self.connections.clone())
     }
 
+    /// Connections that are open.
+    pub fn open(&self) -> u64 {
+        u64::try_from(self.connections.get()).unwrap_or(0)
+    }
+
     /// A connection was closed at once, for there were too many.
     pub fn refused(&self) {
         self.refused.inc();

@@ -129,6 +129,11 @@ impl Default for Metrics {
 }
 
 impl TopicMetrics {
+    /// Messages so far.
+    pub fn messages(&self) -> u64 {
+        self.messages_in.get()
+    }
+
     /// A message with this many body bytes is durable.
     pub fn message_in(&self, body_bytes: u64) {
         self.messages_in.inc();
@@ -153,6 +158,11 @@ impl TopicMetrics {
 }
 
 impl GroupMetrics {
+    /// Messages handed out so far.
+    pub fn messages(&self) -> u64 {
+        self.messages_out.get()
+    }
+
     /// A message with this many body bytes was handed out, for the `attempt`-th time, from 1.
     pub fn message_out(&self, body_bytes: u64, attempt: u32) {
         self.messages_out.inc();

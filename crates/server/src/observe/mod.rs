@@ -7,6 +7,6 @@ mod names;
 mod snapshot;
 
 pub use door::{DoorMetrics, OpenConnection};
-pub use logging::{check_log_level, init_logging};
+pub use logging::{check_log_level, init_logging, set_log_level};
 pub use metrics::{GroupMetrics, Metrics, TopicMetrics, code_name};
 pub use snapshot::{GroupGauges, Snapshot, TopicGauges};

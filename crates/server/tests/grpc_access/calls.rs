@@ -4,6 +4,7 @@
 use litemq_protocol::v2;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use v2::list_message_request::SearchKey;
 use v2::settings::PubSub;
 use v2::telemetry_command::Command;
 use v2::{ClientType, Code, LiteSubscriptionAction, Settings, TelemetryCommand};
@@ -53,12 +54,39 @@ calls! {
     SyncCompleteAdd => "SyncLiteSubscription",
     SyncRemove => "SyncLiteSubscription",
     SyncCompleteRemove => "SyncLiteSubscription",
+    ChangeLogLevel => "ChangeLogLevel",
+    GetProxyRuntimeStats => "GetProxyRuntimeStats",
+    DescribeTopicStatus => "DescribeTopicStatus",
+    GetTopicRoute => "GetTopicRoute",
+    ListSubscriptionOfGroup => "ListSubscription",
+    ListSubscriptionOfTopic => "ListSubscription",
+    DescribeSubscriptionOfGroup => "DescribeSubscription",
+    DescribeSubscriptionOfTopic => "DescribeSubscription",
+    DeleteSubscription => "DeleteSubscription",
+    DescribeGroupAccumulation => "DescribeGroupAccumulation",
+    ListConsumerConnection => "ListConsumerConnection",
+    ResetGroupOffset => "ResetGroupOffset",
+    QueryMessageOfLiteTopic => "QueryMessage",
+    QueryMessageById => "QueryMessage",
+    PrintThreadStackTrace => "PrintThreadStackTrace",
+    PrintThreadStackTraceOfAnybody => "PrintThreadStackTrace",
+    VerifyMessage => "VerifyMessage",
+    AdminSendMessage => "AdminSendMessage",
+    GetConsumerRunningInfo => "GetConsumerRunningInfo",
+    QueryTimeSpan => "QueryTimeSpan",
 }
 
 macro_rules! unary {
     ($client:expr, $call:ident, $request:expr) => {{
         let request = $client.request($request);
         $client.grpc.clone().$call(request).await.unwrap().into_inner().status.unwrap().code()
+    }};
+}
+
+macro_rules! admin {
+    ($client:expr, $call:ident, $request:expr) => {{
+        let request = $client.request($request);
+        $client.admin.clone().$call(request).await.unwrap().into_inner().status.unwrap().code()
     }};
 }
 
@@ -180,12 +208,129 @@ impl Call {
                 let role = PubSub::Subscription(subscription);
                 telemetry(client, Some((ClientType::LitePushConsumer, role))).await
             }
+            Self::ChangeLogLevel => {
+                let request = client.request(v2::ChangeLogLevelRequest::default());
+                match client.admin.clone().change_log_level(request).await {
+                    Ok(_) => Code::Ok,
+                    Err(status) => match status.code() {
+                        tonic::Code::Unauthenticated => Code::Unauthorized,
+                        tonic::Code::PermissionDenied => Code::Forbidden,
+                        _ => Code::InternalServerError, // this process does not log
+                    },
+                }
+            }
+            Self::GetProxyRuntimeStats => {
+                admin!(client, get_proxy_runtime_stats, v2::GetProxyRuntimeStatsRequest {})
+            }
+            Self::DescribeTopicStatus => admin!(
+                client,
+                describe_topic_status,
+                v2::DescribeTopicStatusRequest { topic: topic(), ..Default::default() }
+            ),
+            Self::GetTopicRoute => admin!(
+                client,
+                get_topic_route,
+                v2::GetTopicRouteRequest { topic: topic(), ..Default::default() }
+            ),
+            Self::ListSubscriptionOfGroup => admin!(
+                client,
+                list_subscription,
+                v2::ListSubscriptionRequest { group: group(), ..Default::default() }
+            ),
+            Self::ListSubscriptionOfTopic => admin!(
+                client,
+                list_subscription,
+                v2::ListSubscriptionRequest { topic: topic(), ..Default::default() }
+            ),
+            Self::DescribeSubscriptionOfGroup => admin!(
+                client,
+                describe_subscription,
+                v2::DescribeSubscriptionRequest { group: group(), ..Default::default() }
+            ),
+            Self::DescribeSubscriptionOfTopic => admin!(
+                client,
+                describe_subscription,
+                v2::DescribeSubscriptionRequest { topic: topic(), ..Default::default() }
+            ),
+            Self::DeleteSubscription => admin!(
+                client,
+                delete_subscription,
+                v2::DeleteSubscriptionRequest { group: group(), ..Default::default() }
+            ),
+            Self::DescribeGroupAccumulation => admin!(
+                client,
+                describe_group_accumulation,
+                v2::DescribeGroupAccumulationRequest { group: group(), ..Default::default() }
+            ),
+            Self::ListConsumerConnection => admin!(
+                client,
+                list_consumer_connection,
+                v2::ListConsumerConnectionRequest { group: group(), ..Default::default() }
+            ),
+            Self::ResetGroupOffset => admin!(
+                client,
+                reset_group_offset,
+                v2::ResetGroupOffsetRequest {
+                    group: group(),
+                    topic: topic(),
+                    ..Default::default()
+                }
+            ),
+            Self::QueryMessageOfLiteTopic => query(client, SearchKey::LiteTopic(LITE.into())).await,
+            Self::QueryMessageById => query(client, SearchKey::MessageId("x".into())).await,
+            Self::PrintThreadStackTrace => stack_trace(client, group()).await,
+            Self::PrintThreadStackTraceOfAnybody => stack_trace(client, None).await,
+            Self::VerifyMessage => admin!(
+                client,
+                verify_message,
+                v2::VerifyMessageRequest {
+                    client_id: "nobody".to_owned(),
+                    group: group(),
+                    topic: topic(),
+                    ..Default::default()
+                }
+            ),
+            Self::AdminSendMessage => admin!(
+                client,
+                admin_send_message,
+                v2::AdminSendMessageRequest {
+                    topic: topic(),
+                    body: "x".into(),
+                    system_properties: message(LITE, "x").system_properties,
+                    ..Default::default()
+                }
+            ),
+            Self::GetConsumerRunningInfo => admin!(
+                client,
+                get_consumer_running_info,
+                v2::GetConsumerRunningInfoRequest { group: group(), ..Default::default() }
+            ),
+            Self::QueryTimeSpan => admin!(
+                client,
+                query_time_span,
+                v2::QueryTimeSpanRequest { group: group(), ..Default::default() }
+            ),
             Self::SyncAdd => sync(client, LiteSubscriptionAction::PartialAdd).await,
             Self::SyncCompleteAdd => sync(client, LiteSubscriptionAction::CompleteAdd).await,
             Self::SyncRemove => sync(client, LiteSubscriptionAction::PartialRemove).await,
             Self::SyncCompleteRemove => sync(client, LiteSubscriptionAction::CompleteRemove).await,
         }
     }
+}
+
+async fn query(client: &Client, key: SearchKey) -> Code {
+    let request = v2::ListMessageRequest {
+        topic: Some(resource(TOPIC)),
+        search_key: Some(key),
+        ..Default::default()
+    };
+    admin!(client, query_message, request)
+}
+
+async fn stack_trace(client: &Client, group: Option<v2::Resource>) -> Code {
+    let client_id = "nobody".to_owned();
+    let request = v2::PrintThreadStackTraceRequest { group, client_id, ..Default::default() };
+    admin!(client, print_thread_stack_trace, request)
 }
 
 async fn sync(client: &Client, action: LiteSubscriptionAction) -> Code {

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
+use v2::admin_client::AdminClient;
 use v2::messaging_service_client::MessagingServiceClient;
 use v2::receive_message_response::Content;
 use v2::{LiteSubscriptionAction, Message, MessageType, Resource, SystemProperties};
@@ -58,11 +59,26 @@ impl Door {
         Self::open_store(Arc::new(MemoryStore::new()), of_broker, options).await
     }
 
+    /// A door on this address.
+    pub async fn open_on(listen: SocketAddr) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        Self::start(store, BrokerOptions::default(), GrpcOptions::default(), listen).await
+    }
+
     /// A door over what another one has stored.
     pub async fn open_store(
         store: Arc<MemoryStore>,
         of_broker: BrokerOptions,
         options: GrpcOptions,
+    ) -> Self {
+        Self::start(store, of_broker, options, (Ipv4Addr::LOCALHOST, 0).into()).await
+    }
+
+    async fn start(
+        store: Arc<MemoryStore>,
+        of_broker: BrokerOptions,
+        options: GrpcOptions,
+        listen: SocketAddr,
     ) -> Self {
         let metrics = Arc::new(Metrics::new());
         let broker = Broker::open(store.clone(), of_broker, metrics.clone()).await.unwrap();
@@ -88,7 +104,7 @@ impl Door {
         let source = CertificateSource::SelfSigned { folder: folder.path().into(), hosts: vec![] };
         let tls = server_config(&source).unwrap();
         let certificate = std::fs::read(folder.path().join("cert.pem")).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (switch, stopping) = stop_switch();
         let serving =
@@ -117,6 +133,7 @@ impl Door {
 #[derive(Clone)]
 pub struct Client {
     pub grpc: MessagingServiceClient<Channel>,
+    pub admin: AdminClient<Channel>,
     id: String,
     language: &'static str,
     authorization: Option<String>,
@@ -124,10 +141,11 @@ pub struct Client {
 
 impl Client {
     pub fn new(channel: Channel, id: &str, language: &'static str) -> Self {
+        let admin = AdminClient::new(channel.clone());
         let grpc = MessagingServiceClient::new(channel)
             .max_decoding_message_size(16 << 20)
             .max_encoding_message_size(64 << 20);
-        Self { grpc, id: id.to_owned(), language, authorization: None }
+        Self { grpc, admin, id: id.to_owned(), language, authorization: None }
     }
 
     /// The same client with these credentials, signing as the SDKs do.

@@ -129,6 +129,18 @@ impl Language {
         }
     }
 
+    /// The name for people, as the protocol's enum has it where it knows the language.
+    pub(super) fn name(self, user_agent: Option<&v2::Ua>) -> &'static str {
+        match self {
+            Self::Java => "JAVA",
+            Self::Go => "GOLANG",
+            Self::Python => "PYTHON",
+            Self::Node => "NODE_JS",
+            Self::Other => user_agent.map_or("OTHER", |agent| agent.language().as_str_name()),
+            Self::Unknown => "",
+        }
+    }
+
     /// Whether the SDK handles the messages of one lite topic one after another when it is handed
     /// several at once. Python orders by message group alone, C# never applies the setting, and of
     /// others we do not know: for them the server keeps the next message back.

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use litemq_domain::Timestamp;
+use litemq_domain::{DurationMs, LiteTopicName, Timestamp};
 use litemq_protocol::v2;
 use md5::{Digest as _, Md5};
 use tokio_stream::Stream;
@@ -18,7 +18,7 @@ use super::call::Call;
 use super::reply;
 use super::resource::{client_name, namespace_of};
 use super::wiretime::{duration, timestamp};
-use crate::broker::{Deliveries, Delivery, StoredMessage};
+use crate::broker::{Deliveries, Delivery, Peeked, StoredMessage};
 
 /// Parts of an answer, made when the client can take them: a message leaves its [`Deliveries`] only
 /// when it is about to be written, and the rest goes back if the client is gone by then.
@@ -117,6 +117,31 @@ fn wire_message(delivery: Delivery, topic: Resource, namespace: &str) -> Message
     }
 }
 
+/// A message that is shown and not delivered: nothing of it can be settled.
+pub(super) fn shown_message(
+    lite_topic: LiteTopicName,
+    found: Peeked,
+    topic: Resource,
+    namespace: &str,
+) -> Message {
+    let delivery = Delivery {
+        lite_topic,
+        offset: found.offset,
+        stored_at: found.stored_at,
+        attempt: 1,
+        invisible: DurationMs(0),
+        receipt_handle: String::new(),
+        message: found.message,
+    };
+    let mut message = wire_message(delivery, topic, namespace);
+    if let Some(system) = &mut message.system_properties {
+        system.receipt_handle = None;
+        system.invisible_duration = None;
+        system.delivery_attempt = None;
+    }
+    message
+}
+
 fn encoding(stored: &StoredMessage) -> Encoding {
     match Encoding::try_from(stored.body_encoding) {
         Ok(Encoding::Gzip) => Encoding::Gzip,
@@ -141,7 +166,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use bytes::Bytes;
-    use litemq_domain::{DurationMs, LiteTopicName};
 
     use super::*;
     use crate::broker::DeadLetterOrigin;

@@ -125,7 +125,9 @@ impl<B> WholeMessages<B> {
         match decoded {
             Some(bytes) if self.held.try_grow(bytes) => Ok(message),
             Some(_) => Err(too_many()),
-            None => Err(Status::invalid_argument("a message of the request has too many fields")),
+            None => Err(Status::invalid_argument(
+                "a message of the request has too many fields or is too long",
+            )),
         }
     }
 

@@ -11,8 +11,7 @@ const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + PROPERTIES_BYTES_MAX + (64 << 
 pub(super) const REQUEST_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
 /// Encoded part of an answer: one message with all that we add to it.
 pub(super) const RESPONSE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + (64 << 10);
-/// Encoded request that is neither a send nor about many names or handles, and one message of a
-/// client's Telemetry stream.
+/// Encoded request that is neither a send nor about many names or handles.
 pub(super) const SMALL_REQUEST_BYTES_MAX: usize = 64 << 10;
 /// Encoded ack.
 pub(super) const ACK_REQUEST_BYTES_MAX: usize = 2 << 20;
@@ -21,6 +20,17 @@ pub(super) const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Answers that wait for one client to read them on its Telemetry stream; one more ends the stream.
 pub(super) const TELEMETRY_COMMANDS_MAX: usize = 4;
+/// One message of a client's Telemetry stream: room for the stack traces of its threads. What it says
+/// otherwise has [`SMALL_REQUEST_BYTES_MAX`].
+pub(super) const TELEMETRY_BYTES_MAX: usize = 1 << 20;
+/// Clients that are asked something at a time.
+pub(super) const QUESTIONS_MAX: usize = 16;
+/// How long a client has to answer.
+pub(super) const QUESTION_WAIT_MAX: Duration = Duration::from_secs(10);
+/// What a client says of its SDK's version; a longer text is dropped.
+pub(super) const SDK_VERSION_BYTES_MAX: usize = 64;
+/// The host that a client says it runs on; a longer text is dropped.
+pub(super) const HOSTNAME_BYTES_MAX: usize = 128;
 /// An attempt id; SDKs make 36.
 pub(super) const ATTEMPT_ID_BYTES_MAX: usize = 255;
 /// Entries of one ack.
@@ -51,3 +61,26 @@ pub(super) const CLIENT_PROPERTY_KEY_CHARS_MAX: usize = 64;
 pub(super) const CLIENT_PROPERTY_VALUE_BYTES_MAX: usize = 256;
 /// Keys and values of a client's labels together, bytes.
 pub(super) const CLIENT_PROPERTIES_BYTES_MAX: usize = 4 << 10;
+
+/// Calls of the Admin service that look at much, at a time.
+pub(super) const ADMIN_SEARCHES_MAX: usize = 4;
+/// Clients, or groups, of one answer of the Admin service; its status tells when there are more.
+pub(super) const ADMIN_LIST_MAX: usize = 1000;
+/// Lite topics whose messages are added up for one answer.
+pub(super) const ACCUMULATION_LITE_TOPICS_MAX: u64 = 20_000;
+/// Lite topics that such an answer names: those with most messages.
+pub(super) const ACCUMULATION_NAMES_MAX: usize = 100;
+/// How long messages are counted for a rate.
+pub(super) const RATE_SPAN: Duration = Duration::from_secs(1);
+/// Messages that are looked at to find one by its id.
+pub(super) const ADMIN_SCAN_MESSAGES_MAX: u64 = 100_000;
+/// Messages of one answer to QueryMessage, and so many when the request does not say.
+pub(super) const QUERY_MESSAGES_MAX: usize = 1000;
+/// See [`QUERY_MESSAGES_MAX`].
+pub(super) const QUERY_MESSAGES_DEFAULT: usize = 32;
+/// Bytes of those, but for the first, which is given whatever its size; many clients read 4 MiB.
+pub(super) const QUERY_BYTES_MAX: usize = 3 << 20;
+/// Lite topics that one such call looks into.
+pub(super) const QUERY_LITE_TOPICS_MAX: usize = 256;
+/// Messages after which such a call looks into no further lite topic.
+pub(super) const QUERY_SCAN_MESSAGES_MAX: u64 = 10_000;

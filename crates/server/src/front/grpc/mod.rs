@@ -16,6 +16,7 @@ mod intake;
 mod limits;
 mod outbox;
 mod poll;
+mod questions;
 mod receive;
 mod reply;
 mod resource;
@@ -47,21 +48,22 @@ use tonic::body::Body;
 use tower::Service;
 use tracing::debug;
 
-use self::admin::NotServed;
+use self::admin::Administration;
 use self::call::Call;
 pub use self::endpoints::{AddressError, AdvertisedAddress};
 use self::intake::{Held, IntakeLimits, WholeMessages};
 use self::limits::{
     ACK_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_TIME_MAX, RESPONSE_BYTES_MAX,
-    SMALL_REQUEST_BYTES_MAX,
+    SMALL_REQUEST_BYTES_MAX, TELEMETRY_BYTES_MAX,
 };
+use self::questions::Questions;
 use self::shape::Shape;
 use crate::broker::{Broker, ConnectionId, Pool};
 use crate::front::accept::Listener;
 use crate::front::listen::{self, Connection, Handler, PortOptions};
 use crate::front::stop::Stopping;
 use crate::front::unread::{Outgoing, Unread};
-use crate::observe::Metrics;
+use crate::observe::{DoorMetrics, Metrics};
 
 const ADMIN_PATH: &str = "/apache.rocketmq.v2.Admin/";
 const MESSAGING_PATH: &str = "/apache.rocketmq.v2.MessagingService/";
@@ -95,8 +97,10 @@ pub async fn serve<L: Listener>(
     stopping: Stopping,
 ) {
     let (stop, request_time_max) = (stopping.clone(), options.request_time_max);
-    let door = Arc::new(Door { broker, metrics, advertise: options.advertise, stopping: stop });
-    listen::serve(listener, tls, options.port, Calls::new(door, request_time_max), stopping).await;
+    let door = Arc::new(Door::new(broker, metrics, options.advertise, stop));
+    let connections = options.port.metrics.clone();
+    let calls = Calls::new(door, connections, request_time_max);
+    listen::serve(listener, tls, options.port, calls, stopping).await;
 }
 
 /// The door without its socket: every call of the protocol, as [`serve`] answers it.
@@ -106,7 +110,7 @@ pub fn calls(
     advertise: Option<AdvertisedAddress>,
     stopping: Stopping,
 ) -> impl MessagingService {
-    Door { broker, metrics, advertise, stopping }
+    Door::new(broker, metrics, advertise, stopping)
 }
 
 /// What all calls share.
@@ -116,9 +120,19 @@ struct Door {
     metrics: Arc<Metrics>,
     advertise: Option<AdvertisedAddress>,
     stopping: Stopping,
+    questions: Arc<Questions>,
 }
 
 impl Door {
+    fn new(
+        broker: Arc<Broker>,
+        metrics: Arc<Metrics>,
+        advertise: Option<AdvertisedAddress>,
+        stopping: Stopping,
+    ) -> Self {
+        Self { broker, metrics, advertise, stopping, questions: Arc::default() }
+    }
+
     /// The status of a failure, which is counted.
     fn failed(&self, call: &Call, error: &Error) -> v2::Status {
         self.metrics.error(error.code);
@@ -148,7 +162,7 @@ struct Calls(Arc<Services>);
 struct Services {
     door: Arc<Door>,
     messaging: MessagingServiceServer<Door>,
-    admin: AdminServer<NotServed>,
+    admin: AdminServer<Administration>,
     request_time_max: Duration,
 }
 
@@ -161,13 +175,16 @@ struct Peer {
 }
 
 impl Calls {
-    fn new(door: Arc<Door>, request_time_max: Duration) -> Self {
+    fn new(door: Arc<Door>, connections: DoorMetrics, request_time_max: Duration) -> Self {
+        let admin = Administration::new(Arc::clone(&door), connections);
         Self(Arc::new(Services {
             // How large a request of each kind may be is checked before.
             messaging: MessagingServiceServer::from_arc(Arc::clone(&door))
                 .max_decoding_message_size(REQUEST_BYTES_MAX)
                 .max_encoding_message_size(RESPONSE_BYTES_MAX),
-            admin: AdminServer::new(NotServed).max_decoding_message_size(SMALL_REQUEST_BYTES_MAX),
+            admin: AdminServer::new(admin)
+                .max_decoding_message_size(SMALL_REQUEST_BYTES_MAX)
+                .max_encoding_message_size(RESPONSE_BYTES_MAX),
             request_time_max,
             door,
         }))
@@ -203,9 +220,8 @@ impl Kind {
             Self::Send => (REQUEST_BYTES_MAX, Shape::Messages),
             Self::Sync => (REQUEST_BYTES_MAX, Shape::Names),
             Self::Ack => (ACK_REQUEST_BYTES_MAX, Shape::Entries),
-            Self::Receive | Self::Telemetry | Self::Other => {
-                (SMALL_REQUEST_BYTES_MAX, Shape::Small)
-            }
+            Self::Telemetry => (TELEMETRY_BYTES_MAX, Shape::Told),
+            Self::Receive | Self::Other => (SMALL_REQUEST_BYTES_MAX, Shape::Small),
         };
         IntakeLimits { message_bytes_max, time_max, is_stream: self == Self::Telemetry, shape }
     }

@@ -3,6 +3,8 @@
 //! Names are the full names that the call itself works with. Rights are asked for before anything
 //! is looked up, so that a refusal does not tell what exists.
 
+mod admin;
+
 use litemq_domain::access::Action::{Manage, Publish, Subscribe};
 use litemq_domain::access::{Scope, Target};
 use litemq_domain::{Group, Result, SubscriptionMode};
@@ -11,10 +13,11 @@ use tonic::Streaming;
 use v2::LiteSubscriptionAction;
 use v2::settings::PubSub;
 
+use self::admin::Administer;
 use super::resource::{Catalog, full_name_in};
 use crate::access::Caller;
 
-/// Every call, and the settings that come on a Telemetry stream.
+/// Every call of both services, and the settings that come on a Telemetry stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Asked<'a> {
     QueryRoute(&'a v2::QueryRouteRequest),
@@ -35,6 +38,7 @@ pub(super) enum Asked<'a> {
     RecallMessage(&'a v2::RecallMessageRequest),
     SyncLiteSubscription(&'a v2::SyncLiteSubscriptionRequest),
     Settings(&'a v2::Settings),
+    Administer(Administer<'a>),
 }
 
 /// A request that asks for something. The door reads no request that is none of these.
@@ -161,6 +165,7 @@ impl Asker<'_> {
             },
             Asked::Heartbeat(request) => self.join(catalog, request.group.as_ref()),
             Asked::NotifyClientTermination(request) => self.of_group(request.group.as_ref()),
+            Asked::Administer(asked) => self.administer(asked),
         }
     }
 

@@ -15,7 +15,7 @@ use super::endpoints::reachable;
 use super::resource::{find_topic, full_name};
 use super::{Door, reply};
 
-const BROKER_NAME: &str = "litemq";
+pub(super) const BROKER_NAME: &str = "litemq";
 
 impl Door {
     pub(super) fn route(&self, call: &Call, request: QueryRouteRequest) -> QueryRouteResponse {

@@ -3,15 +3,18 @@
 use litemq_domain::{ClientId, ErrorCode, Result};
 use litemq_protocol::v2;
 use tonic::Request;
+use v2::settings::PubSub;
 use v2::{
     ClientType, HeartbeatRequest, HeartbeatResponse, NotifyClientTerminationRequest,
     NotifyClientTerminationResponse, Resource,
 };
 
-use super::call::{client_id, connection, namespace};
+use super::call::{Call, Language, client_id, connection, namespace};
+use super::limits::{HOSTNAME_BYTES_MAX, SDK_VERSION_BYTES_MAX};
 use super::resource::full_name_in;
 use super::{Door, reply};
-use crate::broker::Broker;
+use crate::broker::{Broker, ClientRole, Profile};
+use crate::front::content::is_fit_for_logs;
 
 /// Notes what a client says it is, and that it is there for its group: a client of a wildcard group
 /// has no other way to say so. Who is no lite consumer says nothing here.
@@ -29,6 +32,36 @@ pub(super) fn note_consumer(
     if let Ok(group) = broker.group(&full_name_in(callers_namespace, group)) {
         broker.join(client, &group);
     }
+}
+
+/// Notes what a client says of itself, for people who ask.
+pub(super) fn note_profile(
+    broker: &Broker,
+    call: &Call,
+    language: Language,
+    settings: &v2::Settings,
+) {
+    let (role, group) = match &settings.pub_sub {
+        Some(PubSub::Publishing(_)) => (Some(ClientRole::Producer), None),
+        Some(PubSub::Subscription(of)) => {
+            let group = broker.group(&full_name_in(&call.namespace, of.group.as_ref())).ok();
+            (Some(ClientRole::Consumer), group.map(|group| group.id))
+        }
+        None => (None, None),
+    };
+    let agent = settings.user_agent.as_ref();
+    let fit = |text: Option<&str>, max| -> Box<str> {
+        text.filter(|text| is_fit_for_logs(text, max)).unwrap_or_default().into()
+    };
+    let profile = Profile {
+        role,
+        group,
+        language: language.name(agent),
+        version: fit(agent.map(|agent| agent.version.as_str()), SDK_VERSION_BYTES_MAX),
+        hostname: fit(agent.map(|agent| agent.hostname.as_str()), HOSTNAME_BYTES_MAX),
+        address: call.connection.map(|connection| connection.remote.ip().to_canonical()),
+    };
+    broker.sessions().note_profile(&call.client, profile);
 }
 
 impl Door {

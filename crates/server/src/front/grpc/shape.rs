@@ -5,6 +5,8 @@ use bytes::Buf;
 use litemq_domain::limits;
 use prost::encoding::{WireType, decode_key, decode_varint};
 
+use super::limits::SMALL_REQUEST_BYTES_MAX;
+
 /// Fields of one message of a send: beyond them there are more keys than their bytes allow.
 const MESSAGE_FIELDS_MAX: usize = limits::PROPERTIES_BYTES_MAX + 256;
 /// Fields of all messages of a send. The most that is legal is about 160,000: 1024 messages, each with
@@ -33,12 +35,14 @@ pub(super) enum Shape {
     Entries,
     /// SyncLiteSubscription: names.
     Names,
+    /// Telemetry: a small message, or a long text.
+    Told,
 }
 
 impl Shape {
     /// The bytes that the request takes when decoded, besides those on the wire; more than `most`
-    /// when it is known to be more. `None` when it has more fields than anybody sends: to decode them
-    /// takes long, too. What cannot be read is not counted, for it will be refused.
+    /// when it is known to be more. `None` when it has more fields than anybody sends, for to
+    /// decode them takes long, too; or when it is longer than it should be. What cannot be read is not counted, for it will be refused.
     pub(super) fn decoded_bytes(self, request: &[u8], most: usize) -> Option<usize> {
         let of_fields = |bytes: usize| fields(request).take(most / bytes + 1).count() * bytes;
         match self {
@@ -46,8 +50,18 @@ impl Shape {
             Self::Messages => decoded_messages(request, most),
             Self::Entries => Some(of_fields(ENTRY_BYTES)),
             Self::Names => Some(of_fields(NAME_BYTES)),
+            Self::Told => decoded_told(request),
         }
     }
+}
+
+/// A stack trace is one text; whatever else a client tells is small.
+fn decoded_told(command: &[u8]) -> Option<usize> {
+    const THREAD_STACK_TRACE: u32 = 3;
+    let texts = fields(command).filter(|(number, _)| *number == THREAD_STACK_TRACE);
+    let text: usize = texts.map(|(_, content)| content.len()).sum();
+    let other = command.len() - text;
+    (other <= SMALL_REQUEST_BYTES_MAX).then_some(text + other * BYTES_PER_BYTE)
 }
 
 fn decoded_messages(request: &[u8], most: usize) -> Option<usize> {
@@ -175,5 +189,20 @@ mod tests {
         for broken in [&[0xff; 20][..], &[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f], &[0x0a, 5, 1]] {
             assert!(Shape::Messages.decoded_bytes(broken, MOST).unwrap() <= MESSAGE_BYTES);
         }
+    }
+
+    #[test]
+    fn a_long_stack_trace_costs_its_text_and_settings_may_not_be_as_long() {
+        let command = |command| v2::TelemetryCommand { command: Some(command), status: None };
+        let text = "x".repeat(SMALL_REQUEST_BYTES_MAX * 4);
+        let trace =
+            v2::ThreadStackTrace { nonce: "1".to_owned(), thread_stack_trace: Some(text.clone()) };
+        let trace = command(v2::telemetry_command::Command::ThreadStackTrace(trace));
+        let bytes = Shape::Told.decoded_bytes(&trace.encode_to_vec(), MOST).unwrap();
+        assert!((text.len()..text.len() + 1024).contains(&bytes), "{bytes}");
+        let properties = [("key".to_owned(), text)].into();
+        let settings = v2::Settings { client_properties: properties, ..v2::Settings::default() };
+        let settings = command(v2::telemetry_command::Command::Settings(settings));
+        assert_eq!(Shape::Told.decoded_bytes(&settings.encode_to_vec(), MOST), None);
     }
 }

@@ -1,8 +1,9 @@
-//! Telemetry: the stream that a client keeps open. Each of its settings is answered at once.
+//! Telemetry: the stream that a client keeps open. Each of its settings is answered at once; between
+//! them it is told what ended, and asked what an administrator wants to know.
 
 use std::sync::Arc;
 
-use litemq_domain::{Error, ErrorCode};
+use litemq_domain::{ClientId, Error, ErrorCode};
 use litemq_protocol::v2;
 use tonic::{Status, Streaming};
 use tracing::debug;
@@ -12,8 +13,9 @@ use v2::{ClientType, NotifyUnsubscribeLiteCommand, TelemetryCommand};
 
 use super::call::{Call, Language};
 use super::outbox::{Answer, Commands, Counted, Outbox};
+use super::questions::{self, Questions};
 use super::rights::{Asker, Asks as _};
-use super::session::note_consumer;
+use super::session::{note_consumer, note_profile};
 use super::{Door, reply, settings};
 use crate::broker::{Broker, Notice, Pool, TelemetryStream};
 use crate::front::stop::Stopping;
@@ -32,10 +34,11 @@ impl Door {
         let (outbox, commands) = Outbox::open(Arc::clone(answers), unread);
         let broker = Arc::clone(&self.broker);
         let metrics = Arc::clone(&self.metrics);
-        let stopping = self.stopping.clone();
+        let (stopping, questions) = (self.stopping.clone(), Arc::clone(&self.questions));
         tokio::spawn(async move {
             let answer = |asked| answer_settings(&broker, &metrics, &call, &outbox, asked);
-            converse(answer, &stream, incoming, &outbox, stopping).await;
+            let asked = Asked { client: &call.client, questions: &questions };
+            converse(answer, &asked, &stream, incoming, &outbox, stopping).await;
         });
         commands
     }
@@ -45,13 +48,14 @@ impl Door {
 /// server stops.
 async fn converse(
     answer_settings: impl Fn(v2::Settings) -> Counted,
+    asked: &Asked<'_>,
     stream: &TelemetryStream,
     mut incoming: Streaming<TelemetryCommand>,
     outbox: &Outbox,
     mut stopping: Stopping,
 ) {
-    // Go dies of a notice to a consumer that is not of lite topics.
-    let mut hears_notices = false;
+    // Nothing before its settings are answered, which is what its start waits for.
+    let mut hears = None;
     let mut told = None;
     loop {
         let received = tokio::select! {
@@ -60,19 +64,23 @@ async fn converse(
             () = outbox.closed() => return,
             received = incoming.message() => received,
             () = outbox.put(&mut told), if told.is_some() => continue,
-            notice = stream.next_notice(), if hears_notices && told.is_none() => {
-                told = Some(outbox.count_small(Ok(command_of(notice))));
+            notice = stream.next_notice(), if hears.is_some() && told.is_none() => {
+                // Where there is no room the notice is dropped, and who asks hears of nothing.
+                let command = asked.command_of(notice, hears.unwrap_or_default());
+                told = command.and_then(|command| outbox.count(command).ok());
                 continue;
             }
         };
         let answer = match received {
             Ok(None) => return,
-            Ok(Some(TelemetryCommand { command: Some(Command::Settings(asked)), .. })) => {
-                hears_notices = is_of_lite_topics(asked.client_type());
-                answer_settings(asked)
+            Ok(Some(TelemetryCommand { command: Some(Command::Settings(settings)), .. })) => {
+                hears = Some(settings.client_type());
+                answer_settings(settings)
             }
-            // Answers to commands that this server never sends.
-            Ok(Some(_)) => continue,
+            Ok(Some(command)) => {
+                asked.take(command);
+                continue;
+            }
             Err(status) => outbox.count_small(Err(status)),
         };
         let ends = answer.is_end();
@@ -83,19 +91,43 @@ async fn converse(
     }
 }
 
-fn is_of_lite_topics(client_type: ClientType) -> bool {
-    matches!(client_type, ClientType::LitePushConsumer | ClientType::LiteSimpleConsumer)
+/// A client that can be asked something.
+struct Asked<'a> {
+    client: &'a ClientId,
+    questions: &'a Questions,
 }
 
-/// Java, Go and C# drop the name from their set; Python and Node ignore the command, and their next
-/// full sync brings the name again.
-fn command_of(notice: Notice) -> TelemetryCommand {
-    let Notice::Unsubscribed(lite_topic) = notice;
-    let lite_topic = lite_topic.as_str().to_owned();
-    let command = NotifyUnsubscribeLiteCommand { lite_topic };
-    TelemetryCommand {
-        status: Some(reply::ok()),
-        command: Some(Command::NotifyUnsubscribeLiteCommand(command)),
+impl Asked<'_> {
+    /// Java, Go and C# drop a name that they are told of from their set; Python and Node ignore the
+    /// command, and their next full sync brings the name again. Go dies of it when it is not a consumer
+    /// of lite topics.
+    fn command_of(&self, notice: Notice, hears: ClientType) -> Option<TelemetryCommand> {
+        let command = match notice {
+            Notice::Unsubscribed(lite_topic) => {
+                let is_of_lite_topics =
+                    matches!(hears, ClientType::LitePushConsumer | ClientType::LiteSimpleConsumer);
+                let lite_topic = lite_topic.as_str().to_owned();
+                let command = NotifyUnsubscribeLiteCommand { lite_topic };
+                is_of_lite_topics.then_some(Command::NotifyUnsubscribeLiteCommand(command))
+            }
+            Notice::Asked(number) => self.questions.command(number),
+        };
+        Some(TelemetryCommand { status: Some(reply::ok()), command: Some(command?) })
+    }
+
+    /// Takes an answer; what answers nothing is dropped.
+    fn take(&self, said: TelemetryCommand) {
+        let (nonce, answer) = match said.command {
+            Some(Command::ThreadStackTrace(trace)) => {
+                (trace.nonce, questions::Answer::StackTrace(trace.thread_stack_trace))
+            }
+            Some(Command::VerifyMessageResult(result)) => {
+                let outcome = said.status.unwrap_or_else(reply::ok);
+                (result.nonce, questions::Answer::Consumed(outcome))
+            }
+            _ => return,
+        };
+        self.questions.answered(self.client, &nonce, answer);
     }
 }
 
@@ -122,6 +154,7 @@ fn answer_settings(
     let answered = admitted(broker, call, &asked)
         .and_then(|()| settings::answer(broker, call, asked))
         .and_then(|settings| {
+            note_profile(broker, call, language, &settings);
             note_subscriber(broker, call, &settings);
             outbox.count(TelemetryCommand {
                 // Python drops an answer without a status.

@@ -20,6 +20,11 @@ pub(super) fn duration(span: DurationMs) -> prost_types::Duration {
     }
 }
 
+/// Whether a moment is after 1970 and well-formed.
+pub(super) fn is_legal(at: &prost_types::Timestamp) -> bool {
+    at.seconds >= 0 && (0..1_000_000_000).contains(&at.nanos)
+}
+
 /// A client's moment; before 1970 is 1970.
 pub(super) fn read_timestamp(at: &prost_types::Timestamp) -> Timestamp {
     Timestamp(millis(at.seconds, at.nanos).unwrap_or(0))

@@ -35,8 +35,8 @@ pub use guard::AllowedHosts;
 pub use server::{HttpOptions, serve};
 
 use crate::broker::{ADDRESS_SHARE_PERCENT, Broker, Pool, Shares};
+use crate::front::message_ids::MessageIds;
 use crate::observe::Metrics;
-use messages::MessageIds;
 
 /// What the handlers work with.
 #[derive(Debug, Clone)]
