@@ -63,9 +63,8 @@ impl Broker {
             %error,
             "subscriptions end, for their user has lost the right to them"
         );
-        for lite_topic in &ended {
-            let (group, name) = (request.group.name.as_str(), Some(lite_topic.as_str()));
-            self.expel(&request.client, group, name).await?;
+        for lite_topic in ended {
+            self.end_subscriptions(&request.client, request.group.id, Some(lite_topic)).await?;
         }
         Err(error)
     }

@@ -146,15 +146,36 @@ impl Broker {
     /// subscribe again.
     ///
     /// # Errors
-    /// [`ErrorCode::ConsumerGroupNotFound`], or a name that is none.
+    /// [`ErrorCode::ConsumerGroupNotFound`], a name that is none, or [`ErrorCode::BadRequest`] for a
+    /// wildcard group: its clients have no lite topics of their own that could be taken.
     pub async fn expel(
         &self,
         client: &ClientId,
         group: &str,
         lite_topic: Option<&str>,
     ) -> Result<u64> {
-        let (client, group) = (self.keys.client(client), self.group(group)?.id);
-        let name = lite_topic.map(LiteTopicName::new).transpose()?;
+        let (group, name) = (self.group(group)?, lite_topic.map(LiteTopicName::new).transpose()?);
+        if group.options.wildcard().is_some() {
+            return Err(Error::new(
+                ErrorCode::BadRequest,
+                format!(
+                    "all clients of consumer group '{}' share its lite topics, so none can be taken from \
+                     one; to keep a client out, disable its user or deny it the group",
+                    group.name
+                ),
+            ));
+        }
+        self.end_subscriptions(client, group.id, name).await
+    }
+
+    /// The same without the checks; nothing for a client that has no lite topics of its own.
+    pub(super) async fn end_subscriptions(
+        &self,
+        client: &ClientId,
+        group: GroupId,
+        name: Option<LiteTopicName>,
+    ) -> Result<u64> {
+        let client = self.keys.client(client);
         self.to_the_end(move |broker| async move {
             // A full sync must not keep what the client added just before.
             let changing = broker.context.subscriptions.change(client, group).await;

@@ -221,7 +221,8 @@ pub(super) enum GroupCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Take a lite topic, or all, from a client, which is told; it may subscribe again
+    /// Take a lite topic, or all, from a client, which is told; it may subscribe again. Not for
+    /// wildcard groups, whose clients share all
     Unsubscribe {
         /// The group
         name: String,

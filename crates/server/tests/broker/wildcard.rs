@@ -94,6 +94,19 @@ async fn a_pod_that_dies_with_the_wake_up_passes_it_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_lite_topic_can_be_taken_from_a_pod_and_the_refusal_says_what_can_be_done() {
+    let world = world().await;
+    world.send("a", "m1").await;
+    assert_eq!(bodies(&world.receive("p1", NOW).await), ["m1"]);
+    for name in [None, Some("a")] {
+        let refused = world.broker.expel(&client("p1"), "pods", name).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::BadRequest);
+        assert!(refused.message.contains("disable its user"), "{refused}");
+    }
+    assert_eq!(world.clients().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_than_one_answer_holds_wakes_the_next_pod() {
     let world = world().await;
     let mut waiting = Vec::new();

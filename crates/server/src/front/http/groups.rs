@@ -103,6 +103,7 @@ pub(super) async fn reset(
 }
 
 /// Takes a lite topic, or all, from a client of a group, and tells the client. It may subscribe again.
+/// Refused for a wildcard group, whose clients share all lite topics.
 #[utoipa::path(delete, path = "/api/v1/groups/{group}/clients/{client}", tag = "groups",
     params(("group", description = "its name"), ("client", description = "the client's id"),
         ClientQuery),
