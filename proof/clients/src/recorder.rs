@@ -227,6 +227,8 @@ impl Drop for Asked<'_> {
                 Event::Sent(sent) => sent.answered_at = now,
                 Event::Settled(settled) => settled.answered_at = now,
                 Event::Removed(removed) => removed.answered_at = now,
+                Event::Moved(moved) => moved.answered_at = now,
+                Event::TakenOver(taken) => taken.answered_at = now,
                 _ => {}
             }
             self.recorder.record(event);

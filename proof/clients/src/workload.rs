@@ -14,7 +14,9 @@ use crate::connect::Connect;
 use crate::letter::Letters;
 use crate::recorder::{Asked, Recorder};
 use litemq_checker::Dice;
-use litemq_checker::history::{Delivered, Event, SendResult, Sent, Settle, SettleResult, Settled};
+use litemq_checker::history::{
+    Delivered, Event, SendResult, Sent, Settle, SettleResult, Settled, TakenOver,
+};
 
 /// As SDKs do every 30 s: what was removed, or taken away, is subscribed to again.
 const SYNC_PERIOD: Duration = Duration::from_secs(10);
@@ -39,11 +41,24 @@ pub struct Load<C> {
     pub stop: watch::Receiver<bool>,
 }
 
+/// How the clients of a group share lite topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// Each subscribes, and who subscribes to the same shares its messages.
+    #[default]
+    Shared,
+    /// Who subscribes takes the lite topic from whoever has it.
+    Exclusive,
+    /// All lite topics are everybody's, and nobody subscribes.
+    Wildcard,
+}
+
 /// What a consumer is like.
 #[derive(Debug, Clone)]
 pub struct Habits {
     pub name: String,
     pub group: String,
+    pub sharing: Sharing,
     pub receiving: Receiving,
     /// Percent of the lite topics that it subscribes to.
     pub share: usize,
@@ -217,13 +232,16 @@ impl<'a, C: Connect> Consumer<'a, C> {
     }
 
     fn choose(&mut self) -> BTreeSet<String> {
+        if self.habits.sharing == Sharing::Wildcard {
+            return (0..self.load.lite_topics).map(lite_topic).collect();
+        }
         let all = (0..self.load.lite_topics).filter(|_| self.dice.percent(self.habits.share));
         all.map(lite_topic).collect()
     }
 
     /// A set above the quota is refused whole.
     async fn ask_too_much(&mut self, lites: &BTreeSet<String>) {
-        if self.habits.greed == 0 {
+        if self.habits.greed == 0 || self.habits.sharing == Sharing::Wildcard {
             return;
         }
         let more = (0..self.habits.greed).map(|number| format!("nobody-sends-{number}"));
@@ -236,15 +254,40 @@ impl<'a, C: Connect> Consumer<'a, C> {
     async fn subscribe(&mut self, lites: &BTreeSet<String>) {
         let (client, at) = (self.client.id().to_owned(), self.load.recorder.now());
         self.load.recorder.record(Event::Subscribed { client, lites: lites.clone(), at });
+        if self.habits.sharing == Sharing::Wildcard {
+            return;
+        }
         // Once it is answered, the broker remembers it over every restart.
         loop {
+            let asked = self.asks_to_take(lites);
             let answer = self.client.subscribe(&self.habits.group, lites.iter().cloned()).await;
             let Ok(status) = answer else { continue };
+            asked.answered(|_, event| {
+                if let Event::TakenOver(taken) = event {
+                    taken.result = settle_result(&status);
+                }
+            });
             if status.code() == Code::Ok {
                 return;
             }
             tokio::time::sleep(REFUSED_PAUSE).await;
         }
+    }
+
+    /// What others hold of lite topics of an exclusive group may end by a subscription.
+    fn asks_to_take(&self, lites: &BTreeSet<String>) -> Asked<'a> {
+        let asked_at = self.load.recorder.now();
+        let unknown = lites.iter().map(|lite| {
+            Event::TakenOver(TakenOver {
+                group: self.habits.group.clone(),
+                lite: lite.clone(),
+                asked_at,
+                answered_at: asked_at,
+                result: SettleResult::Unknown,
+            })
+        });
+        let is_exclusive = self.habits.sharing == Sharing::Exclusive;
+        self.load.recorder.asked(unknown.filter(|_| is_exclusive).collect())
     }
 
     async fn receive(&mut self) -> Result<Vec<Held>, Lost> {
@@ -401,11 +444,15 @@ fn send_result(response: &v2::SendMessageResponse, at: usize) -> SendResult {
 
 fn settle_with(event: &mut Event, status: &v2::Status) {
     let Event::Settled(settled) = event else { return };
-    settled.result = match status.code() {
+    settled.result = settle_result(status);
+}
+
+fn settle_result(status: &v2::Status) -> SettleResult {
+    match status.code() {
         Code::Ok => SettleResult::Done,
         _ if may_have_happened(status) => SettleResult::Unknown,
         code => SettleResult::Refused(format!("{}: {}", code.as_str_name(), status.message)),
-    };
+    }
 }
 
 /// What the broker answers when it does not know itself: its disk failed, or it stops.

@@ -13,6 +13,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::errands::{Answer, Errand};
+use crate::notes;
 use crate::plan::{FRAGILE, WorldPlan, ms, secs};
 use crate::server::State;
 use crate::trace::{ToTrace, Trace};
@@ -118,6 +119,14 @@ fn live(world: &mut World<'_>, weather: &mut Weather) -> Result<Duration, String
     }
     let calm = world.now() - calm_since;
     world.trace.say("nothing is owed");
+    if world.plan.server.has_notes {
+        let longest = notes::EXPIRED_WITHIN;
+        until(world, weather, longest, |world| {
+            ask(world, &Errand::LookAtNotes) == Some(Answer::Left(0))
+        })
+        .map_err(|error| format!("lite topics stay beyond their time to live: {error}"))?;
+        world.trace.say("all notes have expired");
+    }
     probe(world, weather, calm_since + REST_AFTER)?;
     do_errand(world, weather, &Errand::Count)?;
     do_errand(world, weather, &Errand::Audit)?;

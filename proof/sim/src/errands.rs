@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use litemq_checker::history::{
-    Count, Counted, Delivered, Event, Removed, Settle, SettleResult, Settled,
+    Count, Counted, Delivered, Event, Moved, Removed, Settle, SettleResult, Settled,
 };
 use litemq_clients::client::TOPIC;
 use litemq_clients::recorder::Recorder;
 use litemq_domain::{DEAD_LETTER_PREFIX, ErrorCode};
 
-use litemq_server::broker::Broker;
+use litemq_server::broker::{Broker, Start};
+
+use crate::notes;
+use crate::server::Machine;
 
 /// Lite topics of a world, dead letters of one of them: more than there ever are.
 const LIST_MAX: usize = 1000;
@@ -22,6 +25,12 @@ pub(crate) enum Errand {
     Checkpoint,
     /// Removes a lite topic.
     Remove(String),
+    /// Moves a group to the oldest message of a lite topic.
+    Reset(&'static str, String),
+    /// Sends to a lite topic that expires.
+    Note(usize),
+    /// Looks how many of those there are.
+    LookAtNotes,
     /// Looks whether a group has anything left to do.
     LookAt(&'static str),
     /// Records the dead letters of a group.
@@ -47,14 +56,18 @@ pub(crate) enum Answer {
 }
 
 /// Runs an errand. Its failure is one of the broker's, which the history shows.
-pub(crate) async fn run(errand: Errand, broker: Arc<Broker>, recorder: Arc<Recorder>) -> Answer {
+pub(crate) async fn run(errand: Errand, broker: Arc<Broker>, machine: &Machine) -> Answer {
+    let recorder = &*machine.recorder;
     match errand {
         Errand::Checkpoint => drop(broker.checkpoint().await),
-        Errand::Remove(lite) => remove(lite, &broker, &recorder).await,
+        Errand::Remove(lite) => remove(lite, &broker, recorder).await,
+        Errand::Reset(group, lite) => reset(group, lite, &broker, recorder).await,
+        Errand::Note(number) => machine.notes.send(number, &broker, &machine.trace).await,
+        Errand::LookAtNotes => return notes::left(&broker).await,
         Errand::LookAt(group) => return Answer::Left(left(group, &broker).await),
-        Errand::TellDeadLetters(group) => tell_dead_letters(group, &broker, &recorder).await,
+        Errand::TellDeadLetters(group) => tell_dead_letters(group, &broker, recorder).await,
         Errand::Audit => return audit(&broker).await,
-        Errand::Count => count(&broker, &recorder),
+        Errand::Count => count(&broker, recorder),
         Errand::LookAtResources => return Answer::Left(resources(&broker)),
     }
     Answer::Done
@@ -89,6 +102,27 @@ async fn remove(lite: String, broker: &Broker, recorder: &Recorder) {
     asked.answered(|_, event| {
         if let Event::Removed(removed) = event {
             removed.result = result.clone();
+        }
+    });
+}
+
+/// Nothing is removed by retention here, so the oldest message is the first.
+async fn reset(group: &'static str, lite: String, broker: &Broker, recorder: &Recorder) {
+    let asked_at = recorder.now();
+    let (name, result) = (lite.clone(), SettleResult::Unknown);
+    let (of, to) = (group.to_owned(), 0);
+    let moved = Moved { group: of, lite, to, asked_at, answered_at: asked_at, result };
+    let asked = recorder.asked(vec![Event::Moved(moved)]);
+    let result = match broker.reset_group(group, Some(&name), Start::Oldest).await {
+        Ok(_) => SettleResult::Done,
+        Err(error) if error.code == ErrorCode::LiteTopicNotFound => {
+            SettleResult::Refused(error.to_string())
+        }
+        Err(_) => return,
+    };
+    asked.answered(|_, event| {
+        if let Event::Moved(moved) = event {
+            moved.result = result.clone();
         }
     });
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use litemq_checker::history::{Delivered, Event, Moment, SendResult, Settle, SettleResult};
 
 use crate::course::Outcome;
+use crate::plan::{EXCLUSIVE, WILDCARD};
 
 /// A run with as many worlds of all scenarios has reached every goal.
 pub(crate) const WORLDS_FOR_GOALS: u64 = 100;
@@ -44,13 +45,23 @@ impl Goals {
     fn add_history(&mut self, events: &[Event]) {
         let mut owners: BTreeMap<(&str, &str, u64), &str> = BTreeMap::new();
         let mut attempts: BTreeSet<(&str, &str, u64, u32)> = BTreeSet::new();
+        let mut has_lite: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut known_since: BTreeMap<&str, Moment> = BTreeMap::new();
+        let mut sent_at: BTreeMap<&str, Moment> = BTreeMap::new();
         for event in events {
             match event {
-                Event::Sent(sent) => match &sent.result {
-                    SendResult::Stored(_) => self.count("sends", 1),
-                    SendResult::Refused(_) => self.count("sends_refused", 1),
-                    SendResult::Unknown => self.count("sends_unknown", 1),
-                },
+                Event::Subscribed { client, at, .. } => {
+                    known_since.entry(client).or_insert(*at);
+                }
+                Event::Sent(sent) => {
+                    sent_at.entry(&sent.id).or_insert(sent.asked_at);
+                    let name = match &sent.result {
+                        SendResult::Stored(_) => "sends",
+                        SendResult::Refused(_) => "sends_refused",
+                        SendResult::Unknown => "sends_unknown",
+                    };
+                    self.count(name, 1);
+                }
                 Event::Delivered(delivered) => {
                     let Delivered { group, client, lite, offset, attempt, .. } = delivered;
                     self.count("deliveries", 1);
@@ -59,6 +70,16 @@ impl Goals {
                     self.count("take_overs", u64::from(before.is_some_and(|old| old != client)));
                     let is_new = attempts.insert((group, lite, *offset, *attempt));
                     self.count("answers_repeated", u64::from(!is_new));
+                    if group == EXCLUSIVE {
+                        let before = has_lite.insert(lite, client);
+                        let is_other = before.is_some_and(|owner| owner != client);
+                        self.count("owner_changes", u64::from(is_other));
+                    }
+                    let known = known_since.get(&**client).zip(sent_at.get(&*delivered.id));
+                    let is_newer = known.is_some_and(|(known, sent)| known < sent);
+                    if group == WILDCARD && *offset == 0 && is_newer {
+                        self.count("new_lite_topics_shared", 1);
+                    }
                 }
                 Event::Settled(settled) => {
                     let name = match (settled.how, &settled.result) {
@@ -70,6 +91,9 @@ impl Goals {
                         (Settle::DeadLetter, _) => "dead_letters",
                     };
                     self.count(name, 1);
+                }
+                Event::Moved(moved) => {
+                    self.count("resets", u64::from(moved.result == SettleResult::Done));
                 }
                 Event::Removed(removed) => {
                     self.count("removals", u64::from(removed.result == SettleResult::Done));
@@ -118,4 +142,7 @@ const LOGGED: &[(&str, &str)] = &[
     ("quota_refusals", "code=LiteSubscriptionQuotaExceeded"),
     ("full_disk_refusals", "code=StorageFull"),
     ("failed_stores", "the store has failed"),
+    ("notes_refused", "a note was refused"),
+    ("notes_again", "a note came again"),
+    ("notes_expired", "all notes have expired"),
 ];

@@ -18,6 +18,7 @@ mod course;
 mod errands;
 mod goals;
 mod network;
+mod notes;
 mod plan;
 mod scenarios;
 mod server;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use litemq_checker::Dice;
 use litemq_clients::client::Receiving;
-use litemq_clients::workload::Habits;
+use litemq_clients::workload::{Habits, Sharing};
 use litemq_storage::disk::Survival;
 
+use crate::notes::NOTES;
 use crate::server::{GroupPlan, ServerPlan};
 
 pub(crate) const ORDERED: &str = "ordered";
@@ -14,6 +15,10 @@ pub(crate) const UNORDERED: &str = "unordered";
 /// A group with few attempts, whose consumers give much back.
 pub(crate) const FRAGILE: &str = "fragile";
 const FRAGILE_ATTEMPTS_MAX: u16 = 3;
+/// A group in which who subscribes takes lite topics from whoever has them.
+pub(crate) const EXCLUSIVE: &str = "exclusive";
+/// A group whose clients share all lite topics without subscribing.
+pub(crate) const WILDCARD: &str = "wildcard";
 
 /// Lite topics that are sent to.
 pub(crate) const LITE_TOPICS: usize = 12;
@@ -78,6 +83,10 @@ pub(crate) enum Fault {
     Checkpoint,
     /// Somebody removes this lite topic.
     Remove(usize),
+    /// Somebody moves a group back to the oldest message of this lite topic.
+    Reset(&'static str, usize),
+    /// Somebody sends to this lite topic of the topic whose lite topics expire.
+    Note(usize),
     /// The wall clock is set back by so many milliseconds. Forward would be, for a server that
     /// starts, a long time off.
     SetWallBack(u64),
@@ -99,6 +108,8 @@ pub(crate) struct Scenario {
     pub(crate) producer_pause_ms: (usize, usize),
     /// Whether there is a group with few attempts.
     pub(crate) is_fragile: bool,
+    /// Whether there are an exclusive group, a wildcard group, and lite topics that expire.
+    pub(crate) has_modes: bool,
     /// Load without new faults at its end.
     pub(crate) quiet: Duration,
     /// See [`WorldPlan::calm_max`].
@@ -118,6 +129,7 @@ pub(crate) const FAIR: Scenario = Scenario {
     long_ms: (50, 8_000),
     producer_pause_ms: (0, 100),
     is_fragile: false,
+    has_modes: false,
     quiet: Duration::ZERO,
     calm_max: CALM_MAX,
 };
@@ -145,6 +157,8 @@ pub(crate) enum Kind {
     FillDisk,
     Checkpoint,
     Remove,
+    Reset,
+    Note,
     SetWallBack,
 }
 
@@ -185,11 +199,17 @@ impl WorldPlan {
 
 fn server(scenario: &Scenario, seed: u64, dice: &mut Dice) -> ServerPlan {
     let quota = Some(LITE_TOPICS as u32);
-    let group = |name, ordered| GroupPlan { name, ordered, max_attempts: 1000, quota };
+    let sharing = Sharing::Shared;
+    let group = |name, ordered| GroupPlan { name, ordered, max_attempts: 1000, quota, sharing };
     let mut groups = vec![group(ORDERED, true), group(UNORDERED, false)];
     if scenario.is_fragile {
         let max_attempts = FRAGILE_ATTEMPTS_MAX;
         groups.push(GroupPlan { max_attempts, ..group(FRAGILE, dice.percent(50)) });
+    }
+    if scenario.has_modes {
+        for name in [EXCLUSIVE, WILDCARD] {
+            groups.push(GroupPlan { sharing: sharing_of(name), ..group(name, dice.percent(50)) });
+        }
     }
     ServerPlan {
         seed,
@@ -197,6 +217,15 @@ fn server(scenario: &Scenario, seed: u64, dice: &mut Dice) -> ServerPlan {
         segment_bytes: *dice.one_of(&[256 << 10, 1 << 20]),
         checkpoint_interval: secs(dice.within(2..20)),
         groups,
+        has_notes: scenario.has_modes,
+    }
+}
+
+fn sharing_of(group: &str) -> Sharing {
+    match group {
+        EXCLUSIVE => Sharing::Exclusive,
+        WILDCARD => Sharing::Wildcard,
+        _ => Sharing::Shared,
     }
 }
 
@@ -205,6 +234,9 @@ fn consumers(scenario: &Scenario, dice: &mut Dice) -> Vec<Habits> {
     let mut groups = vec![ORDERED, UNORDERED];
     if scenario.is_fragile {
         groups.push(FRAGILE);
+    }
+    if scenario.has_modes {
+        groups.extend([EXCLUSIVE, WILDCARD]);
     }
     let mut all = Vec::new();
     for group in &groups {
@@ -228,6 +260,13 @@ fn consumers(scenario: &Scenario, dice: &mut Dice) -> Vec<Habits> {
     // Removal ends subscriptions. Elsewhere only what the broker remembers counts.
     let removes = scenario.faults.iter().any(|(_, kind)| matches!(kind, Kind::Remove));
     all.iter_mut().for_each(|habits| habits.syncs = removes);
+    if scenario.has_modes {
+        all.push(consumer("rival", EXCLUSIVE, dice));
+        all.push(consumer("fellow", WILDCARD, dice));
+        // Who stays takes again what others took, so that in the end nothing is without an owner.
+        let is_owner = |habits: &&mut Habits| habits.stays && habits.group == EXCLUSIVE;
+        all.iter_mut().filter(is_owner).for_each(|habits| habits.syncs = true);
+    }
     all
 }
 
@@ -236,6 +275,7 @@ fn consumer(name: &str, group: &str, dice: &mut Dice) -> Habits {
     Habits {
         name: name.to_owned(),
         group: group.to_owned(),
+        sharing: sharing_of(group),
         receiving: Receiving {
             language: ["JAVA", "PYTHON", "GOLANG"][dice.below(3)],
             batch: *dice.one_of(&[1, 4, 32]),
@@ -297,6 +337,11 @@ fn fault(kind: Kind, long: Duration, seats: usize, dice: &mut Dice) -> Fault {
         Kind::FillDisk => Fault::FillDisk(dice.within(0..200_000) as u64, long),
         Kind::Checkpoint => Fault::Checkpoint,
         Kind::Remove => Fault::Remove(dice.below(LITE_TOPICS)),
+        Kind::Reset => {
+            let groups = [ORDERED, UNORDERED, EXCLUSIVE, WILDCARD];
+            Fault::Reset(*dice.one_of(&groups), dice.below(LITE_TOPICS))
+        }
+        Kind::Note => Fault::Note(dice.below(NOTES)),
         Kind::SetWallBack => Fault::SetWallBack(dice.within(0..3_600_000) as u64),
     }
 }

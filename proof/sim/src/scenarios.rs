@@ -94,6 +94,27 @@ pub(crate) const ALL: &[Scenario] = &[
         ..FAIR
     },
     Scenario {
+        // Long enough for lite topics to expire and come again.
+        name: "modes",
+        load_secs: (70, 90),
+        pause_ms: (100, 2_000),
+        faults: &[
+            (4, Kind::Reset),
+            (6, Kind::Note),
+            (2, Kind::Die),
+            (1, Kind::Vanish),
+            (2, Kind::Cut),
+            (1, Kind::Deafen),
+            (1, Kind::Hold),
+            (1, Kind::Kill),
+            (1, Kind::PowerCut),
+            (1, Kind::Checkpoint),
+        ],
+        producer_pause_ms: (300, 900),
+        has_modes: true,
+        ..FAIR
+    },
+    Scenario {
         name: "clocks",
         faults: &[(3, Kind::SetWallBack), (2, Kind::Kill), (2, Kind::Restart), (1, Kind::PowerCut)],
         is_fragile: true,

@@ -8,7 +8,11 @@ use std::time::Duration;
 use litemq_checker::Dice;
 use litemq_clients::client::TOPIC;
 use litemq_clients::recorder::Recorder;
-use litemq_domain::{ErrorCode, GroupName, GroupOptions, Timestamp, TopicName, TopicOptions};
+use litemq_clients::workload::Sharing;
+use litemq_domain::{
+    ErrorCode, GroupName, GroupOptions, NamePrefix, SubscriptionMode, Timestamp, TopicName,
+    TopicOptions,
+};
 use litemq_server::broker::{Broker, BrokerOptions, Edge, NewGroup, NewTopic};
 use litemq_server::front::grpc::{self, GrpcOptions};
 use litemq_server::observe::Metrics;
@@ -19,6 +23,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::errands::{self, Answer, Errand, describe};
 use crate::network::Port;
+use crate::notes::{self, Notes};
 use crate::store::{SteppedStore, SyncTimes};
 use crate::trace::Trace;
 
@@ -36,6 +41,7 @@ pub(crate) struct GroupPlan {
     pub(crate) ordered: bool,
     pub(crate) max_attempts: u16,
     pub(crate) quota: Option<u32>,
+    pub(crate) sharing: Sharing,
 }
 
 /// What stays the same over the lives of a server.
@@ -46,6 +52,8 @@ pub(crate) struct ServerPlan {
     pub(crate) segment_bytes: u64,
     pub(crate) checkpoint_interval: Duration,
     pub(crate) groups: Vec<GroupPlan>,
+    /// Whether there is a topic whose lite topics expire.
+    pub(crate) has_notes: bool,
 }
 
 /// How the server is.
@@ -67,6 +75,7 @@ pub(crate) struct Machine {
     pub(crate) trace: Arc<Trace>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) sync_times: Arc<SyncTimes>,
+    pub(crate) notes: Notes,
     disk: Mutex<FaultDisk>,
     state: Mutex<State>,
     store: Mutex<Option<Arc<SteppedStore>>>,
@@ -90,6 +99,7 @@ impl Machine {
             trace,
             recorder,
             sync_times: Arc::new(SyncTimes::new(1, 4)),
+            notes: Notes::default(),
             disk: Mutex::default(),
             state: Mutex::new(State::Off),
             store: Mutex::default(),
@@ -227,8 +237,7 @@ impl Machine {
         for errand in std::mem::take(&mut *lock(&self.errands)) {
             let (machine, broker) = (Arc::clone(self), Arc::clone(broker));
             tokio::spawn(async move {
-                let recorder = Arc::clone(&machine.recorder);
-                let answer = errands::run(errand.clone(), broker, recorder).await;
+                let answer = errands::run(errand.clone(), broker, &machine).await;
                 lock(&machine.answers).push((errand, answer));
             });
         }
@@ -248,7 +257,15 @@ impl Machine {
                 .create_topic(NewTopic { name: topic.clone(), options: TopicOptions::default() })
                 .await,
         )?;
+        if self.plan.has_notes {
+            allow_present(broker.create_topic(notes::topic()?).await)?;
+        }
         for group in &self.plan.groups {
+            let mode = match group.sharing {
+                Sharing::Shared => SubscriptionMode::Shared,
+                Sharing::Exclusive => SubscriptionMode::Exclusive,
+                Sharing::Wildcard => SubscriptionMode::Wildcard(NamePrefix::new("")?),
+            };
             let new = NewGroup {
                 name: GroupName::new(group.name)?,
                 bind: topic.clone(),
@@ -256,6 +273,7 @@ impl Machine {
                     ordered: group.ordered,
                     client_quota: group.quota,
                     max_attempts: group.max_attempts,
+                    mode,
                     ..GroupOptions::default()
                 },
             };

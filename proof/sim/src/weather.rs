@@ -250,6 +250,10 @@ impl Weather {
             }
             Fault::Checkpoint => world.machine.send(Errand::Checkpoint),
             Fault::Remove(number) => world.machine.send(Errand::Remove(lite_topic(number))),
+            Fault::Reset(group, number) => {
+                world.machine.send(Errand::Reset(group, lite_topic(number)));
+            }
+            Fault::Note(number) => world.machine.send(Errand::Note(number)),
             Fault::SetWallBack(by_ms) => world.machine.set_wall_back(by_ms),
         }
     }
@@ -363,6 +367,8 @@ impl Fault {
             Self::FillDisk(..) => "full_disks",
             Self::Checkpoint => "odd_checkpoints",
             Self::Remove(_) => "removals_asked",
+            Self::Reset(..) => "resets_asked",
+            Self::Note(_) => "notes",
             Self::SetWallBack(_) => "wall_clock_jumps",
         }
     }

@@ -7,7 +7,7 @@ use litemq_checker::history::Group;
 use litemq_clients::client::Receiving;
 use litemq_clients::letter::Letters;
 use litemq_clients::recorder::Recorder;
-use litemq_clients::workload::{Habits, Load};
+use litemq_clients::workload::{Habits, Load, Sharing};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -74,6 +74,7 @@ pub(crate) fn mixed() -> Vec<Habits> {
     let consumer = |name: &str, group: &str, language, batch, invisible, share| Habits {
         name: name.to_owned(),
         group: group.to_owned(),
+        sharing: Sharing::Shared,
         receiving: Receiving { language, batch, invisible },
         share,
         stays: false,
@@ -100,6 +101,7 @@ pub(crate) fn drainers() -> Vec<Habits> {
         .map(|group| Habits {
             name: format!("drain-{group}"),
             group: group.to_owned(),
+            sharing: Sharing::Shared,
             receiving: Receiving { language: "JAVA", batch: 32, invisible: Some(LEASE) },
             share: 100,
             stays: false,
