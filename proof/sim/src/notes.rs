@@ -43,7 +43,7 @@ impl Notes {
     /// Sends a message. One whose last message is younger than its time to live goes on.
     pub(crate) async fn send(&self, number: usize, broker: &Broker, trace: &Trace) {
         let asked_at = trace.time();
-        let lite_topic = LiteTopicName::new(format!("n{number}")).unwrap();
+        let lite_topic = LiteTopicName::new(&format!("n{number}")).unwrap();
         let message_id = format!("n{number}-{}", asked_at.as_nanos());
         let message = StoredMessage { message_id, ..StoredMessage::default() };
         let Ok(topic) = broker.topic(TOPIC) else { return };
