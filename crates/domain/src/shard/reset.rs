@@ -61,18 +61,24 @@ impl Shard {
         Ok(place_of(slot, found))
     }
 
-    /// Moves a group to other places of these slots, whatever is in flight; how many positions moved.
+    /// Moves a group to other places of these lite topics, whatever is in flight; how many positions
+    /// moved. A lite topic that has ended since it was found is left alone, and so is what has its
+    /// slot now.
     pub fn move_positions(
         &mut self,
         now: Timestamp,
         group: GroupId,
-        moves: &[(u32, StartAt)],
+        moves: &[(Consumed, StartAt)],
         fx: &mut Effects,
     ) -> Result<u64> {
         self.group(group)?;
         let mut moved = 0;
-        for (slot, start) in moves {
-            if let Some(cursor) = self.move_group(*slot, group, *start, fx) {
+        for (place, start) in moves {
+            let found = self.lites.get(place.slot);
+            if found.is_none_or(|slot| slot.generation != place.generation) {
+                continue;
+            }
+            if let Some(cursor) = self.move_group(place.slot, group, *start, fx) {
                 moved += 1;
                 self.refresh(now, cursor, fx);
             }

@@ -170,6 +170,20 @@ fn a_tick_deals_with_so_many_positions_and_leaves_the_rest_due() {
 }
 
 #[test]
+fn a_move_leaves_alone_what_took_the_slot_of_a_lite_topic_that_ended() {
+    let (mut shard, fx) = (shard(true), &mut Effects::default());
+    send(&mut shard, "x");
+    let found = shard.to_consume(GROUP, &name("x")).unwrap();
+    shard.remove_lite(TOPIC, &name("x"), fx).unwrap();
+    send(&mut shard, "y");
+    let next = shard.to_consume(GROUP, &name("y")).unwrap();
+    assert_eq!(next.slot, found.slot);
+    let newest = |place| [(place, StartAt::Newest)];
+    assert_eq!(shard.move_positions(NOW, GROUP, &newest(found), fx), Ok(0));
+    assert_eq!(shard.move_positions(NOW, GROUP, &newest(next), fx), Ok(1));
+}
+
+#[test]
 fn a_tick_lets_so_many_lite_topics_expire_and_leaves_the_rest_due() {
     let mut shard = shard(true);
     let ttl = Some(DurationMs::from_secs(60));

@@ -63,7 +63,7 @@ impl Broker {
     ) -> Result<u64> {
         let mut moves = Vec::with_capacity(places.len());
         for place in places {
-            moves.push((place.slot, self.start_in(shard, &place, start).await?));
+            moves.push((place, self.start_in(shard, &place, start).await?));
         }
         shard.ask(|reply| Command::MovePositions(group, moves, reply)).await
     }

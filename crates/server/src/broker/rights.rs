@@ -26,8 +26,8 @@ impl Broker {
     }
 
     /// Checks that what was claimed may be handed out: the right to a lite topic is asked for when
-    /// a client subscribes, and it may have ended since. Then the subscription ends, and the client
-    /// is told.
+    /// a client subscribes, that to the group when it asks for messages, and both may have ended
+    /// since. Then the subscription ends, or all for the group, and the client is told.
     ///
     /// # Errors
     /// [`litemq_domain::ErrorCode::PermissionDenied`], or
@@ -45,6 +45,17 @@ impl Broker {
         let Some(topic) = self.context.catalog.topic_by_id(request.group.topic) else {
             return Ok(());
         };
+        let group = Target::Group(request.group.name.as_str());
+        if let Err(error) = caller.may(&[Action::Subscribe], group) {
+            tracing::info!(
+                client = %request.client,
+                group = %request.group.name,
+                %error,
+                "all subscriptions for the group end, for their user has lost the right to it"
+            );
+            self.end_subscriptions(&request.client, request.group.id, None).await?;
+            return Err(error);
+        }
         let mut refused = None;
         let mut ended = BTreeSet::new();
         for claimed in claims {

@@ -144,12 +144,14 @@ const CALLERS: [&str; 10] = [
 fn expected(call: Call) -> [Expected; 6] {
     use Expected::{Refused as R, Served as S};
     match call {
-        Call::TelemetryStream | Call::SyncRemove | Call::SyncCompleteRemove => [S, S, S, S, S, S],
+        Call::TelemetryStream => [S, S, S, S, S, S],
         Call::QueryRoute
         | Call::Heartbeat
         | Call::QueryAssignment
         | Call::ReceiveMessage
         | Call::NotifyClientTermination
+        | Call::SyncRemove
+        | Call::SyncCompleteRemove
         | Call::ConsumerSettings => [R, S, S, S, S, S],
         Call::SendMessage => [R, R, R, S, S, S],
         Call::ProducerSettings => [R, R, S, S, S, S],
@@ -371,6 +373,38 @@ async fn a_subscription_ends_when_its_user_loses_the_right_and_others_get_the_me
 
     boss.send(vec![message("b-1", "y")]).await;
     assert_eq!(soon(a.receive(UNORDERED, 1, 5)).await.bodies(), [b"y"], "what is left goes on");
+}
+
+#[tokio::test]
+async fn a_receive_that_waits_gives_nothing_once_its_user_has_lost_the_right_to_the_group() {
+    let door = Guarded::open().await;
+    for name in ["a", "b"] {
+        door.user(name, UserKind::Normal).await;
+        door.allow(name, "lite:orders/a-*").await;
+    }
+    let right = door.allow("a", "group:workers").await;
+    door.allow("b", "group:workers").await;
+    let (a, b, boss) = (door.client("a").await, door.client("b").await, door.client("super").await);
+    a.subscribe(UNORDERED, &["a-1", "a-2"]).await;
+    let parked = tokio::spawn({
+        let a = a.clone();
+        async move { a.receive(UNORDERED, 1, 20).await }
+    });
+    while door.0.broker.parked_receives() == 0 {
+        tokio::task::yield_now().await;
+    }
+    door.0.broker.delete_policy(right).await.unwrap();
+    boss.send(vec![message("a-1", "x"), message("a-2", "y")]).await;
+
+    let received = soon(parked).await.unwrap();
+    assert!(received.messages.is_empty());
+    assert!(told(Some(received.status), Code::Forbidden).contains("'workers'"));
+    for lite in ["a-1", "a-2"] {
+        assert!(door.subscribers(lite).await.is_empty());
+    }
+    b.subscribe(UNORDERED, &["a-1"]).await;
+    let received = soon(b.receive(UNORDERED, 1, 5)).await;
+    assert_eq!((received.bodies(), attempt(&received.messages[0])), (vec![&b"x"[..]], 1));
 }
 
 #[tokio::test]

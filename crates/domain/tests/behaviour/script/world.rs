@@ -457,12 +457,12 @@ impl World {
     ) -> Result<u64, Error> {
         if let Some(lite) = lite {
             let place = self.shard.to_consume(group, &name(lite))?;
-            return self.shard.move_positions(self.now, group, &[(place.slot, start)], fx);
+            return self.shard.move_positions(self.now, group, &[(place, start)], fx);
         }
         let (mut moved, mut next) = (0, Some(0));
         while let Some(first) = next {
             let (consumed, after) = self.shard.consumed_by(group, first);
-            let moves: Vec<_> = consumed.into_iter().map(|place| (place.slot, start)).collect();
+            let moves: Vec<_> = consumed.into_iter().map(|place| (place, start)).collect();
             moved += self.shard.move_positions(self.now, group, &moves, fx)?;
             next = after;
         }

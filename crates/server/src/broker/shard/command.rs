@@ -72,8 +72,8 @@ pub(crate) enum Command {
     ToConsume(GroupId, LiteTopicName, Reply<Consumed>),
     /// What a group consumes, of some slots from this one on.
     ConsumedBy(GroupId, u32, Reply<Places>),
-    /// Move a group to other places of these slots; how many positions moved.
-    MovePositions(GroupId, Vec<(u32, StartAt)>, Reply<u64>),
+    /// Move a group to other places of these lite topics; how many positions moved.
+    MovePositions(GroupId, Vec<(Consumed, StartAt)>, Reply<u64>),
     /// End what a client holds.
     ReleaseClient {
         /// Who.

@@ -205,12 +205,12 @@ impl Asker<'_> {
         self.caller.may(&[Subscribe], Target::Topic(&self.name(topic), Scope::One(lite)))
     }
 
-    /// A client may always leave; to come it needs the right to each name.
+    /// To leave a client needs no right to a name, which it may have lost; to come it needs each.
     fn sync(self, catalog: &impl Catalog, request: &v2::SyncLiteSubscriptionRequest) -> Result<()> {
         let topic = request.topic.as_ref();
         match LiteSubscriptionAction::try_from(request.action) {
             Ok(LiteSubscriptionAction::PartialRemove | LiteSubscriptionAction::CompleteRemove) => {
-                Ok(())
+                self.of_group(request.group.as_ref())
             }
             Ok(LiteSubscriptionAction::PartialAdd | LiteSubscriptionAction::CompleteAdd)
             | Err(_) => {
