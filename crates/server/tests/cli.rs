@@ -101,6 +101,7 @@ fn topics_are_administered_with_tables_and_json() {
     assert!(lines[1].starts_with("a     lite  never  0"), "{table}");
     assert!(lines[2].starts_with("chat  lite  30m    0"), "{table}");
     assert_eq!(tool.json(&["topic", "update", "chat", "--ttl", "never"])["ttl"], "never");
+    assert_eq!(tool.json(&["topic", "update", "chat", "--ttl", "-1"])["ttl"], "never");
     let described = tool.json(&["topic", "describe", "chat"]);
     assert_eq!((&described["ttl"], &described["send_rate"]), (&json!("never"), &json!(-1)));
     let change = ["--keep-undelivered", "true", "--lite-topic-quota", "5", "--send-rate", "7"];

@@ -142,7 +142,7 @@ pub(super) enum TopicCommand {
 #[derive(Debug, Args)]
 pub(super) struct TopicSettings {
     /// How long a lite topic lives after its last send, such as 30m, or never
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(super) ttl: Option<String>,
     /// Whether reads and acks keep a lite topic alive too
     #[arg(long, value_name = "true|false")]
@@ -328,7 +328,7 @@ pub(super) enum LiteCommand {
         /// Its name
         name: String,
         /// A time to live of its own, such as 30m, or never
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         ttl: Option<String>,
     },
     /// Keep a lite topic from expiring for a while
@@ -361,6 +361,7 @@ pub(super) enum LiteCommand {
         /// Its name
         name: String,
         /// Such as 30m, or never, or parent: that of its topic
+        #[arg(allow_hyphen_values = true)]
         ttl: String,
     },
     /// Look at messages without consuming them; with --json one line each

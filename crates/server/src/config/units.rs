@@ -61,9 +61,9 @@ pub fn format_bytes(bytes: u64) -> String {
     format!("{}{unit}", bytes / unit_bytes)
 }
 
-/// Reads a time to live: a duration, or `never`, which is `None`. Bounds are the domain's.
+/// Reads a time to live: a duration, or `never` or -1, which are `None`. Bounds are the domain's.
 pub fn parse_ttl(text: &str) -> Result<Option<DurationMs>, String> {
-    if text.trim() == NEVER {
+    if matches!(text.trim(), NEVER | "-1") {
         return Ok(None);
     }
     let duration = parse_duration(text).map_err(|problem| format!("{problem}, or {NEVER}"))?;
@@ -217,6 +217,7 @@ mod tests {
     #[test]
     fn a_ttl_is_a_duration_or_never() {
         assert_eq!(parse_ttl("never").unwrap(), None);
+        assert_eq!(parse_ttl("-1").unwrap(), None);
         let ttl = parse_ttl("30m").unwrap();
         assert_eq!(ttl, Some(DurationMs::from_secs(1800)));
         assert_eq!(format_ttl(ttl), "30m");
