@@ -110,6 +110,22 @@ impl Shard {
         Ok(outcome)
     }
 
+    /// What a receive of this attempt id was given before and its client may still have, and nothing
+    /// that is new. Asked of every shard first, so that a repeat is not filled with what is ready in
+    /// one before another comes to what it was given.
+    pub fn claim_again(
+        &mut self,
+        now: Timestamp,
+        claim: Claim,
+        fx: &mut Effects,
+    ) -> Result<ClaimOutcome> {
+        let group = std::sync::Arc::clone(self.group(claim.group)?);
+        let again = self
+            .list_of(claim.client, &group)
+            .and_then(|list| self.repeat_claim(now, list, claim, &group, fx));
+        Ok(ClaimOutcome { messages: again.unwrap_or_default(), more: true })
+    }
+
     /// The list that a client claims from, if it has one.
     pub(super) fn list_of(&self, client: ClientKey, group: &Group) -> Option<List> {
         match group.options.wildcard() {

@@ -32,6 +32,15 @@ use super::{Broker, WhoKey, group_deleted, handle};
 #[derive(Debug)]
 struct Parked<'a>(&'a AtomicUsize);
 
+/// What is claimed of the shards.
+#[derive(Debug, Clone, Copy)]
+enum Offer<'a> {
+    /// Of each, what a receive was given before its answer was lost.
+    GivenBefore,
+    /// Of those that say that they have something.
+    Ready(&'a ReadySignal),
+}
+
 /// Passes a wake-up on when the receive that took it ends.
 struct PassOn(Arc<ReadySignal>);
 
@@ -61,7 +70,9 @@ impl Broker {
         let _parked = Parked::enter(&self.parked)?;
         let _open = self.context.sessions.open(&request.client);
         let (own, is_first) = self.context.signals.find_or_add(client, group);
-        let mut is_repeat = own.is_repeat(self.keys.attempt(&request.attempt_id));
+        // The first receive since a start may repeat one from before it.
+        let attempt = self.keys.attempt(&request.attempt_id);
+        let mut may_repeat = attempt != 0 && (own.is_repeat(attempt) || is_first);
         let is_sharing = entry.group.options.wildcard().is_some();
         let signal = match is_sharing {
             true => self.context.signals.of_group(group),
@@ -83,8 +94,13 @@ impl Broker {
                 // Register first, then look: a flag raised after the look finds us registered.
                 notified.as_mut().enable();
                 let asked = Asked { client, by, request: &request, entry: &entry, answers };
-                let deliveries = self.claim_all(&signal, is_repeat, asked, deadline).await?;
-                is_repeat = false;
+                if std::mem::take(&mut may_repeat) {
+                    let again = self.claim_all(Offer::GivenBefore, asked, deadline).await?;
+                    if !again.is_empty() {
+                        return Ok(again);
+                    }
+                }
+                let deliveries = self.claim_all(Offer::Ready(&signal), asked, deadline).await?;
                 if !deliveries.is_empty() {
                     return Ok(deliveries);
                 }
@@ -120,8 +136,7 @@ impl Broker {
     /// is full.
     async fn claim_all(
         &self,
-        signal: &ReadySignal,
-        is_repeat: bool,
+        offer: Offer<'_>,
         asked: Asked<'_>,
         deadline: Instant,
     ) -> Result<Deliveries> {
@@ -134,12 +149,10 @@ impl Broker {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         for step in 0..self.shards.len() {
             let at = first.wrapping_add(step) % self.shards.len();
-            let Some(shard) =
-                self.shards.get(at).filter(|_| is_repeat || signal.bits() & (1 << at) != 0)
-            else {
+            let Some(shard) = self.shards.get(at).filter(|_| offer.is_of(at)) else {
                 continue;
             };
-            let claim = self.claim(shard, asked, &mut room, &mut deliveries);
+            let claim = self.claim(shard, offer, asked, &mut room, &mut deliveries);
             // A store that stalls must not keep the answer: what is claimed later goes back.
             match tokio::time::timeout_at(deadline + CLAIM_WAIT_MAX, claim).await {
                 Ok(claimed) => claimed?,
@@ -159,6 +172,7 @@ impl Broker {
     async fn claim(
         &self,
         shard: &ShardHandle,
+        offer: Offer<'_>,
         asked: Asked<'_>,
         room: &mut Room,
         deliveries: &mut Deliveries,
@@ -173,7 +187,11 @@ impl Broker {
             auto_renew: request.auto_renew,
             attempt_id: self.keys.attempt(&request.attempt_id),
         };
-        let claimed = shard.ask(|reply| Command::Claim(claim, by, reply)).await?.messages;
+        let claimed = shard.ask(|reply| match offer {
+            Offer::GivenBefore => Command::ClaimAgain(claim, by, reply),
+            Offer::Ready(_) => Command::Claim(claim, by, reply),
+        });
+        let claimed = claimed.await?.messages;
         // From here on whatever is not delivered goes back when this is dropped.
         let mut unread = Unread { shard, group: request.group.id, claims: claimed.into() };
         self.check_claims(request, unread.claims.iter()).await?;
@@ -349,6 +367,15 @@ impl<'a> Parked<'a> {
 impl Drop for Parked<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Offer<'_> {
+    fn is_of(self, shard: usize) -> bool {
+        match self {
+            Self::GivenBefore => true,
+            Self::Ready(signal) => signal.bits() & (1 << shard) != 0,
+        }
     }
 }
 

@@ -32,6 +32,9 @@ impl ShardActor {
                 }
                 Answer::Claim(claim.group, reply, outcome)
             }
+            Command::ClaimAgain(claim, _, reply) => {
+                Answer::Claim(claim.group, reply, shard.claim_again(now, claim, fx))
+            }
             Command::Ack(named, reply) => {
                 let checked = check_name(shard, &named);
                 Answer::Done(reply, checked.and_then(|()| shard.ack(now, &named.handle, fx)))

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     },
     /// Hand out messages.
     Claim(Claim, WhoKey, Reply<ClaimOutcome>),
+    /// Hand out again what a receive was given before its answer was lost, and nothing else.
+    ClaimAgain(Claim, WhoKey, Reply<ClaimOutcome>),
     /// Settle a message.
     Ack(Named, Reply<()>),
     /// Settle a message that its client does not want and was not given.
@@ -147,6 +149,7 @@ impl Command {
         match self {
             Self::Send { by, .. }
             | Self::Claim(_, by, _)
+            | Self::ClaimAgain(_, by, _)
             | Self::Resend(_, by, _)
             | Self::RemoveLite(_, _, by, _) => *by,
             Self::Ack(named, _)
@@ -174,7 +177,7 @@ impl Command {
     pub(crate) fn refuse(self, error: &Error) -> Option<Self> {
         match self {
             Self::Send { reply, .. } => refuse(reply, error),
-            Self::Claim(_, _, reply) => refuse(reply, error),
+            Self::Claim(_, _, reply) | Self::ClaimAgain(_, _, reply) => refuse(reply, error),
             Self::Ack(_, reply) | Self::RemoveLite(_, _, _, reply) => refuse(reply, error),
             Self::CreateLite(_, _, _, reply) | Self::ChangeLifetime(_, _, _, reply) => {
                 refuse(reply, error);
