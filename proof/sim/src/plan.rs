@@ -339,7 +339,7 @@ fn fault(kind: Kind, long: Duration, seats: usize, dice: &mut Dice) -> Fault {
         Kind::Remove => Fault::Remove(dice.below(LITE_TOPICS)),
         Kind::Reset => {
             let groups = [ORDERED, UNORDERED, EXCLUSIVE, WILDCARD];
-            Fault::Reset(*dice.one_of(&groups), dice.below(LITE_TOPICS))
+            Fault::Reset(dice.one_of::<&str>(&groups), dice.below(LITE_TOPICS))
         }
         Kind::Note => Fault::Note(dice.below(NOTES)),
         Kind::SetWallBack => Fault::SetWallBack(dice.within(0..3_600_000) as u64),

@@ -207,8 +207,16 @@ async fn lite_topics_made_listed_described_and_deleted_at_once_never_wait_for_ea
         })
     };
     let workers = [
-        each(|world, name| Box::pin(async move { drop(world.send(&name, "m").await) })),
-        each(|world, name| Box::pin(async move { drop(world.send(&name, "m").await) })),
+        each(|world, name| {
+            Box::pin(async move {
+                world.send(&name, "m").await;
+            })
+        }),
+        each(|world, name| {
+            Box::pin(async move {
+                world.send(&name, "m").await;
+            })
+        }),
         each(|world, name| {
             Box::pin(async move {
                 if let Err(error) = world.broker.delete_lite(TOPIC, &name).await {
