@@ -126,6 +126,10 @@ fn live(world: &mut World<'_>, weather: &mut Weather) -> Result<Duration, String
         })
         .map_err(|error| format!("lite topics stay beyond their time to live: {error}"))?;
         world.trace.say("all notes have expired");
+        // Their names are free again, and so are their places.
+        for number in 0..notes::NOTES / 2 {
+            do_errand(world, weather, &Errand::Note(number))?;
+        }
     }
     probe(world, weather, calm_since + REST_AFTER)?;
     do_errand(world, weather, &Errand::Count)?;
