@@ -164,7 +164,13 @@ impl Shard {
         fx: &mut Effects,
     ) {
         self.unfile(index);
-        for group in self.consumers(index) {
+        // A group that is still to be swept may have been counted here and consume it no more.
+        let swept = self.work.iter().filter_map(|work| match work {
+            Work::RefreshGroup { group, .. } | Work::RemoveGroup { group, .. } => Some(*group),
+            _ => None,
+        });
+        let swept: Vec<GroupId> = swept.collect();
+        for group in self.consumers(index).into_iter().chain(swept) {
             self.lags.remove(group, index);
         }
         let first_link = self.lites.get(index).map_or(NONE, |slot| slot.first_link);

@@ -139,7 +139,7 @@ impl Shard {
             oldest,
             newest: slot.next_offset.saturating_sub(1),
             newest_at: slot.last_send_at,
-            created_at: slot.created_at.start(),
+            created_at: slot.created_at.start().min(slot.last_send_at),
         })
     }
 

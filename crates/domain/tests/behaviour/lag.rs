@@ -61,6 +61,14 @@ fn an_expired_lite_topic_is_gone_from_the_lag() {
 }
 
 #[test]
+fn what_expires_before_a_changed_group_is_swept_is_gone_from_its_lag() {
+    check(
+        "group h wild=a* | options ttl=1m | send a m1 | lag h -> 1/0 in 1 | group h | wait 11000s
+        | steps | lag h -> 0/0 in 0",
+    );
+}
+
+#[test]
 fn what_retention_took_is_not_left() {
     check(
         "group h | sub c1 a | sub c1@h a | send a m1 m2 m3 | claim c1 10s max=2 -> a:m1 a:m2
