@@ -31,7 +31,7 @@ mod topic;
 mod trace;
 mod wildcard;
 
-pub use client::ClientKey;
+pub use client::{ClientKey, Subscribing, UserKey};
 pub use effects::{Burial, Effects, Event, Farewell, Place, Record, Wake};
 pub use error::{Error, ErrorCode, Result};
 pub use filter::TagFilter;
@@ -46,7 +46,7 @@ pub use rate::RateMeter;
 pub use shard::{
     Claim, ClaimOutcome, Claimed, Consumed, GroupLag, GroupView, Invariant, Letters, LiteLag,
     LiteView, Milestones, Resend, Resent, Send, SendOutcome, Shard, ShardConfig, ShardCounts,
-    ShardRecovery, StartAt, Subscribe, SyncOutcome, Violation,
+    ShardRecovery, StartAt, Subscribe, SubscriberView, SyncOutcome, Violation,
 };
 pub use time::{DurationMs, Timestamp};
 pub use topic::{Topic, TopicId, TopicOptions, TopicType, check_ttl};

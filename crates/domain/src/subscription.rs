@@ -5,7 +5,7 @@ mod audit;
 use std::collections::VecDeque;
 
 use crate::arena::Arena;
-use crate::client::ClientKey;
+use crate::client::{ClientKey, Subscribing, UserKey};
 use crate::effects::Wake;
 use crate::group::GroupId;
 use crate::lite::NONE;
@@ -26,6 +26,8 @@ pub(crate) struct LastReceive {
 pub(crate) struct Subscriber {
     pub(crate) client: ClientId,
     pub(crate) key: ClientKey,
+    /// Whose client it is.
+    pub(crate) user: Option<UserKey>,
     pub(crate) group: GroupId,
     /// Its lite topics by slot, and whether each is in `ready`.
     pub(crate) slots: NumberMap<u32, bool>,
@@ -67,13 +69,19 @@ impl Subscriptions {
         self.subscribers.get_mut(subscriber)?.as_mut()
     }
 
-    pub(crate) fn find_or_add(&mut self, client: &ClientId, key: ClientKey, group: GroupId) -> u32 {
-        if let Some(found) = self.find(key, group) {
-            return found;
+    pub(crate) fn find_or_add(&mut self, who: Subscribing<'_>, group: GroupId) -> u32 {
+        let Subscribing { client, key, user } = who;
+        if let Some(index) = self.find(key, group) {
+            if let Some(found) = self.get_mut(index) {
+                // Authentication may have been turned on since.
+                found.user = user.or(found.user);
+            }
+            return index;
         }
         let index = self.subscribers.insert(Some(Subscriber {
             client: client.clone(),
             key,
+            user,
             group,
             slots: NumberMap::default(),
             last_receive: LastReceive::default(),
@@ -269,7 +277,8 @@ mod tests {
     fn subscriptions() -> (Subscriptions, u32) {
         let mut all = Subscriptions::default();
         let client = ClientId::new("c").unwrap();
-        let subscriber = all.find_or_add(&client, ClientKey(1), GroupId(1));
+        let who = Subscribing { client: &client, key: ClientKey(1), user: None };
+        let subscriber = all.find_or_add(who, GroupId(1));
         (all, subscriber)
     }
 

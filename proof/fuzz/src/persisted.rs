@@ -12,7 +12,7 @@ use litemq_domain::persisted::{
 };
 use litemq_domain::{
     Claim, ClientId, ClientKey, DurationMs, Effects, Group, GroupId, GroupName, GroupOptions,
-    Handle, LiteTopicName, Send, Shard, ShardConfig, ShardRecovery, Subscribe, Timestamp, Topic,
+    Handle, LiteTopicName, Send, Shard, ShardConfig, ShardRecovery, Subscribe, Subscribing, Timestamp, Topic,
     TopicId, TopicName, TopicOptions, TopicType,
 };
 
@@ -146,8 +146,7 @@ fn serve(shard: &mut Shard) {
             let names: Vec<LiteTopicName> =
                 shard.list(now, group.topic, "", None, 1000).into_iter().map(|v| v.name).collect();
             let subscribe = Subscribe {
-                client: &client,
-                key: CLIENT,
+                who: Subscribing { client: &client, key: CLIENT, user: None },
                 group: group.id,
                 names: &names,
                 starts: &[],
@@ -166,8 +165,8 @@ fn serve(shard: &mut Shard) {
     }
     shard.doubt_client(CLIENT, &mut fx);
     shard.release_client(now, CLIENT, false, &mut fx);
-    for (_, key, group, _) in shard.subscribers() {
-        shard.unsubscribe_all(key, group, &mut fx);
+    for found in shard.subscribers() {
+        shard.unsubscribe_all(found.key, found.group, &mut fx);
     }
 }
 

@@ -310,7 +310,7 @@ impl Shard {
     fn counts_exact(&self, now: Timestamp, findings: &mut Findings) {
         self.lags_exact(now, findings);
         let counts = self.counts(now);
-        let recount: u64 = self.subscribers().iter().map(|(.., slots)| slots).sum();
+        let recount: u64 = self.subscribers().iter().map(|found| found.lite_topics).sum();
         findings.expect(Invariant::CountsExact, recount == counts.subscriptions, || {
             format!("{recount} subscriptions, counted are {}", counts.subscriptions)
         });

@@ -1,7 +1,7 @@
 //! Looking at a shard without changing it.
 
 use super::{GroupLag, Shard};
-use crate::client::ClientKey;
+use crate::client::{ClientKey, UserKey};
 use crate::dead_letters::ResentLetters;
 use crate::effects::Place;
 use crate::group::GroupId;
@@ -11,6 +11,21 @@ use crate::lite::Slot;
 use crate::names::{ClientId, LiteTopicName};
 use crate::time::{DurationMs, Timestamp};
 use crate::topic::TopicId;
+
+/// A client that is subscribed for a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriberView {
+    /// Its id.
+    pub client: ClientId,
+    /// Its key.
+    pub key: ClientKey,
+    /// Whose it is; nobody's while authentication is off.
+    pub user: Option<UserKey>,
+    /// The group.
+    pub group: GroupId,
+    /// To how many lite topics of this shard.
+    pub lite_topics: u64,
+}
 
 /// A lite topic as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,11 +152,15 @@ impl Shard {
     }
 
     /// Who is subscribed for which group, with how many lite topics.
-    pub fn subscribers(&self) -> Vec<(ClientId, ClientKey, GroupId, u64)> {
+    pub fn subscribers(&self) -> Vec<SubscriberView> {
         self.subscriptions
             .all()
-            .map(|(_, found)| {
-                (found.client.clone(), found.key, found.group, found.slots.len() as u64)
+            .map(|(_, found)| SubscriberView {
+                client: found.client.clone(),
+                key: found.key,
+                user: found.user,
+                group: found.group,
+                lite_topics: found.slots.len() as u64,
             })
             .collect()
     }

@@ -50,7 +50,7 @@ use crate::wildcard::Wildcards;
 pub(crate) use audit::Findings;
 pub use audit::{Invariant, Violation};
 pub use claim::{Claim, ClaimOutcome, Claimed};
-pub use inspect::{GroupView, LiteView, ShardCounts};
+pub use inspect::{GroupView, LiteView, ShardCounts, SubscriberView};
 pub use lagging::{GroupLag, LiteLag};
 pub use letters::{Letters, Resend, Resent};
 pub use milestones::Milestones;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::background::Work;
 use super::{Shard, ShardConfig};
-use crate::client::ClientKey;
+use crate::client::{ClientKey, Subscribing, UserKey};
 use crate::delivery::cursor::Cursor;
 use crate::delivery::run::Run;
 use crate::effects::Effects;
@@ -24,7 +24,7 @@ use crate::topic::Topic;
 #[derive(Debug)]
 pub struct ShardRecovery {
     shard: Shard,
-    subscriptions: NumberMap<(u32, GroupId, ClientKey), ClientId>,
+    subscriptions: NumberMap<(u32, GroupId, ClientKey), (ClientId, Option<UserKey>)>,
 }
 
 impl ShardRecovery {
@@ -67,8 +67,8 @@ impl ShardRecovery {
                 self.read(slot, generation, last_read_at);
             }
             Key::Subscription { slot, group, client } => {
-                let id = persisted::subscription::decode(value)?;
-                self.subscriptions.insert((slot, group, client), id);
+                let whose = persisted::subscription::decode(value)?;
+                self.subscriptions.insert((slot, group, client), whose);
             }
             Key::Resends { .. } => {
                 for (identity, offset) in persisted::resends::decode(value)? {
@@ -258,12 +258,13 @@ impl ShardRecovery {
         let mut pairs: Vec<_> = std::mem::take(&mut self.subscriptions).into_iter().collect();
         pairs.sort_unstable_by_key(|(key, _)| *key);
         let shard = &mut self.shard;
-        for ((slot_index, group, key), client) in pairs {
+        for ((slot_index, group, key), (client, user)) in pairs {
             if !shard.groups.contains_key(&group) {
                 continue;
             }
             let Some(slot) = shard.lites.get_mut(slot_index) else { continue };
-            let subscriber = shard.subscriptions.find_or_add(&client, key, group);
+            let subscriber =
+                shard.subscriptions.find_or_add(Subscribing { client: &client, key, user }, group);
             if let Some(first) = shard.subscriptions.add(subscriber, slot_index, slot.first_link) {
                 slot.first_link = first;
             }

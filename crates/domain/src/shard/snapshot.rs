@@ -32,7 +32,7 @@ impl Shard {
                     let (group, client) = (found.group, found.key);
                     sink(
                         Key::Subscription { slot: index, group, client },
-                        persisted::subscription::encode(&found.client),
+                        persisted::subscription::encode(&found.client, found.user),
                     );
                 }
             }

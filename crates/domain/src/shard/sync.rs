@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Shard, StartAt};
-use crate::client::ClientKey;
+use crate::client::{ClientKey, Subscribing};
 use crate::effects::{Effects, Farewell, Record};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::{Group, GroupId};
 use crate::lite::{NONE, SlotState};
-use crate::names::{ClientId, LiteTopicName};
+use crate::names::LiteTopicName;
 use crate::persisted::{self, Key};
 use crate::time::Timestamp;
 use crate::topic::TopicId;
@@ -17,10 +17,8 @@ use crate::topic::TopicId;
 /// What a client adds to its set of lite topics.
 #[derive(Debug, Clone, Copy)]
 pub struct Subscribe<'a> {
-    /// The client.
-    pub client: &'a ClientId,
-    /// Its key.
-    pub key: ClientKey,
+    /// Who adds.
+    pub who: Subscribing<'a>,
     /// For which group.
     pub group: GroupId,
     /// The lite topics.
@@ -52,7 +50,7 @@ impl Shard {
         fx: &mut Effects,
     ) -> Result<SyncOutcome> {
         let group = self.check_subscribable(request.group, request.names)?;
-        let subscriber = self.subscriptions.find_or_add(request.client, request.key, request.group);
+        let subscriber = self.subscriptions.find_or_add(request.who, request.group);
         let mut added = 0;
         for (at, name) in request.names.iter().enumerate() {
             let Some(slot) = self.find_or_name(now, group.topic, name, fx) else { continue };
@@ -122,8 +120,7 @@ impl Shard {
     pub fn replace_subscriptions(
         &mut self,
         now: Timestamp,
-        client: &ClientId,
-        key: ClientKey,
+        who: Subscribing<'_>,
         group: GroupId,
         names: &[LiteTopicName],
         fx: &mut Effects,
@@ -131,14 +128,14 @@ impl Shard {
         let topic = self.check_subscribable(group, names)?.topic;
         let wanted: BTreeSet<u32> =
             names.iter().filter_map(|name| self.lites.find(topic, name)).collect();
-        let removed = match self.subscriptions.find(key, group) {
+        let removed = match self.subscriptions.find(who.key, group) {
             None => 0,
             Some(subscriber) => {
                 let dropped = self.slots_of(subscriber, |slot| !wanted.contains(&slot));
                 self.remove_pairs(subscriber, dropped, fx)
             }
         };
-        let request = Subscribe { client, key, group, names, starts: &[], takes_over: false };
+        let request = Subscribe { who, group, names, starts: &[], takes_over: false };
         let added = self.subscribe(now, request, fx)?.added;
         Ok(SyncOutcome { added, removed })
     }
@@ -291,7 +288,7 @@ impl Shard {
         let group = found.group;
         fx.records.push(Record::Put {
             key: Key::Subscription { slot: slot_index, group, client: found.key },
-            value: persisted::subscription::encode(&found.client),
+            value: persisted::subscription::encode(&found.client, found.user),
         });
         true
     }

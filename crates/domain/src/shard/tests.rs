@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::client::Subscribing;
 use crate::group::{GroupOptions, SubscriptionMode};
 use crate::handle::Handle;
 use crate::lifetime::{LiteTopicRoom, OwnLifetime};
@@ -63,14 +64,8 @@ fn send(shard: &mut Shard, lite: &str) {
 fn subscribe(shard: &mut Shard, client: u64, lite: &str) {
     let id = ClientId::new(&format!("c{client}")).unwrap();
     let names = &[name(lite)];
-    let request = Subscribe {
-        client: &id,
-        key: ClientKey(client),
-        group: GROUP,
-        names,
-        starts: &[],
-        takes_over: true,
-    };
+    let who = Subscribing { client: &id, key: ClientKey(client), user: None };
+    let request = Subscribe { who, group: GROUP, names, starts: &[], takes_over: true };
     shard.subscribe(NOW, request, &mut Effects::default()).unwrap();
 }
 
@@ -219,14 +214,14 @@ fn a_group_among_many_is_removed_from_a_lite_topic_and_the_others_stay() {
     for client in 0..20 {
         let id = ClientId::new("c").unwrap();
         let group = if client % 3 == 0 { GROUP } else { other };
-        let key = ClientKey(client);
-        shard.replace_subscriptions(NOW, &id, key, group, &[name("a")], fx).unwrap();
+        let who = Subscribing { client: &id, key: ClientKey(client), user: None };
+        shard.replace_subscriptions(NOW, who, group, &[name("a")], fx).unwrap();
     }
     shard.remove_group(GROUP);
     while shard.has_work() {
         shard.step(NOW, fx);
     }
-    let left: Vec<u64> = shard.subscribers().iter().map(|(_, key, ..)| key.0).collect();
+    let left: Vec<u64> = shard.subscribers().iter().map(|found| found.key.0).collect();
     assert_eq!(left, (0..20).filter(|client| client % 3 != 0).collect::<Vec<u64>>());
     let slot = shard.lites.find(TOPIC, &name("a")).unwrap();
     let first = shard.lites.get(slot).unwrap().first_link;

@@ -3,8 +3,9 @@
 
 use std::hash::Hasher;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 
-use litemq_domain::{ClientId, ClientKey, LiteTopicName};
+use litemq_domain::{ClientId, ClientKey, LiteTopicName, UserKey, UserName};
 use siphasher::sip::SipHasher13;
 
 /// The key drawn at the first start, and what is hashed with it.
@@ -22,6 +23,7 @@ enum Kind {
     Message = 3,
     Attempt = 4,
     Who = 5,
+    User = 6,
 }
 
 impl Keys {
@@ -38,6 +40,11 @@ impl Keys {
     /// A client's key.
     pub(super) fn client(&self, client: &ClientId) -> ClientKey {
         ClientKey(self.hash(Kind::Client, client.as_str()))
+    }
+
+    /// A user's key.
+    pub(super) fn user(&self, user: &UserName) -> UserKey {
+        UserKey(NonZeroU64::MIN.saturating_add(self.hash(Kind::User, user.as_str()) >> 1))
     }
 
     /// The shard of a lite topic. By its name alone, so that a message and its dead letter, which

@@ -156,9 +156,9 @@ impl Broker {
             .into_shards(identity, clock.now(), options.edge)?
             .into_iter()
             .map(|shard| {
-                for (client, key, group, count) in shard.subscribers() {
-                    sessions.keep(&client);
-                    context.subscriptions.recover(key, group, count);
+                for found in shard.subscribers() {
+                    sessions.recover(&found.client, found.user);
+                    context.subscriptions.recover(found.key, found.group, found.lite_topics);
                 }
                 for (topic, count) in shard.counts(clock.now()).lite_topics {
                     catalog.lite_topics().recover(topic, count);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use litemq_domain::{
-    ClientId, ClientKey, DurationMs, Error, ErrorCode, Result, Timestamp, UserName,
+    ClientId, ClientKey, DurationMs, Error, ErrorCode, Result, Timestamp, UserKey, UserName,
 };
 
 use super::clock::Clock;
@@ -25,8 +25,8 @@ pub struct ConnectionId(pub u64);
 struct Session {
     /// For the log.
     client: ClientId,
-    /// The user who called first; nobody while authentication is off.
-    user: OnceLock<UserName>,
+    /// The user who first called with a right to something; nobody while authentication is off.
+    user: OnceLock<UserKey>,
     last_seen_ms: AtomicU64,
     /// Telemetry streams and waiting receives.
     open: AtomicU32,
@@ -110,7 +110,8 @@ impl Sessions {
     }
 
     /// A call of this client, by this user, arrived on this connection. Called for every call. The
-    /// client is the user's from the first call on, for as long as its session lives.
+    /// client is the user's from the first call on that needs a right, for as long as its session
+    /// lives.
     ///
     /// # Errors
     /// [`ErrorCode::Overloaded`] when the client is new and there are too many already;
@@ -121,10 +122,33 @@ impl Sessions {
         user: Option<&UserName>,
         connection: Option<ConnectionId>,
     ) -> Result<()> {
+        self.note_call(client, user, connection, Session::bind)
+    }
+
+    /// The same of a call that everybody may make: whose the client is stays open.
+    ///
+    /// # Errors
+    /// As [`Self::seen`].
+    pub fn seen_without_right(
+        &self,
+        client: &ClientId,
+        user: Option<&UserName>,
+        connection: Option<ConnectionId>,
+    ) -> Result<()> {
+        self.note_call(client, user, connection, Session::check)
+    }
+
+    fn note_call(
+        &self,
+        client: &ClientId,
+        user: Option<&UserName>,
+        connection: Option<ConnectionId>,
+        check: fn(&Session, UserKey) -> Result<()>,
+    ) -> Result<()> {
         let key = self.keys.client(client);
         let session =
             self.find(key).or_else(|| self.add(key, client, self.max)).ok_or_else(too_many)?;
-        session.check_user(user)?;
+        user.map_or(Ok(()), |user| check(&session, self.keys.user(user)))?;
         session.last_seen_ms.store(self.clock.now().0, Ordering::Relaxed);
         if let Some(connection) = connection {
             self.note_connection(key, &session, connection);
@@ -137,7 +161,23 @@ impl Sessions {
     /// # Errors
     /// [`ErrorCode::PermissionDenied`].
     pub fn check_user(&self, client: &ClientId, user: Option<&UserName>) -> Result<()> {
-        self.find(self.keys.client(client)).map_or(Ok(()), |session| session.check_user(user))
+        let (Some(session), Some(user)) = (self.find(self.keys.client(client)), user) else {
+            return Ok(());
+        };
+        session.check(self.keys.user(user))
+    }
+
+    /// Whose a client is.
+    pub(super) fn user_of(&self, client: ClientKey) -> Option<UserKey> {
+        self.find(client)?.user.get().copied()
+    }
+
+    /// The client had something here at the last stop, and was this user's.
+    pub(super) fn recover(&self, client: &ClientId, user: Option<UserKey>) {
+        let session = self.find_or_add(client);
+        if let Some(user) = user {
+            session.user.get_or_init(|| user);
+        }
     }
 
     /// The client has something here that must end with its session, which it gets in any case.
@@ -284,9 +324,9 @@ impl Sessions {
 
     /// The clients of a user.
     pub(super) fn clients_of_user(&self, user: &UserName) -> Vec<ClientId> {
-        let mut clients = Vec::new();
+        let (user, mut clients) = (self.keys.user(user), Vec::new());
         self.for_each(|_, session| {
-            if session.user.get() == Some(user) {
+            if session.user.get() == Some(&user) {
                 clients.push(session.client.clone());
             }
         });
@@ -372,9 +412,15 @@ impl Session {
         }
     }
 
-    fn check_user(&self, user: Option<&UserName>) -> Result<()> {
-        let Some(user) = user else { return Ok(()) };
-        if self.user.get_or_init(|| user.clone()) == user {
+    /// Makes the client this user's, unless it is another's.
+    fn bind(&self, user: UserKey) -> Result<()> {
+        self.user.get_or_init(|| user);
+        self.check(user)
+    }
+
+    /// Checks that the client is not another user's.
+    fn check(&self, user: UserKey) -> Result<()> {
+        if self.user.get().is_none_or(|bound| *bound == user) {
             return Ok(());
         }
         Err(Error::new(

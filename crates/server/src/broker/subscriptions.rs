@@ -292,6 +292,7 @@ impl Broker {
         start: Option<Start>,
     ) -> Result<()> {
         let Changed { client, key, group } = client;
+        let user = self.context.sessions.user_of(key);
         let whole = matches!(action, SyncAction::CompleteAdd | SyncAction::CompleteRemove);
         for (shard, names) in self.shards.iter().zip(self.by_shard(&names)) {
             let steps = steps(action, names);
@@ -301,7 +302,7 @@ impl Broker {
                     Some(start) => self.starts_of(shard, group, &names, start).await?,
                     None => Vec::new(),
                 };
-                let sync = Sync { client: client.clone(), key, group, change, names, starts };
+                let sync = Sync { client: client.clone(), key, user, group, change, names, starts };
                 shard.ask(|reply| Command::Sync(sync, reply)).await?;
             }
         }

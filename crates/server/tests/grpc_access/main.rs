@@ -408,22 +408,52 @@ async fn a_receive_that_waits_gives_nothing_once_its_user_has_lost_the_right_to_
 }
 
 #[tokio::test]
-async fn a_client_id_that_nobody_owns_after_a_restart_gives_nobody_the_messages_of_another() {
+async fn a_client_with_subscriptions_stays_its_users_over_a_restart() {
     let door = Guarded::with_everybody().await;
     let owner = door.client_with_id("owner", "the-client").await;
     owner.send(vec![message("a-1", "x")]).await;
     owner.subscribe(UNORDERED, &["a-1"]).await;
+    owner.sync(LiteSubscriptionAction::CompleteAdd, UNORDERED, &["a-1"]).await;
 
     let door = door.after_crash().await;
-    assert_eq!(door.subscribers("a-1").await, ["the-client"], "it has its time to come back");
     let other = door.client_with_id("other", "the-client").await;
-    let received = soon(other.receive(UNORDERED, 1, 5)).await;
-    assert!(received.messages.is_empty());
-    told(Some(received.status), Code::Forbidden);
-    let owner = door.client("owner").await;
-    owner.subscribe(UNORDERED, &["a-1"]).await;
+    for call in [
+        Call::Heartbeat,
+        Call::ReceiveMessage,
+        Call::SyncRemove,
+        Call::SyncCompleteRemove,
+        Call::NotifyClientTermination,
+    ] {
+        assert_eq!(soon(call.by(&other)).await, Code::Forbidden, "{call:?}");
+    }
+    assert_eq!(soon(beat(&other)).await, Code::Forbidden);
+    let goodbye = other.request(v2::NotifyClientTerminationRequest::default());
+    let answer = other.grpc.clone().notify_client_termination(goodbye).await.unwrap();
+    told(answer.into_inner().status, Code::Forbidden);
+
+    assert_eq!(door.subscribers("a-1").await, ["the-client"]);
+    let owner = door.client_with_id("owner", "the-client").await;
     let received = soon(owner.receive(UNORDERED, 1, 5)).await;
-    assert_eq!((received.bodies(), attempt(&received.messages[0])), (vec![&b"x"[..]], 1));
+    assert_eq!(received.bodies(), [b"x"]);
+}
+
+#[tokio::test]
+async fn a_call_that_needs_no_right_does_not_make_a_client_the_callers() {
+    let door = Guarded::with_everybody().await;
+    let stranger = door.client_with_id("stranger", "the-client").await;
+    assert_eq!(soon(beat(&stranger)).await, Code::Ok);
+    assert_eq!(soon(Call::TelemetryStream.by(&stranger)).await, Code::Ok);
+    told(stranger.send(Vec::new()).await.status, Code::MessageCorrupted);
+
+    let owner = door.client_with_id("owner", "the-client").await;
+    assert_eq!(soon(Call::Heartbeat.by(&owner)).await, Code::Ok);
+    assert_eq!(soon(beat(&stranger)).await, Code::Forbidden);
+}
+
+/// A heartbeat without a group, as producers send.
+async fn beat(client: &Client) -> Code {
+    let request = client.request(v2::HeartbeatRequest::default());
+    client.grpc.clone().heartbeat(request).await.unwrap().into_inner().status.unwrap().code()
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! Seeds of records: what a real shard and a real broker write down.
 
+use std::num::NonZeroU64;
+
 use bytes::Bytes;
 use litemq_domain::persisted::{
     Counters, counters_key, counters_value, group_key, group_value, topic_key, topic_value,
 };
 use litemq_domain::{
     Claim, ClientId, ClientKey, DurationMs, Effects, GroupId, Handle, LiteTopicName, Record, Send,
-    Shard, Subscribe, TopicId,
+    Shard, Subscribe, Subscribing, TopicId, UserKey,
 };
 use litemq_fuzz::broker;
 use litemq_fuzz::persisted::{CONFIG, NOW, groups, topics};
@@ -63,9 +65,9 @@ fn history(steps: usize) -> Vec<Record> {
     for (client, group) in CLIENTS.into_iter().zip([1, 2]).filter(|_| steps > 1) {
         let id = ClientId::new(&format!("client-{client}")).unwrap();
         let key = ClientKey(client);
-        let (client, group) = (&id, GroupId(group));
-        let subscribe =
-            Subscribe { client, key, group, names: &names, starts: &[], takes_over: true };
+        let user = NonZeroU64::new(client).map(UserKey);
+        let (who, group) = (Subscribing { client: &id, key, user }, GroupId(group));
+        let subscribe = Subscribe { who, group, names: &names, starts: &[], takes_over: true };
         shard.subscribe(NOW, subscribe, &mut fx).unwrap();
         if steps > 2 {
             settle(&mut shard, key, group, steps, &mut fx);

@@ -47,8 +47,7 @@ pub(crate) fn drain(shard: &mut Shard, world: &World, handed: &mut dyn FnMut(Han
     let mut last = usize::MAX;
     while last != 0 {
         last = 0;
-        let subscribers =
-            shard.subscribers().into_iter().map(|(_, client, group, _)| (client, group));
+        let subscribers = shard.subscribers().into_iter().map(|found| (found.key, found.group));
         // Any client will do.
         let sharing = sharing(world).map(|group| (client_key("c1"), group));
         for (client, group) in subscribers.chain(sharing).collect::<Vec<_>>() {

@@ -3,14 +3,15 @@
 mod show;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use litemq_domain::{
     Burial, Claim, ClaimOutcome, ClientId, ClientKey, DurationMs, Effects, Error, ErrorCode, Event,
     Farewell, Group, GroupId, GroupName, GroupOptions, Handle, Invariant, LifetimeChange,
     LiteTopicName, Milestones, OwnLifetime, Place, Record, Resend, Send, Shard, ShardConfig,
-    StartAt, Subscribe, Timestamp, Topic, TopicId, TopicName, TopicOptions, TopicType, Violation,
-    Wake,
+    StartAt, Subscribe, Subscribing, Timestamp, Topic, TopicId, TopicName, TopicOptions, TopicType,
+    UserKey, Violation, Wake,
 };
 
 use super::account::Account;
@@ -230,8 +231,7 @@ impl World {
                     self.check_quota(who, |shard, has| has + shard.count_new(key, group, &lites));
                 let starts = vec![start.unwrap_or(StartAt::Oldest); lites.len()];
                 let request = Subscribe {
-                    client: &client,
-                    key,
+                    who: subscribing(&client, key),
                     group,
                     names: &lites,
                     starts: if start.is_some() { &starts } else { &[] },
@@ -253,7 +253,13 @@ impl World {
                 let distinct = lites.iter().collect::<BTreeSet<_>>().len() as u64;
                 let room = self.check_quota(who, |_, _| distinct);
                 let synced = room.and_then(|()| {
-                    self.shard.replace_subscriptions(now, &client, key, group, &lites, fx)
+                    self.shard.replace_subscriptions(
+                        now,
+                        subscribing(&client, key),
+                        group,
+                        &lites,
+                        fx,
+                    )
                 });
                 shown(synced, |synced| format!("+{} -{}", synced.added, synced.removed))
             }
@@ -510,8 +516,8 @@ impl World {
         let (_, key, id) = self.who(who);
         let quota = self.groups.get(&who.group).and_then(|group| group.options.client_quota);
         let all = self.shard.subscribers();
-        let own = all.iter().find(|(_, client, group, _)| (*client, *group) == (key, id));
-        let has = own.map_or(0, |(.., lites)| *lites);
+        let own = all.iter().find(|found| (found.key, found.group) == (key, id));
+        let has = own.map_or(0, |found| found.lite_topics);
         match quota {
             Some(quota) if wanted(&self.shard, has) > u64::from(quota) => {
                 Err(Error::new(ErrorCode::LiteSubscriptionQuotaExceeded, "above the quota"))
@@ -665,6 +671,11 @@ pub(crate) fn client_key(client: &str) -> ClientKey {
 
 pub(crate) fn name(text: &str) -> LiteTopicName {
     LiteTopicName::new(text).unwrap()
+}
+
+/// Each client has a user of its own.
+fn subscribing(client: &ClientId, key: ClientKey) -> Subscribing<'_> {
+    Subscribing { client, key, user: NonZeroU64::new(!key.0).map(UserKey) }
 }
 
 fn names(texts: &[String]) -> Vec<LiteTopicName> {

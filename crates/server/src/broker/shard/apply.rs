@@ -1,6 +1,6 @@
 //! What each command does to the shard.
 
-use litemq_domain::{Effects, Result, Shard, Subscribe, SyncOutcome};
+use litemq_domain::{Effects, Result, Shard, Subscribe, Subscribing, SyncOutcome};
 
 use super::actor::ShardActor;
 use super::command::{Change, Command, LagOrder, Named, SnapshotPiece, Sync};
@@ -151,18 +151,17 @@ impl ShardActor {
 
     fn sync(&mut self, sync: Sync, fx: &mut Effects) -> Result<SyncOutcome> {
         let now = self.context.clock.now();
-        let Sync { client, key, group, change, names, starts } = sync;
+        let Sync { client, key, user, group, change, names, starts } = sync;
         let takes_over = change == Change::Add;
-        let (names, client, starts) = (&names, &client, &starts);
+        let who = Subscribing { client: &client, key, user };
+        let (names, starts) = (&names, &starts);
         let outcome = match change {
             Change::Add | Change::AddFree => {
-                let request = Subscribe { client, key, group, names, starts, takes_over };
+                let request = Subscribe { who, group, names, starts, takes_over };
                 self.shard.subscribe(now, request, fx)?
             }
             Change::Remove => self.shard.unsubscribe(now, key, group, names, fx),
-            Change::Replace => {
-                self.shard.replace_subscriptions(now, client, key, group, names, fx)?
-            }
+            Change::Replace => self.shard.replace_subscriptions(now, who, group, names, fx)?,
             Change::Clear => self.shard.unsubscribe_all(key, group, fx),
         };
         let more = outcome.added as i64 - outcome.removed as i64;

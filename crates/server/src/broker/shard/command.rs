@@ -6,7 +6,7 @@ use litemq_domain::{
     Burial, Claim, ClaimOutcome, ClientId, ClientKey, Consumed, DurationMs, Error, Group, GroupId,
     GroupLag, Handle, Letters, LifetimeChange, LiteLag, LiteTopicName, LiteView, OwnLifetime,
     Place, Resend, Resent, Result, Send, SendOutcome, ShardCounts, StartAt, SyncOutcome, Timestamp,
-    Topic, TopicId, Violation,
+    Topic, TopicId, UserKey, Violation,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -247,6 +247,8 @@ pub(crate) struct Sync {
     pub(crate) client: ClientId,
     /// Its key.
     pub(crate) key: ClientKey,
+    /// Whose it is.
+    pub(crate) user: Option<UserKey>,
     /// For which group.
     pub(crate) group: GroupId,
     /// What.

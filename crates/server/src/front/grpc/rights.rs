@@ -41,6 +41,29 @@ pub(super) enum Asked<'a> {
     Administer(Administer<'a>),
 }
 
+impl Asked<'_> {
+    /// Whether everybody may make this call, as there is nothing in it that needs a right.
+    pub(super) fn needs_no_right(self) -> bool {
+        let is_none = |group: Option<&v2::Resource>| named(group).is_none();
+        match self {
+            Asked::Telemetry => true,
+            Asked::Heartbeat(request) => is_none(request.group.as_ref()),
+            Asked::NotifyClientTermination(request) => is_none(request.group.as_ref()),
+            Asked::SendMessage(request) => request.messages.is_empty(),
+            // To leave needs the right to the group alone.
+            Asked::SyncLiteSubscription(request) => is_none(request.group.as_ref()),
+            Asked::Settings(settings) => match &settings.pub_sub {
+                None => true,
+                Some(PubSub::Publishing(publishing)) => publishing.topics.is_empty(),
+                Some(PubSub::Subscription(of)) => {
+                    is_none(of.group.as_ref()) && of.subscriptions.is_empty()
+                }
+            },
+            _ => false,
+        }
+    }
+}
+
 /// A request that asks for something. The door reads no request that is none of these.
 pub(super) trait Asks {
     fn asked(&self) -> Asked<'_>;
@@ -244,11 +267,15 @@ impl Asker<'_> {
 
     /// Producers have no group; some send an empty one.
     fn of_group(self, group: Option<&v2::Resource>) -> Result<()> {
-        match group.filter(|group| !group.name.is_empty()) {
+        match named(group) {
             Some(group) => self.caller.may(&[Subscribe], Target::Group(&self.name(Some(group)))),
             None => Ok(()),
         }
     }
+}
+
+fn named(resource: Option<&v2::Resource>) -> Option<&v2::Resource> {
+    resource.filter(|resource| !resource.name.is_empty())
 }
 
 /// What a client of a group gets without naming it.

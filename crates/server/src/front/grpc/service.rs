@@ -12,6 +12,7 @@ use super::call::{Call, caller, language, namespace};
 use super::deliver::Answer;
 use super::outbox::Commands;
 use super::rights::{Asker, Asks};
+use super::session::note_call;
 use super::telemetry;
 use super::{Door, Peer, reply};
 use crate::access::Caller;
@@ -60,7 +61,8 @@ impl Door {
     fn admit<T: Asks>(&self, request: Request<T>) -> Result<(Call, T)> {
         let call = Call::read(&request, self.authorize(&request)?)?;
         let connection = call.connection.map(|connection| connection.id);
-        self.broker.sessions().seen(&call.client, call.caller.user(), connection)?;
+        let asked = request.get_ref().asked();
+        note_call(&self.broker, &call.client, &call.caller, connection, asked)?;
         Ok((call, request.into_inner()))
     }
 

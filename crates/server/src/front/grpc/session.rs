@@ -12,9 +12,27 @@ use v2::{
 use super::call::{Call, Language, client_id, connection, namespace};
 use super::limits::{HOSTNAME_BYTES_MAX, SDK_VERSION_BYTES_MAX};
 use super::resource::full_name_in;
+use super::rights::{Asked, Asks};
 use super::{Door, reply};
-use crate::broker::{Broker, ClientRole, Profile};
+use crate::access::Caller;
+use crate::broker::{Broker, ClientRole, ConnectionId, Profile};
 use crate::front::content::is_fit_for_logs;
+
+/// Notes that a client called, whose it is then; but what everybody may call says nothing of that.
+pub(super) fn note_call(
+    broker: &Broker,
+    client: &ClientId,
+    caller: &Caller,
+    connection: Option<ConnectionId>,
+    asked: Asked<'_>,
+) -> Result<()> {
+    let sessions = broker.sessions();
+    if asked.needs_no_right() {
+        sessions.seen_without_right(client, caller.user(), connection)
+    } else {
+        sessions.seen(client, caller.user(), connection)
+    }
+}
 
 /// Notes what a client says it is, and that it is there for its group: a client of a wildcard group
 /// has no other way to say so. Who is no lite consumer says nothing here.
@@ -88,8 +106,8 @@ impl Door {
         let caller = self.authorize(request)?;
         let Some(client) = client else { return Ok(()) };
         let connection = connection(request).map(|connection| connection.id);
-        self.broker.sessions().seen(&client, caller.user(), connection)?;
         let beat = request.get_ref();
+        note_call(&self.broker, &client, &caller, connection, beat.asked())?;
         let consumer = (beat.client_type(), beat.group.as_ref());
         note_consumer(&self.broker, &client, namespace(request)?, consumer);
         Ok(())

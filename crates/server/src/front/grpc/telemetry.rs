@@ -15,7 +15,7 @@ use super::call::{Call, Language};
 use super::outbox::{Answer, Commands, Counted, Outbox};
 use super::questions::{self, Questions};
 use super::rights::{Asker, Asks as _};
-use super::session::{note_consumer, note_profile};
+use super::session::{note_call, note_consumer, note_profile};
 use super::{Door, reply, settings};
 use crate::broker::{Broker, Notice, Pool, TelemetryStream};
 use crate::front::stop::Stopping;
@@ -181,7 +181,7 @@ fn admitted(broker: &Broker, call: &Call, asked: &v2::Settings) -> litemq_domain
     let caller = broker.access().renewed(&call.caller)?;
     Asker { caller: &caller, namespace: &call.namespace }.check(asked.asked(), broker)?;
     // Without the connection, which may be gone before what it sent is read.
-    match broker.sessions().seen(&call.client, caller.user(), None) {
+    match note_call(broker, &call.client, &caller, None, asked.asked()) {
         Err(error) if error.code != ErrorCode::Overloaded => Err(error),
         _ => Ok(()),
     }
