@@ -15,8 +15,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use litemq_domain::access::UserKind;
+use litemq_domain::{ClientId, LiteTopicName};
 use litemq_server::access::AccessOptions;
-use litemq_server::broker::Broker;
+use litemq_server::broker::{Broker, SyncAction};
 use serde_json::{Value, json};
 
 use http_support::{Answer, Door, SECRET, add_user, request, request_by};
@@ -222,6 +223,85 @@ async fn a_caller_is_shown_what_it_may_manage_and_nothing_else() {
         assert_eq!(names(&listed, "topics"), topics, "{caller}");
         let listed = guarded.by(caller, Method::GET, "/api/v1/groups", "").await;
         assert_eq!(names(&listed, "groups"), groups, "{caller}");
+    }
+}
+
+#[tokio::test]
+async fn groups_and_their_clients_are_shown_to_who_may_subscribe_for_them_or_manage_them() {
+    let guarded = Guarded::open().await;
+    let (client, bots) = (ClientId::new("c-1").unwrap(), guarded.broker.group("bots").unwrap());
+    let names = vec![LiteTopicName::new("a-1").unwrap()];
+    let add = SyncAction::PartialAdd;
+    guarded.broker.sync_subscription(&client, &bots, add, names).await.unwrap();
+    guarded.allow("reader", "manage lite:chat/a-*").await;
+    guarded.allow("reader", "subscribe group:bots").await;
+    for (caller, is_shown) in [("tenant", false), ("reader", true), ("keeper", true)] {
+        let bound = if is_shown { json!(["bots"]) } else { json!([]) };
+        let topic = guarded.by(caller, Method::GET, "/api/v1/topics/chat", "").await.json();
+        assert_eq!(topic["groups"], bound, "{caller}");
+        let listed = guarded.by(caller, Method::GET, "/api/v1/topics", "").await.json();
+        assert_eq!(listed["topics"][0]["groups"], bound, "{caller}");
+        let path = "/api/v1/topics/chat/lite/a-1";
+        let lite = guarded.by(caller, Method::GET, path, "").await.json();
+        let clients = if is_shown { json!(["c-1"]) } else { Value::Null };
+        assert_eq!(lite["groups"][0]["subscribers"], clients, "{caller}");
+        let path = "/api/v1/topics/chat/lite?prefix=a-";
+        let page = guarded.by(caller, Method::GET, path, "").await.json();
+        assert_eq!(page["lite_topics"][0]["groups"][0]["subscribers"], clients, "{caller}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_reaches_and_moves_only_where_its_manager_may_subscribe() {
+    let guarded = Guarded::open().await;
+    for what in ["manage group:bots", "manage group:mine-*"] {
+        guarded.allow("tenant", what).await;
+    }
+    let groups = "/api/v1/groups";
+    let wild = r#"{"name":"mine-1","bind":"chat","mode":"WILDCARD"}"#;
+    let pattern = r#"{"name":"mine-2","bind":"chat","mode":"WILDCARD","pattern":"a-*"}"#;
+    let (refused, created, done) = (StatusCode::FORBIDDEN, StatusCode::CREATED, StatusCode::OK);
+    for (method, path, form, expected) in [
+        (Method::POST, groups, wild, refused),
+        (Method::POST, groups, pattern, created),
+        (Method::PATCH, "/api/v1/groups/bots", r#"{"mode":"WILDCARD"}"#, refused),
+        (Method::PATCH, "/api/v1/groups/mine-2", r#"{"mode":"WILDCARD"}"#, refused),
+        (Method::PATCH, "/api/v1/groups/bots", r#"{"mode":"EXCLUSIVE"}"#, done),
+        (Method::POST, "/api/v1/groups/bots/reset", r#"{"to":"oldest"}"#, refused),
+        (
+            Method::POST,
+            "/api/v1/groups/bots/reset",
+            r#"{"to":"oldest","lite_topic":"b-1"}"#,
+            refused,
+        ),
+        (Method::POST, "/api/v1/groups/bots/reset", r#"{"to":"oldest","lite_topic":"a-1"}"#, done),
+        (Method::POST, "/api/v1/groups/mine-2/reset", r#"{"to":"oldest"}"#, done),
+    ] {
+        let answer = guarded.by("tenant", method, path, form).await;
+        assert_eq!(answer.status, expected, "{path} {form}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn policies_are_listed_a_page_at_a_time() {
+    let guarded = Guarded::open().await;
+    let whole = guarded.by("root", Method::GET, "/api/v1/policies", "").await.json();
+    let mut after = String::new();
+    let mut paged = Vec::new();
+    loop {
+        let path = format!("/api/v1/policies?limit=2{after}");
+        let page = guarded.by("root", Method::GET, &path, "").await.json();
+        paged.extend(page["policies"].as_array().unwrap().clone());
+        let Some(next) = page["next"].as_str() else { break };
+        assert_eq!(page["policies"].as_array().unwrap().len(), 2);
+        after = format!("&after={next}");
+    }
+    assert_eq!(Value::from(paged), whole["policies"]);
+    assert_eq!(whole["policies"].as_array().unwrap().len(), 6);
+    for bad in ["after=keeper", "after=keeper/x", "limit=0", "limit=1001"] {
+        let path = format!("/api/v1/policies?{bad}");
+        let answer = guarded.by("root", Method::GET, &path, "").await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}: {answer:?}");
     }
 }
 

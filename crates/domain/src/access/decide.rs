@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::pattern::{NamePattern, Resource};
 use super::policy::{Action, Effect, Policy, PolicyId};
+use crate::group::SubscriptionMode;
 
 /// What a request is about. Names are full names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,24 @@ pub enum Scope<'a> {
     /// No lite topic in particular, such as the question where the topic is: whoever may do
     /// something to some part of it may ask.
     Some,
+}
+
+impl<'a> Scope<'a> {
+    /// What clients of a group in this mode get without naming it.
+    pub fn unnamed(mode: &'a SubscriptionMode) -> Self {
+        match mode {
+            SubscriptionMode::Shared | SubscriptionMode::Exclusive => Self::Some,
+            SubscriptionMode::Wildcard(prefix) => Self::All(prefix.as_str()),
+        }
+    }
+
+    /// All that a group in this mode may consume.
+    pub fn reach(mode: &'a SubscriptionMode) -> Self {
+        match mode {
+            SubscriptionMode::Shared | SubscriptionMode::Exclusive => Self::All(""),
+            SubscriptionMode::Wildcard(prefix) => Self::All(prefix.as_str()),
+        }
+    }
 }
 
 /// One request of a user.

@@ -68,7 +68,7 @@ impl Caller {
 
     fn refusal(&self, actions: &[Action], target: Target<'_>) -> Error {
         let user = self.user().map_or("", UserName::as_str);
-        let actions: Vec<_> = actions.iter().map(ToString::to_string).collect();
+        let actions: Vec<_> = actions.iter().copied().map(|action| verb(action, target)).collect();
         let what = match target {
             Target::Cluster => "the cluster".to_owned(),
             Target::Group(group) => format!("consumer group '{}'", group.escape_debug()),
@@ -89,7 +89,16 @@ impl Caller {
         };
         Error::new(
             ErrorCode::PermissionDenied,
-            format!("user '{user}' may not {} on {what}", actions.join(" or ")),
+            format!("user '{user}' may not {} {what}", actions.join(" or ")),
         )
+    }
+}
+
+fn verb(action: Action, target: Target<'_>) -> &'static str {
+    match (action, target) {
+        (Action::Publish, _) => "publish to",
+        (Action::Subscribe, Target::Group(_)) => "subscribe for",
+        (Action::Subscribe, _) => "subscribe to",
+        (Action::Manage, _) => "manage",
     }
 }

@@ -94,7 +94,7 @@ impl Broker {
         }
         let next = match look.newest_first {
             true => walk.down(from, end).await?,
-            false => walk.up(from, end).await?.filter(|next| *next < end || end == stored.1),
+            false => walk.up(from, end).await?.filter(|next| *next < end),
         };
         Ok(Found { messages: walk.messages, next })
     }

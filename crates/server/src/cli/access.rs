@@ -99,10 +99,16 @@ pub(super) fn policy(
             let view: PolicyView = client.post("policies", &form)?;
             output.print(&view, |out, view| write_policies(out, &[view]))
         }
-        PolicyCommand::List { name } => {
-            let list: PolicyList = client.get("policies", &[("user", name)])?;
+        PolicyCommand::List { name, limit, after } => {
+            let limit = limit.map(|limit| limit.to_string());
+            let query = [("user", name), ("limit", limit), ("after", after)];
+            let list: PolicyList = client.get("policies", &query)?;
             output.print(&list, |out, list| {
-                write_policies(out, &list.policies.iter().collect::<Vec<_>>())
+                write_policies(out, &list.policies.iter().collect::<Vec<_>>())?;
+                match &list.next {
+                    Some(next) => writeln!(out, "more: --after {}", visible(next)),
+                    None => Ok(()),
+                }
             })
         }
         PolicyCommand::Remove { id } => {

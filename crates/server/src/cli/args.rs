@@ -449,6 +449,12 @@ pub(super) enum PolicyCommand {
     List {
         /// Only those of this user
         name: Option<String>,
+        /// At most so many
+        #[arg(long)]
+        limit: Option<usize>,
+        /// Only those after this one
+        #[arg(long, value_name = "USER/ID")]
+        after: Option<String>,
     },
     /// Remove a policy
     Remove {

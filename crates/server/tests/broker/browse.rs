@@ -146,7 +146,7 @@ async fn a_search_among_very_many_stops_and_says_where_to_go_on() {
         next = page.next;
         pages.push(page.messages.len());
     }
-    assert_eq!(pages, [0, 0, 1, 0], "10,000 looked at by each but the last");
+    assert_eq!(pages, [0, 0, 1], "10,000 looked at by each but the last");
     let down = look(&world, Look { newest_first: true, ..needle }).await;
     assert_eq!((down.messages.len(), down.next), (1, Some(11_000)));
 }

@@ -5,9 +5,9 @@
 
 mod admin;
 
+use litemq_domain::Result;
 use litemq_domain::access::Action::{Manage, Publish, Subscribe};
 use litemq_domain::access::{Scope, Target};
-use litemq_domain::{Group, Result, SubscriptionMode};
 use litemq_protocol::v2;
 use tonic::Streaming;
 use v2::LiteSubscriptionAction;
@@ -188,7 +188,7 @@ impl Asker<'_> {
             },
             Asked::Heartbeat(request) => self.join(catalog, request.group.as_ref()),
             Asked::NotifyClientTermination(request) => self.of_group(request.group.as_ref()),
-            Asked::Administer(asked) => self.administer(asked),
+            Asked::Administer(asked) => self.administer(asked, catalog),
         }
     }
 
@@ -213,7 +213,8 @@ impl Asker<'_> {
         let (topic, group) = (self.name(topic), self.name(group));
         self.caller.may(&[Subscribe], Target::Group(&group))?;
         let found = catalog.group(&group).ok();
-        let scope = found.as_deref().map_or(Scope::Some, reach);
+        let scope =
+            found.as_deref().map_or(Scope::Some, |group| Scope::unnamed(&group.options.mode));
         self.caller.may(&[Subscribe], Target::Topic(&topic, scope))
     }
 
@@ -257,7 +258,7 @@ impl Asker<'_> {
     fn join(self, catalog: &impl Catalog, group: Option<&v2::Resource>) -> Result<()> {
         self.of_group(group)?;
         let Ok(group) = catalog.group(&self.name(group)) else { return Ok(()) };
-        match (reach(&group), catalog.topic_of(&group)) {
+        match (Scope::unnamed(&group.options.mode), catalog.topic_of(&group)) {
             (scope @ Scope::All(_), Some(topic)) => {
                 self.caller.may(&[Subscribe], Target::Topic(topic.name.as_str(), scope))
             }
@@ -276,14 +277,6 @@ impl Asker<'_> {
 
 fn named(resource: Option<&v2::Resource>) -> Option<&v2::Resource> {
     resource.filter(|resource| !resource.name.is_empty())
-}
-
-/// What a client of a group gets without naming it.
-fn reach(group: &Group) -> Scope<'_> {
-    match &group.options.mode {
-        SubscriptionMode::Shared | SubscriptionMode::Exclusive => Scope::Some,
-        SubscriptionMode::Wildcard(prefix) => Scope::All(prefix.as_str()),
-    }
 }
 
 #[cfg(test)]

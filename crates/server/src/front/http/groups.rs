@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use litemq_domain::access::Scope;
 use litemq_domain::{ClientId, Group, GroupName, GroupOptions, TopicName};
 
 use super::App;
@@ -42,7 +43,7 @@ pub(super) async fn create(
         bind: TopicName::to_consume(&form.bind)?,
         options: change(&form.options)?.of(&GroupOptions::default()),
     };
-    asker.may_create_group(new.name.as_str(), new.bind.as_str())?;
+    asker.may_create_group(new.name.as_str(), new.bind.as_str(), &new.options.mode)?;
     let broker = Arc::clone(&app.broker);
     let group = to_the_end(async move { broker.create_group(new).await }).await?;
     Ok((StatusCode::CREATED, Json(view(&app, &group))))
@@ -66,10 +67,14 @@ pub(super) async fn describe(
     responses((status = 200, body = GroupView), (status = "default", body = ErrorView)))]
 pub(super) async fn update(
     State(app): State<App>,
+    asker: Asker,
     Segments(name): Segments<String>,
     Form(form): Form<GroupChangeForm>,
 ) -> Reply<Json<GroupView>> {
     let change = change(&form)?;
+    if let Some(mode) = &change.mode {
+        asker.may_consume(&bind(&app, &*app.broker.group(&name)?), Scope::unnamed(mode))?;
+    }
     let broker = Arc::clone(&app.broker);
     let group = to_the_end(async move { broker.update_group(&name, change).await }).await?;
     Ok(Json(view(&app, &group)))
@@ -94,11 +99,16 @@ pub(super) async fn delete(
     responses((status = 200, body = ResetView), (status = "default", body = ErrorView)))]
 pub(super) async fn reset(
     State(app): State<App>,
+    asker: Asker,
     Segments(name): Segments<String>,
     Form(form): Form<ResetForm>,
 ) -> Reply<Json<ResetView>> {
     let start = start(&form)?;
-    let moved = app.broker.reset_group(&name, form.lite_topic.as_deref(), start).await?;
+    let group = app.broker.group(&name)?;
+    let lite_topic = form.lite_topic.as_deref();
+    let scope = lite_topic.map_or_else(|| Scope::reach(&group.options.mode), Scope::One);
+    asker.may_consume(&bind(&app, &group), scope)?;
+    let moved = app.broker.reset_group(&name, lite_topic, start).await?;
     Ok(Json(ResetView { moved }))
 }
 
@@ -161,12 +171,11 @@ fn change(form: &GroupChangeForm) -> Reply<GroupChange> {
 }
 
 fn view(app: &App, group: &Group) -> GroupView {
-    let bind = app.broker.topic_by_id(group.topic);
     let options = &group.options;
     let (mode, pattern) = format_mode(&options.mode);
     GroupView {
         name: group.name.as_str().to_owned(),
-        bind: bind.map_or_else(String::new, |topic| topic.name.as_str().to_owned()),
+        bind: bind(app, group),
         ordered: options.ordered,
         mode: mode.to_ascii_uppercase(),
         pattern,
@@ -180,4 +189,10 @@ fn view(app: &App, group: &Group) -> GroupView {
         dead_letter_topic: TopicName::dead_letter(&group.name).as_str().to_owned(),
         created_at: format_time(group.created_at),
     }
+}
+
+/// The name of the topic that a group consumes.
+fn bind(app: &App, group: &Group) -> String {
+    let topic = app.broker.topic_by_id(group.topic);
+    topic.map_or_else(String::new, |topic| topic.name.as_str().to_owned())
 }

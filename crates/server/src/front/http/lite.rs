@@ -35,7 +35,10 @@ pub(super) async fn list(
     let page = app.broker.list_lite(&topic, &query.prefix, query.after.as_deref(), limit).await?;
     let last = page.last().map(|info| info.name.as_str().to_owned());
     let next = last.filter(|_| page.len() >= limit);
-    Ok(Json(LitePage { lite_topics: page.into_iter().map(view).collect(), next }))
+    Ok(Json(LitePage {
+        lite_topics: page.into_iter().map(|info| view(&asker, info)).collect(),
+        next,
+    }))
 }
 
 /// Creates a lite topic ahead of its first message. Creating it again is fine.
@@ -53,7 +56,7 @@ pub(super) async fn create(
     let ttl = form.ttl.as_deref().map(checked_ttl).transpose()?;
     let broker = Arc::clone(&app.broker);
     let made = to_the_end(async move { broker.create_lite(&topic, &name, ttl).await }).await?;
-    Ok((StatusCode::CREATED, Json(view(made))))
+    Ok((StatusCode::CREATED, Json(view(&asker, made))))
 }
 
 /// Changes how long a lite topic lives; what is absent stays.
@@ -63,13 +66,14 @@ pub(super) async fn create(
     responses((status = 200, body = LiteView), (status = "default", body = ErrorView)))]
 pub(super) async fn update(
     State(app): State<App>,
+    asker: Asker,
     Segments((topic, name)): Segments<(String, String)>,
     Form(form): Form<LiteChangeForm>,
 ) -> Reply<Json<LiteView>> {
     let orders = orders(form)?;
     let broker = Arc::clone(&app.broker);
     let change = async move { broker.change_lifetime(&topic, &name, &orders).await };
-    Ok(Json(view(to_the_end(change).await?)))
+    Ok(Json(view(&asker, to_the_end(change).await?)))
 }
 
 /// Describes a lite topic and where its groups are.
@@ -78,9 +82,10 @@ pub(super) async fn update(
     responses((status = 200, body = LiteView), (status = "default", body = ErrorView)))]
 pub(super) async fn describe(
     State(app): State<App>,
+    asker: Asker,
     Segments((topic, name)): Segments<(String, String)>,
 ) -> Reply<Json<LiteView>> {
-    Ok(Json(view(app.broker.describe_lite(&topic, &name).await?)))
+    Ok(Json(view(&asker, app.broker.describe_lite(&topic, &name).await?)))
 }
 
 /// Removes a lite topic with its messages.
@@ -127,7 +132,9 @@ fn orders(form: LiteChangeForm) -> Reply<Vec<LifetimeOrder>> {
     Ok(orders)
 }
 
-fn view(info: LiteTopicInfo) -> LiteView {
+fn view(asker: &Asker, info: LiteTopicInfo) -> LiteView {
+    let groups = info.groups.into_iter();
+    let groups = groups.filter(|info| asker.sees_group(info.group.as_str()));
     LiteView {
         name: info.name.as_str().to_owned(),
         first_offset: info.first_offset,
@@ -144,7 +151,7 @@ fn view(info: LiteTopicInfo) -> LiteView {
             Protection::Undelivered => KeptBy::Undelivered,
             Protection::Subscribed => KeptBy::Subscribed,
         }),
-        groups: info.groups.into_iter().map(group_view).collect(),
+        groups: groups.map(group_view).collect(),
     }
 }
 

@@ -11,9 +11,12 @@ use litemq_domain::access::{
     Account, Action, Actions, Asked, Decision, Effect, NamePattern, Policy, PolicyId, Resource,
     Scope, Target, UserKind, decide,
 };
+use litemq_domain::limits::LIST_NAMES_MAX;
 use litemq_domain::{Error, ErrorCode, UserName};
 
 use super::App;
+use super::limits::LIST_NAMES_DEFAULT;
+use super::lite::check_limit;
 use super::model::{
     ActionName, EffectName, ErrorView, NewPolicyForm, PolicyList, PolicyQuery, PolicyTestForm,
     PolicyTestView, PolicyView,
@@ -23,22 +26,38 @@ use super::rights::Asker;
 use crate::broker::NewPolicy;
 use crate::config::units::format_time;
 
-/// Lists policies by user and number.
+/// Lists policies by user and number, a page at a time.
 #[utoipa::path(get, path = "/api/v1/policies", tag = "access", params(PolicyQuery),
     responses((status = 200, body = PolicyList), (status = "default", body = ErrorView)))]
 pub(super) async fn list(
     State(app): State<App>,
     Params(query): Params<PolicyQuery>,
 ) -> Reply<Json<PolicyList>> {
+    let limit = query.limit.unwrap_or(LIST_NAMES_DEFAULT);
+    check_limit(limit, LIST_NAMES_MAX)?;
+    let after = query.after.as_deref().map(place).transpose()?;
     let directory = app.broker.access().directory();
-    let policies_of = |account: &Account| -> Vec<PolicyView> {
-        account.policies.iter().map(|policy| view(account, policy)).collect()
-    };
-    let policies = match &query.user {
-        Some(user) => policies_of(directory.existing(user)?),
-        None => directory.accounts().flat_map(|account| policies_of(account)).collect(),
-    };
-    Ok(Json(PolicyList { policies }))
+    let user = query.user.as_deref().map(|user| directory.existing(user)).transpose()?;
+    let accounts = directory.accounts().filter(|account| {
+        let name = account.user.name.as_str();
+        user.is_none_or(|user| user.user.name == account.user.name)
+            && after.is_none_or(|(user, _)| name >= user)
+    });
+    let all = accounts.flat_map(|account| account.policies.iter().map(move |of| (account, of)));
+    let rest = all.filter(|(account, policy)| {
+        after.is_none_or(|after| (account.user.name.as_str(), policy.id.0) > after)
+    });
+    let policies: Vec<_> =
+        rest.take(limit).map(|(account, policy)| view(account, policy)).collect();
+    let last = policies.last().map(|last| format!("{}/{}", last.user, last.id));
+    let next = last.filter(|_| policies.len() >= limit);
+    Ok(Json(PolicyList { policies, next }))
+}
+
+/// A place in the list: a user and the number of a policy.
+fn place(text: &str) -> Reply<(&str, u32)> {
+    let parsed = text.split_once('/').and_then(|(user, id)| Some((user, id.parse().ok()?)));
+    parsed.ok_or_else(|| Refusal::bad_request("after is no place in the list; give next of a page"))
 }
 
 /// Creates a policy; it holds from the next call on.

@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use litemq_domain::access::Action::{self, Manage, Publish, Subscribe};
 use litemq_domain::access::{Scope, Target};
-use litemq_domain::{Error, ErrorCode};
+use litemq_domain::{Error, ErrorCode, SubscriptionMode};
 
 use super::App;
 use super::reply::{Refusal, Reply};
@@ -150,6 +150,11 @@ impl Asker {
         self.0.may(&[Manage], Target::Topic(topic, Scope::Some)).is_ok()
     }
 
+    /// Whether it may see that there is a group, and who is in it.
+    pub(super) fn sees_group(&self, group: &str) -> bool {
+        self.0.may(&[Subscribe, Manage], Target::Group(group)).is_ok()
+    }
+
     /// Whether it may manage a group.
     pub(super) fn manages_group(&self, group: &str) -> bool {
         self.0.may(&[Manage], Target::Group(group)).is_ok()
@@ -162,9 +167,19 @@ impl Asker {
 
     /// Checks that it may manage what it is about to create, and whether it may consume what that
     /// consumes.
-    pub(super) fn may_create_group(&self, group: &str, topic: &str) -> Reply<()> {
+    pub(super) fn may_create_group(
+        &self,
+        group: &str,
+        topic: &str,
+        mode: &SubscriptionMode,
+    ) -> Reply<()> {
         self.0.may(&[Manage], Target::Group(group))?;
-        Ok(self.0.may(&[Subscribe, Manage], Target::Topic(topic, Scope::Some))?)
+        self.may_consume(topic, Scope::unnamed(mode))
+    }
+
+    /// Checks that it may change what a group consumes, or where it is in that.
+    pub(super) fn may_consume(&self, topic: &str, scope: Scope<'_>) -> Reply<()> {
+        Ok(self.0.may(&[Subscribe, Manage], Target::Topic(topic, scope))?)
     }
 
     /// The same for a topic.

@@ -23,7 +23,7 @@ use crate::config::units::{
 pub(super) async fn list(State(app): State<App>, asker: Asker) -> Json<TopicList> {
     let topics = app.broker.topics();
     let topics = topics.iter().filter(|topic| asker.manages_topic(topic.name.as_str()));
-    Json(TopicList { topics: topics.map(|topic| view(&app, topic)).collect() })
+    Json(TopicList { topics: topics.map(|topic| view(&app, &asker, topic)).collect() })
 }
 
 /// Creates a topic. Creating it again with the same settings is fine.
@@ -50,7 +50,7 @@ pub(super) async fn create(
     let broker = Arc::clone(&app.broker);
     let new = NewTopic { name, options: change.of(TopicOptions::default()) };
     let topic = to_the_end(async move { broker.create_topic(new).await }).await?;
-    Ok((StatusCode::CREATED, Json(view(&app, &topic))))
+    Ok((StatusCode::CREATED, Json(view(&app, &asker, &topic))))
 }
 
 /// Describes a topic.
@@ -59,10 +59,11 @@ pub(super) async fn create(
     responses((status = 200, body = TopicView), (status = "default", body = ErrorView)))]
 pub(super) async fn describe(
     State(app): State<App>,
+    asker: Asker,
     Segments(name): Segments<String>,
 ) -> Reply<Json<TopicView>> {
     let topic = app.broker.topic(&name)?;
-    Ok(Json(view(&app, &topic)))
+    Ok(Json(view(&app, &asker, &topic)))
 }
 
 /// Changes a topic; what is absent stays.
@@ -71,13 +72,14 @@ pub(super) async fn describe(
     responses((status = 200, body = TopicView), (status = "default", body = ErrorView)))]
 pub(super) async fn update(
     State(app): State<App>,
+    asker: Asker,
     Segments(name): Segments<String>,
     Form(form): Form<TopicChangeForm>,
 ) -> Reply<Json<TopicView>> {
     let change = change(form)?;
     let broker = Arc::clone(&app.broker);
     let topic = to_the_end(async move { broker.update_topic(&name, change).await }).await?;
-    Ok(Json(view(&app, &topic)))
+    Ok(Json(view(&app, &asker, &topic)))
 }
 
 /// Deletes a topic with all its lite topics. Refused while a group is bound to it.
@@ -115,9 +117,10 @@ pub(super) fn checked_ttl(text: &str) -> Reply<Option<DurationMs>> {
     Ok(ttl)
 }
 
-fn view(app: &App, topic: &Topic) -> TopicView {
+fn view(app: &App, asker: &Asker, topic: &Topic) -> TopicView {
     let groups = app.broker.groups();
     let bound = groups.iter().filter(|group| group.topic == topic.id);
+    let bound = bound.filter(|group| asker.sees_group(group.name.as_str()));
     let options = topic.options;
     TopicView {
         name: topic.name.as_str().to_owned(),

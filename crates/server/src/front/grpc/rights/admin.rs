@@ -6,7 +6,7 @@ use litemq_domain::access::{Scope, Target};
 use litemq_protocol::v2;
 use v2::list_message_request::SearchKey;
 
-use super::{Asked, Asker, Asks};
+use super::{Asked, Asker, Asks, Catalog};
 
 macro_rules! administer {
     ($($call:ident($request:ident))*) => {
@@ -56,7 +56,7 @@ impl Asks for v2::GetProxyRuntimeStatsRequest {
 }
 
 impl Asker<'_> {
-    pub(super) fn administer(self, asked: Administer<'_>) -> Result<()> {
+    pub(super) fn administer(self, asked: Administer<'_>, catalog: &impl Catalog) -> Result<()> {
         match asked {
             Administer::ChangeLogLevel | Administer::GetProxyRuntimeStats => {
                 self.caller.may(&[Manage], Target::Cluster)
@@ -82,7 +82,7 @@ impl Asker<'_> {
             Administer::ListConsumerConnection(request) => {
                 self.manage_group(request.group.as_ref())
             }
-            Administer::ResetGroupOffset(request) => self.manage_group(request.group.as_ref()),
+            Administer::ResetGroupOffset(request) => self.reset(catalog, request.group.as_ref()),
             Administer::GetConsumerRunningInfo(request) => {
                 self.manage_group(request.group.as_ref())
             }
@@ -119,6 +119,15 @@ impl Asker<'_> {
 
     fn manage_group(self, group: Option<&v2::Resource>) -> Result<()> {
         self.caller.may(&[Manage], Target::Group(&self.name(group)))
+    }
+
+    /// Moves the group in all that it consumes.
+    fn reset(self, catalog: &impl Catalog, group: Option<&v2::Resource>) -> Result<()> {
+        self.manage_group(group)?;
+        let Ok(group) = catalog.group(&self.name(group)) else { return Ok(()) };
+        let Some(topic) = catalog.topic_of(&group) else { return Ok(()) };
+        let target = Target::Topic(topic.name.as_str(), Scope::reach(&group.options.mode));
+        self.caller.may(&[Subscribe, Manage], target)
     }
 
     /// The group if it is named; a topic alone is all its groups.

@@ -8,6 +8,7 @@ use litemq_domain::{
     Error, ErrorCode, GroupId, GroupName, GroupOptions, NamePrefix, Timestamp, Topic, TopicId,
     TopicName, TopicOptions, TopicType, UserName,
 };
+use litemq_domain::{Group, SubscriptionMode};
 
 use super::*;
 use crate::access::{Access, AccessOptions};

@@ -146,11 +146,14 @@ pub struct PolicyView {
     pub created_at: String,
 }
 
-/// Policies, by user and number.
+/// A page of policies, by user and number.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PolicyList {
     /// The policies.
     pub policies: Vec<PolicyView>,
+    /// `after` of the next page; absent when this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Which policies.
@@ -161,6 +164,12 @@ pub struct PolicyQuery {
     /// Only those of this user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// Only those after this one; `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// At most so many, 1 to 1000; 100 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
 }
 
 /// A request to decide about.
