@@ -84,3 +84,7 @@ pub(super) const QUERY_BYTES_MAX: usize = 3 << 20;
 pub(super) const QUERY_LITE_TOPICS_MAX: usize = 256;
 /// Messages after which such a call looks into no further lite topic.
 pub(super) const QUERY_SCAN_MESSAGES_MAX: u64 = 10_000;
+
+/// Names of a sync whose rights are looked up before others run: half a millisecond with as many
+/// policies as a user can have.
+pub(super) const SYNC_RIGHTS_PER_STEP: usize = 256;

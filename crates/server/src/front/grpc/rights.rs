@@ -14,6 +14,7 @@ use v2::LiteSubscriptionAction;
 use v2::settings::PubSub;
 
 use self::admin::Administer;
+use super::limits::SYNC_RIGHTS_PER_STEP;
 use super::resource::{Catalog, full_name_in};
 use crate::access::Caller;
 
@@ -229,19 +230,29 @@ impl Asker<'_> {
         self.caller.may(&[Subscribe], Target::Topic(&self.name(topic), Scope::One(lite)))
     }
 
-    /// To leave a client needs no right to a name, which it may have lost; to come it needs each.
+    /// To leave a client needs no right to a name, which it may have lost; to come it needs each:
+    /// see [`Self::check_names`].
     fn sync(self, catalog: &impl Catalog, request: &v2::SyncLiteSubscriptionRequest) -> Result<()> {
-        let topic = request.topic.as_ref();
-        match LiteSubscriptionAction::try_from(request.action) {
-            Ok(LiteSubscriptionAction::PartialRemove | LiteSubscriptionAction::CompleteRemove) => {
-                self.of_group(request.group.as_ref())
-            }
-            Ok(LiteSubscriptionAction::PartialAdd | LiteSubscriptionAction::CompleteAdd)
-            | Err(_) => {
-                self.consume(catalog, topic, request.group.as_ref())?;
-                request.lite_topic_set.iter().try_for_each(|lite| self.subscribe(topic, lite))
-            }
+        let group = request.group.as_ref();
+        match leaves(request) {
+            true => self.of_group(group),
+            false => self.consume(catalog, request.topic.as_ref(), group),
         }
+    }
+
+    /// Checks the names of a sync that [`Self::check`] let pass, in steps between which others run.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(super) async fn check_names(self, request: &v2::SyncLiteSubscriptionRequest) -> Result<()> {
+        if leaves(request) || self.caller.is_super() {
+            return Ok(());
+        }
+        for step in request.lite_topic_set.chunks(SYNC_RIGHTS_PER_STEP) {
+            step.iter().try_for_each(|lite| self.subscribe(request.topic.as_ref(), lite))?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     fn pull(self, queue: Option<&v2::MessageQueue>, group: Option<&v2::Resource>) -> Result<()> {
@@ -273,6 +284,13 @@ impl Asker<'_> {
             None => Ok(()),
         }
     }
+}
+
+fn leaves(request: &v2::SyncLiteSubscriptionRequest) -> bool {
+    matches!(
+        LiteSubscriptionAction::try_from(request.action),
+        Ok(LiteSubscriptionAction::PartialRemove | LiteSubscriptionAction::CompleteRemove)
+    )
 }
 
 fn named(resource: Option<&v2::Resource>) -> Option<&v2::Resource> {

@@ -11,6 +11,7 @@ use v2::{
 use super::Door;
 use super::call::Call;
 use super::resource::{check_bound, find_group, find_topic, full_name};
+use super::rights::Asker;
 use crate::broker::{Start, SyncAction};
 
 impl Door {
@@ -24,6 +25,8 @@ impl Door {
     }
 
     async fn sync(&self, call: &Call, request: SyncLiteSubscriptionRequest) -> Result<()> {
+        let asker = Asker { caller: &call.caller, namespace: &call.namespace };
+        asker.check_names(&request).await?;
         let topic = find_topic(&*self.broker, &full_name(call, request.topic.as_ref()))?;
         let group = find_group(&*self.broker, &full_name(call, request.group.as_ref()))
             .map_err(|error| Error::new(ErrorCode::ConsumerGroupIllegal, error.message))?;

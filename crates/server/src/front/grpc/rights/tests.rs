@@ -1,5 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -152,5 +154,36 @@ fn a_client_of_a_wildcard_group_needs_the_right_to_all_that_the_group_receives()
         assert!(!may_consume(&without, &wildcard("a-")));
         assert!(may_consume(&without, &wildcard("b-")));
         assert!(may_consume(&without, &SubscriptionMode::Shared));
+    }
+}
+
+#[test]
+fn others_run_while_the_names_of_a_large_sync_are_checked_to_the_last() {
+    let caller = caller("lite:orders/a-*", None);
+    let asker = Asker { caller: &caller, namespace: "" };
+    let mut request = v2::SyncLiteSubscriptionRequest {
+        action: LiteSubscriptionAction::CompleteAdd.into(),
+        topic: resource("orders"),
+        group: resource("workers"),
+        lite_topic_set: (0..3 * SYNC_RIGHTS_PER_STEP).map(|n| format!("a-{n}")).collect(),
+        ..v2::SyncLiteSubscriptionRequest::default()
+    };
+    assert_eq!(checked_in(asker, &request), (4, true));
+    request.lite_topic_set.push("b-1".to_owned());
+    assert_eq!(checked_in(asker, &request), (4, false));
+    request.action = LiteSubscriptionAction::PartialRemove.into();
+    assert_eq!(checked_in(asker, &request), (1, true));
+}
+
+/// How many times the check runs, and whether it passes.
+fn checked_in(asker: Asker<'_>, request: &v2::SyncLiteSubscriptionRequest) -> (usize, bool) {
+    let mut check = pin!(asker.check_names(request));
+    let mut context = Context::from_waker(Waker::noop());
+    let mut runs = 0;
+    loop {
+        runs += 1;
+        if let Poll::Ready(found) = check.as_mut().poll(&mut context) {
+            return (runs, found.is_ok());
+        }
     }
 }
