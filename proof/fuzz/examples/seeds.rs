@@ -1,36 +1,35 @@
-//! Makes the seeds of every target from real code, and the data folder that some of them damage.
+//! Keeps the seeds of every target as files, and makes the data folder that some of them damage.
 //!
-//! `cargo run --example seeds -- folder` makes the folder anew; without the word, only the seeds.
+//! `cargo run --example seeds -- folder` makes the folder anew; without the word, only the seeds. Seeds
+//! that are made no longer are deleted.
 
 #![allow(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a generator that cannot go on has failed"
 )]
 
-mod seeds {
-    pub(crate) mod doors;
-    pub(crate) mod files;
-    pub(crate) mod state;
-}
+use std::path::PathBuf;
 
-use std::path::{Path, PathBuf};
-
-/// Keeps a seed of a target under the name of what it is.
-fn keep(target: &str, name: &str, bytes: &[u8]) {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join(name), bytes).unwrap();
-}
+use litemq_fuzz::TARGETS;
+use litemq_fuzz::seeds::{Seeds, kept_dir};
 
 fn main() {
     if std::env::args().any(|word| word == "folder") {
         make_folder();
     }
-    seeds::files::make();
-    seeds::state::make();
-    seeds::doors::make();
+    let seeds = Seeds::all();
+    for target in TARGETS {
+        let dir = kept_dir(target.name);
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir).unwrap();
+        }
+        std::fs::create_dir_all(&dir).unwrap();
+    }
+    for (target, name, bytes) in seeds.iter() {
+        std::fs::write(kept_dir(target).join(name), bytes).unwrap();
+    }
+    println!("{} seeds", seeds.iter().count());
 }
 
 /// Writes the files of a new data folder beside the code.

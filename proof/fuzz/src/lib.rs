@@ -30,6 +30,7 @@ pub mod records;
 pub mod recovery;
 pub mod requests;
 pub mod reseal;
+pub mod seeds;
 pub mod segment;
 
 use std::alloc::System;

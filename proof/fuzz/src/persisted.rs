@@ -2,6 +2,7 @@
 //! serves like any other, and what it writes down is what it is.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,9 +12,10 @@ use litemq_domain::persisted::{
     quotas_value, time_key, time_value, topic_key, topic_value, user_key, user_value,
 };
 use litemq_domain::{
-    Claim, ClientId, ClientKey, DurationMs, Effects, Group, GroupId, GroupName, GroupOptions,
-    Handle, LiteTopicName, Send, Shard, ShardConfig, ShardRecovery, Subscribe, Subscribing, Timestamp, Topic,
-    TopicId, TopicName, TopicOptions, TopicType,
+    Backoff, Claim, ClientId, ClientKey, DurationMs, Effects, Group, GroupId, GroupName,
+    GroupOptions, Handle, LiteTopicName, NamePrefix, Send, Shard, ShardConfig, ShardRecovery,
+    Subscribe, Subscribing, SubscriptionMode, Timestamp, Topic, TopicId, TopicName, TopicOptions,
+    TopicType,
 };
 
 use crate::Target;
@@ -152,7 +154,8 @@ fn serve(shard: &mut Shard) {
                 starts: &[],
                 takes_over: true,
             };
-            if shard.subscribe(now, subscribe, &mut fx).is_ok() {
+            let is_given = group.options.wildcard().is_some();
+            if shard.subscribe(now, subscribe, &mut fx).is_ok() || is_given {
                 claim_all(shard, now, group.id, &mut fx);
             }
         }
@@ -219,29 +222,62 @@ fn claim_all(shard: &mut Shard, now: Timestamp, group: GroupId, fx: &mut Effects
 
 /// The parent and its dead letters.
 pub fn topics() -> Vec<Arc<Topic>> {
-    let topic = |id, name: &str, topic_type| {
+    let topic = |id, name: &str, topic_type, options| {
         Arc::new(Topic {
             id: TopicId(id),
             name: TopicName::any(name).unwrap(),
             topic_type,
-            options: TopicOptions::default(),
+            options,
             created_at: NOW,
         })
     };
-    vec![topic(1, "orders", TopicType::Lite), topic(2, "%DLQ%workers", TopicType::DeadLetter)]
+    let options = TopicOptions {
+        ttl: Some(DurationMs::from_secs(120)),
+        counts_reads: true,
+        keep_subscribed: true,
+        lite_topic_quota: Some(1000),
+        send_rate: NonZeroU32::new(1000),
+        ..TopicOptions::default()
+    };
+    let dead_letters = TopicOptions { keep_undelivered: true, ..TopicOptions::default() };
+    vec![
+        topic(1, "orders", TopicType::Lite, options),
+        topic(2, "%DLQ%workers", TopicType::DeadLetter, dead_letters),
+    ]
 }
 
-/// A group with order and one without.
+/// A group with order, one without, one of which each lite topic has one client, and one that shares
+/// all of them.
 pub fn groups() -> Vec<Arc<Group>> {
-    let group = |id, name: &str, ordered| {
+    let group = |id, name: &str, options| {
         Arc::new(Group {
             id: GroupId(id),
             name: GroupName::new(name).unwrap(),
             topic: TopicId(1),
             dead_letter_topic: TopicId(2),
-            options: GroupOptions { ordered, max_attempts: 3, ..GroupOptions::default() },
+            options: GroupOptions { max_attempts: 3, ..options },
             created_at: NOW,
         })
     };
-    vec![group(1, "ordered", true), group(2, "workers", false)]
+    let usual = GroupOptions::default();
+    let exclusive = GroupOptions {
+        mode: SubscriptionMode::Exclusive,
+        reset_on_takeover: true,
+        reset_on_unsubscribe: true,
+        client_quota: None,
+        backoff: Backoff::Listed(vec![DurationMs(5), DurationMs::from_secs(1)]),
+        ..usual.clone()
+    };
+    let sharing = GroupOptions {
+        mode: SubscriptionMode::Wildcard(NamePrefix::new("a").unwrap()),
+        consume_rate: NonZeroU32::new(1000),
+        simple_suspend: true,
+        ..usual.clone()
+    };
+    vec![
+        group(1, "ordered", usual.clone()),
+        group(2, "workers", GroupOptions { ordered: false, ..usual }),
+        group(3, "exclusive", exclusive),
+        group(4, "sharing", sharing),
+    ]
 }

@@ -70,7 +70,7 @@ async fn serve(world: &World<impl MessagingService>) {
             listed.into_iter().flatten().map(|info| info.name).collect();
         names.push(LiteTopicName::new("another").unwrap());
         send(world, &topic, &names).await;
-        for group in groups.iter().filter(|group| group.topic == topic.id).take(2) {
+        for group in groups.iter().filter(|group| group.topic == topic.id).take(4) {
             receive(world, group, &names).await;
         }
     }

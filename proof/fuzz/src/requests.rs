@@ -40,10 +40,16 @@ pub enum Call {
     Sync,
     Terminate,
     Telemetry,
+    EndTransaction,
+    Recall,
+    Pull,
+    UpdateOffset,
+    GetOffset,
+    QueryOffset,
 }
 
 /// All calls, in the order of the first byte.
-pub const CALLS: [Call; 11] = [
+pub const CALLS: [Call; 17] = [
     Call::QueryRoute,
     Call::Heartbeat,
     Call::Send,
@@ -55,6 +61,12 @@ pub const CALLS: [Call; 11] = [
     Call::Sync,
     Call::Terminate,
     Call::Telemetry,
+    Call::EndTransaction,
+    Call::Recall,
+    Call::Pull,
+    Call::UpdateOffset,
+    Call::GetOffset,
+    Call::QueryOffset,
 ];
 
 /// The call, who calls, and the request's bytes.
@@ -121,7 +133,36 @@ async fn answer(call: Call, caller: u8, body: &[u8]) {
             check_status(told(door.notify_client_termination(asked).await).status.as_ref());
         }
         Call::Telemetry => telemetry(&world, caller, body).await,
+        Call::EndTransaction => {
+            let Some(asked) = decode::<v2::EndTransactionRequest>(caller, body) else { return };
+            check_not_served(told(door.end_transaction(asked).await).status.as_ref());
+        }
+        Call::Recall => {
+            let Some(asked) = decode::<v2::RecallMessageRequest>(caller, body) else { return };
+            check_not_served(told(door.recall_message(asked).await).status.as_ref());
+        }
+        Call::Pull => {
+            let Some(asked) = decode::<v2::PullMessageRequest>(caller, body) else { return };
+            let answers: Vec<_> = told(door.pull_message(asked).await).collect().await;
+            assert_eq!(answers.len(), 1);
+        }
+        Call::UpdateOffset => {
+            let Some(asked) = decode::<v2::UpdateOffsetRequest>(caller, body) else { return };
+            check_not_served(told(door.update_offset(asked).await).status.as_ref());
+        }
+        Call::GetOffset => {
+            let Some(asked) = decode::<v2::GetOffsetRequest>(caller, body) else { return };
+            check_not_served(told(door.get_offset(asked).await).status.as_ref());
+        }
+        Call::QueryOffset => {
+            let Some(asked) = decode::<v2::QueryOffsetRequest>(caller, body) else { return };
+            check_not_served(told(door.query_offset(asked).await).status.as_ref());
+        }
     }
+}
+
+fn check_not_served(status: Option<&v2::Status>) {
+    assert_ne!(check_status(status), v2::Code::Ok, "nothing does it");
 }
 
 /// The request, if the bytes are one; with the metadata that the second byte chooses.

@@ -1,14 +1,14 @@
 //! Seeds of the file formats: changes of each field of the headers, and whole beginnings of files.
 
-use litemq_fuzz::damage::{CUT, RESEALED, WHOLE};
-use litemq_fuzz::folder;
+use crate::damage::{CUT, RESEALED, WHOLE};
+use crate::folder;
 
-use crate::keep;
+use super::Seeds;
 
 /// Bytes kept of a whole file.
 const BEGINNING_BYTES: usize = 5 << 10;
 
-pub(crate) fn make() {
+pub(super) fn make(seeds: &mut Seeds) {
     let numbers = [0_u32, 1, 2, 0x7fff_ffff, 0x8000_0001, u32::MAX];
     // The headers' fields, and those of the first frame, record, run and chunk.
     for (target, extension, places) in [
@@ -24,15 +24,15 @@ pub(crate) fn make() {
                 bytes.extend(u16::try_from(place).unwrap().to_le_bytes());
                 bytes.push(4);
                 bytes.extend(number.to_le_bytes());
-                keep(target, &format!("field-{place}-{ordinal}"), &bytes);
+                seeds.keep(target, &format!("field-{place}-{ordinal}"), &bytes);
             }
         }
-        wholes(target, extension);
+        wholes(seeds, target, extension);
     }
 }
 
 /// One byte of the offset of the first record, and of the value at the end, of some frames.
-fn values(target: &str) {
+fn values(seeds: &mut Seeds, target: &'static str) {
     for (which, path) in folder::files("log").iter().enumerate() {
         let contents = folder::disk().contents(path).unwrap();
         let starts = contents.chunks_exact(8).enumerate().skip(512);
@@ -42,30 +42,30 @@ fn values(target: &str) {
             for place in [start + 32 + 24, start + 32 + length as usize - 1] {
                 let [low, high] = u16::try_from(place).unwrap().to_le_bytes();
                 let bytes = [0, which as u8, low, high, 1, 0x35];
-                keep(target, &format!("value-{which}-{place}"), &bytes);
+                seeds.keep(target, &format!("value-{which}-{place}"), &bytes);
             }
         }
     }
 }
 
 /// Beginnings of the real files, their checksums as they are and made right again.
-fn wholes(target: &str, extension: &str) {
+fn wholes(seeds: &mut Seeds, target: &'static str, extension: &str) {
     for (which, path) in folder::files(extension).iter().enumerate() {
         let contents = folder::disk().contents(path).unwrap();
         let contents = &contents[..contents.len().min(BEGINNING_BYTES)];
         let flags = if which % 2 == 0 { WHOLE } else { WHOLE | RESEALED };
         let bytes = [&[flags, which as u8], contents].concat();
-        keep(target, &format!("whole-{which}"), &bytes);
+        seeds.keep(target, &format!("whole-{which}"), &bytes);
     }
     for place in (4100_u16..16_000).step_by(397) {
         let [low, high] = place.to_le_bytes();
         let which = (place / 397 % 4) as u8;
-        keep(target, &format!("byte-{place}"), &[0, which, low, high, 1, 0xa5]);
+        seeds.keep(target, &format!("byte-{place}"), &[0, which, low, high, 1, 0xa5]);
     }
     if extension == "log" {
-        values(target);
+        values(seeds, target);
     }
-    keep(target, "cut", &[WHOLE | CUT, 0, 1, 2, 3]);
-    keep(target, "flip", &[0, 0, 10, 0, 1, 0xff]);
-    keep(target, "tail-lost", &[0, 0, 0x40, 0x10, 192]);
+    seeds.keep(target, "cut", &[WHOLE | CUT, 0, 1, 2, 3]);
+    seeds.keep(target, "flip", &[0, 0, 10, 0, 1, 0xff]);
+    seeds.keep(target, "tail-lost", &[0, 0, 0x40, 0x10, 192]);
 }
