@@ -1,7 +1,7 @@
 //! Keeps the seeds of every target as files, and makes the data folder that some of them damage.
 //!
 //! `cargo run --example seeds -- folder` makes the folder anew; without the word, only the seeds. Seeds
-//! that are made no longer are deleted.
+//! that are made no longer are deleted; what the fuzzer found stays.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@
 use std::path::PathBuf;
 
 use litemq_fuzz::TARGETS;
-use litemq_fuzz::seeds::{Seeds, kept_dir};
+use litemq_fuzz::seeds::{Seeds, is_found, kept_dir};
 
 fn main() {
     if std::env::args().any(|word| word == "folder") {
@@ -21,10 +21,11 @@ fn main() {
     let seeds = Seeds::all();
     for target in TARGETS {
         let dir = kept_dir(target.name);
-        if dir.exists() {
-            std::fs::remove_dir_all(&dir).unwrap();
-        }
         std::fs::create_dir_all(&dir).unwrap();
+        let files = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+        for file in files.filter(|file| !is_found(&file.file_name().unwrap().to_string_lossy())) {
+            std::fs::remove_file(file).unwrap();
+        }
     }
     for (target, name, bytes) in seeds.iter() {
         std::fs::write(kept_dir(target).join(name), bytes).unwrap();

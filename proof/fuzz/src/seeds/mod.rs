@@ -41,3 +41,8 @@ impl Seeds {
 pub fn kept_dir(target: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
 }
+
+/// Whether a file of that folder was found by the fuzzer, which names it by a hash.
+pub fn is_found(name: &str) -> bool {
+    name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
