@@ -292,6 +292,19 @@ impl Run {
             .collect()
     }
 
+    /// What this client holds is renewed no more: it ends at its time. Whether there was any.
+    pub(crate) fn end_renewals(&mut self, client: ClientKey) -> bool {
+        let mut ended = false;
+        for entry in &mut self.entries {
+            let is_its = entry.state == EntryState::Leased && entry.client == client;
+            if is_its && entry.renew_until > Timestamp(0) {
+                entry.renew_until = Timestamp(0);
+                ended = true;
+            }
+        }
+        ended
+    }
+
     /// Ends this client's leases, renewal included; whether there were any. `renewed_only` leaves leases
     /// that the client asked for with a duration of its own.
     pub(crate) fn release_client(

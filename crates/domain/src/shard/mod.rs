@@ -262,16 +262,28 @@ impl Shard {
     ) {
         let held: Vec<u32> = self.held_by.get(&client).into_iter().flatten().copied().collect();
         for cursor in held {
-            let is_its = |entry: &Entry| entry.is_leased_to(client, now, renewed_only);
-            self.note_run(cursor, is_its, What::Released, fx);
-            let released = self
-                .cursors
-                .run_mut(cursor)
-                .is_some_and(|run| run.release_client(client, now, renewed_only));
-            if released {
-                self.save_cursor(cursor, fx);
-                self.refresh(now, cursor, fx);
-            }
+            self.release_from(now, cursor, client, renewed_only, fx);
+        }
+    }
+
+    /// What a client holds of one position goes back.
+    fn release_from(
+        &mut self,
+        now: Timestamp,
+        cursor: u32,
+        client: ClientKey,
+        renewed_only: bool,
+        fx: &mut Effects,
+    ) {
+        let is_its = |entry: &Entry| entry.is_leased_to(client, now, renewed_only);
+        self.note_run(cursor, is_its, What::Released, fx);
+        let released = self
+            .cursors
+            .run_mut(cursor)
+            .is_some_and(|run| run.release_client(client, now, renewed_only));
+        if released {
+            self.save_cursor(cursor, fx);
+            self.refresh(now, cursor, fx);
         }
     }
 

@@ -152,10 +152,11 @@ impl Shard {
         names.iter().filter(|name| !has(name)).collect::<BTreeSet<_>>().len() as u64
     }
 
-    /// Takes a lite topic, or all, from a client that did not ask for that and is told; how many. It
-    /// may subscribe again.
+    /// Takes a lite topic, or all, from a client that did not ask for that and is told; how many. What
+    /// it holds of them goes back. It may subscribe again.
     pub fn expel(
         &mut self,
+        now: Timestamp,
         key: ClientKey,
         group: GroupId,
         name: Option<&LiteTopicName>,
@@ -171,7 +172,13 @@ impl Shard {
         for slot in &slots {
             self.say_farewell(subscriber, *slot, true, fx);
         }
-        self.remove_pairs(subscriber, slots, fx)
+        let expelled = self.remove_pairs(subscriber, slots.clone(), fx);
+        for slot in slots {
+            if let Some(cursor) = self.cursor_of(slot, group) {
+                self.release_from(now, cursor, key, false, fx);
+            }
+        }
+        expelled
     }
 
     /// Ends all subscriptions of a client for a group.
@@ -313,10 +320,32 @@ impl Shard {
             });
         }
         self.set_first_link(slot_index, first, fx);
-        if let Some(group) = self.subscriptions.get(subscriber).map(|found| found.group) {
+        if let Some((key, group)) =
+            self.subscriptions.get(subscriber).map(|found| (found.key, found.group))
+        {
+            self.end_renewals(slot_index, group, key, fx);
             self.end_lag(slot_index, group);
         }
         true
+    }
+
+    /// Who is not subscribed any more has time to settle what it holds, but no longer than it asked
+    /// for.
+    fn end_renewals(
+        &mut self,
+        slot_index: u32,
+        group: GroupId,
+        client: ClientKey,
+        fx: &mut Effects,
+    ) {
+        let Some(cursor) = self.cursor_of(slot_index, group) else { return };
+        if self.cursors.run_mut(cursor).is_some_and(|run| run.end_renewals(client)) {
+            self.save_cursor(cursor, fx);
+        }
+    }
+
+    fn cursor_of(&self, slot_index: u32, group: GroupId) -> Option<u32> {
+        self.cursors.find(self.lites.get(slot_index)?.first_cursor, group)
     }
 
     /// After pairs were removed. A name that nobody is subscribed to, and that never became a lite

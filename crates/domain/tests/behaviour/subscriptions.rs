@@ -109,3 +109,25 @@ fn subscribing_for_a_removed_group_or_topic_is_refused() {
         | sub c1 a -> !TopicNotFound | pairs -> 0 | names -> .",
     );
 }
+
+#[test]
+fn what_a_client_holds_when_it_unsubscribes_is_its_own_to_settle_and_renewed_no_more() {
+    for leaves in ["unsub c1 a", "full c1 b", "leave c1"] {
+        check(&format!(
+            "sub c1 a | sub c2 a | send a m1 m2 | claim c1 auto max=1 -> a:m1 | {leaves} | wait 10s
+            | claim c2 10s -> . | wait 50s | claim c2 10s -> a:m1#2 a:m2"
+        ));
+        check(&format!(
+            "sub c1 a | sub c2 a | send a m1 m2 | claim c1 auto max=1 -> a:m1 | {leaves} | restart
+            | ack m1 | claim c2 10s -> a:m2"
+        ));
+    }
+}
+
+#[test]
+fn what_an_expelled_client_holds_goes_to_others_at_once() {
+    check(
+        "sub c1 a b | sub c2 a b | send a m1 | send b m2 | claim c1 auto -> a:m1 b:m2 | expel c1 a
+        | claim c2 10s -> a:m1#2 | claim c2 10s -> . | expel c1 | claim c2 10s -> b:m2#2",
+    );
+}

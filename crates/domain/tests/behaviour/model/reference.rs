@@ -225,6 +225,25 @@ impl Reference {
         }
     }
 
+    /// What a client holds is renewed no more.
+    pub(crate) fn end_renewals(&mut self, client: &str, group: &str, lite: &str) {
+        for delivery in self.deliveries(group, lite).iter_mut() {
+            if delivery.client == client && !delivery.settled && !delivery.burying {
+                (delivery.renewed_until, delivery.remembered_until) = (None, None);
+            }
+        }
+    }
+
+    /// What a client holds goes back.
+    pub(crate) fn release(&mut self, client: &str, group: &str, lite: &str) {
+        let now = self.now;
+        for delivery in self.deliveries(group, lite).iter_mut() {
+            if delivery.client == client && !delivery.settled && !delivery.burying {
+                delivery.end_lease(delivery.visible.0.min(now));
+            }
+        }
+    }
+
     /// A group goes on at another place; which.
     pub(crate) fn move_group(&mut self, group: &str, lite: &str, start: StartAt) -> Option<usize> {
         let life = self.lites.get(lite)?;

@@ -220,9 +220,14 @@ impl Witness {
 
     pub(crate) fn left(&mut self, now: Timestamp, client: &str) {
         for group in GROUPS {
-            let (client, at) = (format!("{client}@{group}"), self.moment(now));
-            self.events.push(Event::Left { client, at });
+            self.left_group(now, client, group);
         }
+    }
+
+    /// What a client of a group holds may be another's from here on.
+    pub(crate) fn left_group(&mut self, now: Timestamp, client: &str, group: &str) {
+        let (client, at) = (format!("{client}@{group}"), self.moment(now));
+        self.events.push(Event::Left { client, at });
     }
 
     pub(crate) fn killed(&mut self, now: Timestamp) {

@@ -368,7 +368,7 @@ impl World {
             Step::Expel(who, lite) => {
                 let (_, key, group) = self.who(who);
                 let lite = lite.as_deref().map(name);
-                format!("-{}", self.shard.expel(key, group, lite.as_ref(), fx))
+                format!("-{}", self.shard.expel(now, key, group, lite.as_ref(), fx))
             }
             Step::Farewells => self.show_farewells(),
             Step::Letters(lite) => self.show_letters(lite),

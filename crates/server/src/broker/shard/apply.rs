@@ -70,7 +70,7 @@ impl ShardActor {
                 Answer::Count(reply, Ok(shard.count_new(client, group, &names)))
             }
             Command::Expel(client, group, name, reply) => {
-                Answer::Count(reply, Ok(shard.expel(client, group, name.as_ref(), fx)))
+                Answer::Count(reply, Ok(shard.expel(now, client, group, name.as_ref(), fx)))
             }
             Command::ToConsume(group, name, reply) => {
                 Answer::Place(reply, shard.to_consume(group, &name))

@@ -59,8 +59,7 @@ impl Both {
             }
         }
         // What is dropped goes first, and perhaps that is all.
-        let is_own = |of: &str, by: &str| (of, by) == (client.as_str(), group.as_str());
-        self.model.subscriptions.retain(|pair| !is_own(&pair.0, &pair.1) || wanted.contains(pair));
+        self.drop_subscriptions(pair, |pair| !wanted.contains(pair));
         self.forget_receive_of_nobody(pair);
         self.model.subscriptions.extend(wanted);
         self.check_farewells(&step, &farewells);
@@ -72,8 +71,8 @@ impl Both {
         let Who { group, .. } = who(pair);
         self.world.apply(&Step::Unsubscribe(who(pair), names(lites)));
         for lite in lites {
-            let removed = self.model.subscriptions.remove(&subscription(pair, *lite));
-            if removed && self.model.rules[&group].resets.on_unsubscribe {
+            let removed = self.drop_subscriptions(pair, |own| *own == subscription(pair, *lite));
+            if !removed.is_empty() && self.model.rules[&group].resets.on_unsubscribe {
                 self.note_move(&group, &lite_of(&group, LITES[*lite]), StartAt::Oldest);
             }
         }
@@ -81,22 +80,44 @@ impl Both {
     }
 
     pub(super) fn unsubscribe_all(&mut self, pair: Pair) {
+        self.drop_subscriptions(pair, |_| true);
+    }
+
+    /// Ends subscriptions of a client; the lite topics.
+    fn drop_subscriptions(
+        &mut self,
+        pair: Pair,
+        is_meant: impl Fn(&(String, String, String)) -> bool,
+    ) -> Vec<String> {
         let Who { client, group } = who(pair);
-        self.model.subscriptions.retain(|(of, by, _)| (of, by) != (&client, &group));
+        let is_own = |of: &(String, String, String)| (&of.0, &of.1) == (&client, &group);
+        let dropped = |of: &(String, String, String)| is_own(of) && is_meant(of);
+        let lites: Vec<_> = self
+            .model
+            .subscriptions
+            .iter()
+            .filter(|of| dropped(of))
+            .map(|of| of.2.clone())
+            .collect();
+        self.model.subscriptions.retain(|of| !dropped(of));
+        for lite in &lites {
+            self.model.end_renewals(&client, &group, lite);
+        }
+        lites
     }
 
     pub(super) fn expel(&mut self, pair: Pair, lite: Option<&str>) {
         let Who { client, group } = who(pair);
         let shown = self.world.apply(&Step::Expel(who(pair), lite.map(str::to_owned)));
-        let before = self.model.subscriptions.len();
         let is_meant = |name: &str| lite.is_none_or(|lite| lite_of(&group, lite) == name);
-        self.model
-            .subscriptions
-            .retain(|(of, by, name)| (of, by) != (&client, &group) || !is_meant(name));
-        let expelled = before - self.model.subscriptions.len();
-        assert_eq!(shown, format!("-{expelled}"), "expel {client}@{group}");
-        if expelled > 0 {
+        let expelled = self.drop_subscriptions(pair, |of| is_meant(&of.2));
+        assert_eq!(shown, format!("-{}", expelled.len()), "expel {client}@{group}");
+        if !expelled.is_empty() {
             self.goals.reach(Goal::Expelled);
+            self.witness.left_group(self.world.now, &client, &group);
+        }
+        for lite in &expelled {
+            self.model.release(&client, &group, lite);
         }
         self.forget_receive_of_nobody(pair);
     }
