@@ -46,6 +46,8 @@ pub const UNORDERED_RUN_MAX: usize = 256;
 pub const INVISIBLE_MIN: DurationMs = DurationMs::from_secs(10);
 /// Longest invisible duration of a receive or change.
 pub const INVISIBLE_MAX: DurationMs = DurationMs::from_hours(12);
+/// Longest suspension, as long as a lite topic can live without a message; a longer one is shortened.
+pub const SUSPEND_MAX: DurationMs = DurationMs::from_hours(30 * 24);
 /// Invisible duration of a receive with automatic renewal; the lease is then renewed by as much.
 pub const AUTO_RENEW_STEP: DurationMs = DurationMs::from_secs(60);
 /// How long a lease is renewed at most, from the delivery on.

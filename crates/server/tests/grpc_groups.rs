@@ -78,11 +78,20 @@ async fn beat(client: &Client, client_type: ClientType, group: &str) {
 
 /// As every SDK of lite consumers changes an invisible duration.
 async fn suspend(client: &Client, group: &str, message: &v2::Message, nanos: i32) {
+    suspend_for(client, group, message, prost_types::Duration { seconds: 0, nanos }).await;
+}
+
+async fn suspend_for(
+    client: &Client,
+    group: &str,
+    message: &v2::Message,
+    span: prost_types::Duration,
+) {
     let request = client.request(v2::ChangeInvisibleDurationRequest {
         group: Some(resource(group)),
         topic: Some(resource(TOPIC)),
         receipt_handle: handle(message).to_owned(),
-        invisible_duration: Some(prost_types::Duration { seconds: 0, nanos }),
+        invisible_duration: Some(span),
         message_id: "any".to_owned(),
         lite_topic: Some(lite_topic(message).to_owned()),
         suspend: Some(true),
@@ -227,7 +236,8 @@ async fn a_push_consumers_suspend_takes_the_rest_of_the_lite_topic_and_counts_no
         suspend(&client, "push", &received.messages[0], 1_000_000).await;
     }
     let received = client.receive("push", 3, 5).await;
-    suspend(&client, "push", &received.messages[0], 999_000_000).await;
+    let long = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
+    suspend_for(&client, "push", &received.messages[0], long).await;
     client.send(vec![message("t", "other")]).await;
     assert_eq!(client.receive("push", 3, 5).await.bodies(), [b"other"], "the others go on");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use litemq_domain::limits::INVISIBLE_MAX;
+use litemq_domain::limits::{INVISIBLE_MAX, SUSPEND_MAX};
 use litemq_domain::{DurationMs, Error, ErrorCode, Group, Result};
 
 use super::Broker;
@@ -23,11 +23,13 @@ impl Broker {
         Ok(())
     }
 
-    /// Changes when a message becomes visible again; the answer is the handle to use from now on.
+    /// Changes when a message becomes visible again; the answer is the handle to use from now on. With
+    /// `suspend` all that is handed out with it waits as long, [`SUSPEND_MAX`] at most, and no attempt
+    /// counts.
     ///
     /// # Errors
     /// [`ErrorCode::ReceiptHandleInvalid`], or [`ErrorCode::InvisibleDurationIllegal`] when it is
-    /// longer than [`INVISIBLE_MAX`].
+    /// longer than [`INVISIBLE_MAX`] without `suspend`.
     pub async fn change_invisible(
         &self,
         group: &Arc<Group>,
@@ -35,7 +37,8 @@ impl Broker {
         invisible: DurationMs,
         suspend: bool,
     ) -> Result<String> {
-        if invisible > INVISIBLE_MAX {
+        let invisible = if suspend { invisible.min(SUSPEND_MAX) } else { invisible };
+        if !suspend && invisible > INVISIBLE_MAX {
             return Err(Error::new(
                 ErrorCode::InvisibleDurationIllegal,
                 format!(

@@ -30,7 +30,6 @@ impl Door {
         call: &Call,
         request: &ChangeInvisibleDurationRequest,
     ) -> Result<String> {
-        let invisible = invisible(request.invisible_duration.as_ref())?;
         let group = self
             .settling_group(call, request.topic.as_ref(), request.group.as_ref())
             .map_err(final_or_transient)?;
@@ -41,6 +40,8 @@ impl Door {
         // never be processed would never reach the dead letters.
         let is_nack = self.broker.sessions().is_simple(&call.client);
         let suspend = request.suspend() && (group.options.simple_suspend || !is_nack);
+        let span_max = if suspend { DurationMs(u64::MAX) } else { INVISIBLE_MAX };
+        let invisible = invisible(request.invisible_duration.as_ref(), span_max)?;
         self.broker
             .change_invisible(&group, receipt, invisible, suspend)
             .await
@@ -48,9 +49,9 @@ impl Door {
     }
 }
 
-/// From now to twelve hours. Node sends seconds where it means milliseconds, so tiny spans are fine.
-fn invisible(asked: Option<&prost_types::Duration>) -> Result<DurationMs> {
-    asked.and_then(read_duration).filter(|asked| *asked <= INVISIBLE_MAX).ok_or_else(|| {
+/// Node sends seconds where it means milliseconds, so tiny spans are fine.
+fn invisible(asked: Option<&prost_types::Duration>, span_max: DurationMs) -> Result<DurationMs> {
+    asked.and_then(read_duration).filter(|asked| *asked <= span_max).ok_or_else(|| {
         Error::new(
             ErrorCode::InvisibleDurationIllegal,
             format!("the invisible duration is not 0s to {INVISIBLE_MAX}"),
@@ -74,8 +75,15 @@ mod tests {
             (-5, 0, None),
         ] {
             let asked = prost_types::Duration { seconds, nanos };
-            assert_eq!(invisible(Some(&asked)).ok(), expected.map(DurationMs), "{asked:?}");
+            assert_eq!(
+                invisible(Some(&asked), INVISIBLE_MAX).ok(),
+                expected.map(DurationMs),
+                "{asked:?}"
+            );
         }
-        assert_eq!(invisible(None).unwrap_err().code, ErrorCode::InvisibleDurationIllegal);
+        assert_eq!(
+            invisible(None, INVISIBLE_MAX).unwrap_err().code,
+            ErrorCode::InvisibleDurationIllegal
+        );
     }
 }
