@@ -53,6 +53,11 @@ impl Pool {
         self.whole.as_ref().map_or(left, |whole| left.min(whole.left()))
     }
 
+    /// What is left when nobody has taken anything.
+    pub fn max(&self) -> usize {
+        self.whole.as_ref().map_or(self.max, |whole| self.max.min(whole.max()))
+    }
+
     /// What is taken.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
@@ -105,6 +110,11 @@ impl Taken {
     /// How much more could be taken.
     pub fn left(&self) -> usize {
         self.pool.left()
+    }
+
+    /// How much all can have together.
+    pub fn max(&self) -> usize {
+        self.pool.max()
     }
 
     /// How much it is.

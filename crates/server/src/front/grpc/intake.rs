@@ -55,6 +55,10 @@ impl Held {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).left()
     }
 
+    fn max(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).max()
+    }
+
     fn shrink_to(&self, bytes: usize) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).shrink_to(bytes);
     }
@@ -124,10 +128,22 @@ impl<B> WholeMessages<B> {
         let decoded = self.limits.shape.decoded_bytes(content, self.held.left());
         match decoded {
             Some(bytes) if self.held.try_grow(bytes) => Ok(message),
-            Some(_) => Err(too_many()),
+            Some(_) => Err(self.does_not_fit(content)),
             None => Err(Status::invalid_argument(
                 "a message of the request has too many fields or is too long",
             )),
+        }
+    }
+
+    /// There may be room later, or there never is.
+    fn does_not_fit(&self, content: &[u8]) -> Status {
+        let max = self.held.max();
+        match self.limits.shape.decoded_bytes(content, max) {
+            Some(bytes) if content.len() + bytes > max => Status::out_of_range(format!(
+                "the request takes more than the {max} bytes of memory that one address may have; \
+                 send less in one request"
+            )),
+            _ => too_many(),
         }
     }
 

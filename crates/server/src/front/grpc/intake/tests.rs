@@ -90,7 +90,7 @@ async fn a_message_counts_as_large_as_it_will_be() {
     let empties = message(&[0x1a, 0].repeat(100));
     let mut intake = intake(&pool, &[&empties], true, limits(false));
     let refused = next(&mut intake).await.unwrap().unwrap_err();
-    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+    assert_eq!(refused.code(), tonic::Code::OutOfRange);
 }
 
 #[tokio::test]
@@ -199,4 +199,22 @@ async fn a_body_that_ends_within_a_message_reserves_nothing() {
     let mut intake = intake(&pool, &[&message(&[7; 100])[..20]], true, limits(false));
     assert!(next(&mut intake).await.unwrap().unwrap().len() < PREFIX_BYTES);
     assert!(next(&mut intake).await.is_none());
+}
+
+#[tokio::test]
+async fn what_never_fits_is_told_from_what_may_fit_later() {
+    let pool = Pool::new(10_000);
+    let of_entries = |count: usize| message(&[0x0a, 0].repeat(count));
+    let mut large = intake(&pool, &[&of_entries(400)], true, limits(false));
+    let refused = next(&mut large).await.unwrap().unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::OutOfRange, "{refused}");
+    drop(large);
+
+    let others = pool.try_take(9_900).unwrap();
+    let mut small = intake(&pool, &[&of_entries(10)], true, limits(false));
+    let refused = next(&mut small).await.unwrap().unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
+    drop((small, others));
+    let mut small = intake(&pool, &[&of_entries(10)], true, limits(false));
+    assert!(next(&mut small).await.unwrap().is_ok());
 }
