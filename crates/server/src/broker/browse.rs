@@ -10,6 +10,7 @@ use super::Broker;
 use super::durability::error_of;
 use super::limits::{PEEK_BYTES_MAX, PEEK_MESSAGES_MAX, SCAN_BYTES_MAX, SCAN_MESSAGES_MAX};
 use super::message::{Peeked, StoredMessage};
+use super::request::StoredBytes;
 
 /// Messages read at once when the newest come first; halved while they are too large for one read.
 const BACKWARD_WINDOW: u64 = 64;
@@ -122,6 +123,26 @@ impl Broker {
         Ok(first)
     }
 
+    /// Counts what is stored, within the bounds of a look.
+    pub(super) async fn stored_bytes(
+        &self,
+        channel: ChannelRef,
+        (first, end): (u64, u64),
+    ) -> Result<StoredBytes> {
+        let (mut at, mut bytes, mut left) = (first, 0, SCAN_MESSAGES_MAX);
+        while at < end && left > 0 && bytes < SCAN_BYTES_MAX {
+            let records_max = PEEK_MESSAGES_MAX.min(left);
+            let limit = ReadLimit { records_max, bytes_max: PEEK_BYTES_MAX };
+            let page = self.read_page(channel, at, limit).await?;
+            // What is not readable yet counts the next time.
+            let Some(last) = page.records.last() else { return Ok(counted(bytes, None)) };
+            at = last.offset + 1;
+            left = left.saturating_sub(page.records.len());
+            bytes += page.records.iter().map(|record| record.payload.len()).sum::<usize>();
+        }
+        Ok(counted(bytes, (at < end).then_some(at)))
+    }
+
     /// Where the messages of a life of a lite topic are stored.
     pub(super) fn channel(&self, name: &LiteTopicName, slot: u32, generation: u32) -> ChannelRef {
         let shard = u16::try_from(self.keys.shard(name)).unwrap_or(u16::MAX);
@@ -136,6 +157,10 @@ impl Broker {
     ) -> Result<ReadPage> {
         self.context.store.read(channel, from, limit).await.map_err(|error| error_of(&error))
     }
+}
+
+fn counted(bytes: usize, counted_to: Option<u64>) -> StoredBytes {
+    StoredBytes { bytes: bytes as u64, counted_to }
 }
 
 /// What a record holds.

@@ -69,7 +69,7 @@ pub use profile::{ClientRole, Connected, ConnectedClient, Profile};
 pub use quotas::QuotaUse;
 pub use request::{
     GroupChange, LifetimeOrder, LiteGroupInfo, LiteTopicInfo, NewGroup, NewTopic, QuotaChange,
-    Receipt, ReceiveRequest, Start, SyncAction, TopicChange,
+    Receipt, ReceiveRequest, Start, StoredBytes, SyncAction, TopicChange,
 };
 pub use sessions::{ConnectionId, OpenGuard, Sessions, TelemetryStream};
 pub use trace::{Trace, TraceEvent, TracedMessage, Wanted, Who, WhoKey};

@@ -222,6 +222,8 @@ pub struct LiteTopicInfo {
     pub first_offset: u64,
     /// Offset of the next message.
     pub next_offset: u64,
+    /// What its messages take; told with one lite topic only.
+    pub stored: Option<StoredBytes>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When the last message was stored.
@@ -240,6 +242,15 @@ pub struct LiteTopicInfo {
     pub resent: u64,
     /// Each group that has subscribers or a position.
     pub groups: Vec<LiteGroupInfo>,
+}
+
+/// What the messages of a lite topic take, bodies and properties, as far as they were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredBytes {
+    /// The bytes.
+    pub bytes: u64,
+    /// The offset of the first message that was not counted; `None` when all were.
+    pub counted_to: Option<u64>,
 }
 
 /// One group's view of one lite topic.

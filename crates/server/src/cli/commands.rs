@@ -372,6 +372,14 @@ fn write_lite_page(out: &mut dyn Write, page: &LitePage) -> io::Result<()> {
     }
 }
 
+fn bytes(view: &LiteView) -> String {
+    match (view.bytes, view.bytes_counted_to) {
+        (Some(bytes), None) => bytes.to_string(),
+        (Some(bytes), Some(end)) => format!("{bytes} below offset {end}, more behind"),
+        (None, _) => String::new(),
+    }
+}
+
 fn describe_lite(out: &mut dyn Write, view: &LiteView) -> io::Result<()> {
     write_properties(
         out,
@@ -379,6 +387,7 @@ fn describe_lite(out: &mut dyn Write, view: &LiteView) -> io::Result<()> {
             ("name", view.name.clone()),
             ("first offset", view.first_offset.to_string()),
             ("next offset", view.next_offset.to_string()),
+            ("bytes", bytes(view)),
             ("created", view.created_at.clone()),
             ("last send", view.last_send_at.clone().unwrap_or_default()),
             ("last read", view.last_read_at.clone().unwrap_or_default()),

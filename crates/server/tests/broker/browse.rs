@@ -198,3 +198,29 @@ async fn a_lite_topic_that_is_not_there_is_told() {
     let illegal = world.broker.look("orders", "a/b", &Look::default()).await;
     assert_eq!(code(illegal), ErrorCode::LiteTopicIllegal);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_description_counts_what_is_stored_and_says_how_far() {
+    let (_, world) = World::memory().await;
+    let stored = async |world: &World| {
+        world.broker.describe_lite("orders", "a").await.unwrap().stored.unwrap()
+    };
+    let send = async |world: &World, n: u64, bytes: usize| {
+        let mut new = message("a", &n.to_string(), "");
+        new.message.body = Bytes::from(vec![b'x'; bytes]);
+        world.send_message(new).await.unwrap();
+    };
+    for n in 0..3 {
+        send(&world, n, 1000).await;
+    }
+    let few = stored(&world).await;
+    assert_eq!(few.counted_to, None);
+    assert!((3000..3300).contains(&few.bytes), "{few:?}");
+    for n in 3..25 {
+        send(&world, n, 1 << 20).await;
+    }
+    let many = stored(&world).await;
+    let end = many.counted_to.unwrap();
+    assert!((10..25).contains(&end), "{many:?}");
+    assert!(many.bytes > (end - 3) << 20, "{many:?}");
+}

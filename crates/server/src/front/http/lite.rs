@@ -139,6 +139,8 @@ fn view(asker: &Asker, info: LiteTopicInfo) -> LiteView {
         name: info.name.as_str().to_owned(),
         first_offset: info.first_offset,
         next_offset: info.next_offset,
+        bytes: info.stored.map(|stored| stored.bytes),
+        bytes_counted_to: info.stored.and_then(|stored| stored.counted_to),
         created_at: format_time(info.created_at),
         last_send_at: info.last_send_at.map(format_time),
         last_read_at: info.last_read_at.map(format_time),

@@ -247,6 +247,14 @@ pub struct LiteView {
     pub first_offset: u64,
     /// Offset of the next message.
     pub next_offset: u64,
+    /// Bytes of its messages, bodies and properties, as far as counted; told with one lite topic, not
+    /// in a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Offset of the first message that is not among these bytes: 10,000 messages, or 16 MiB, are
+    /// counted. Absent when all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_counted_to: Option<u64>,
     /// When it was created.
     pub created_at: String,
     /// When the last message was stored; absent if none was.
