@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from .levels import LEVELS, PROFILE, REPOSITORY, Site
@@ -76,10 +76,9 @@ def prove(only):
     missed = faults
     site = prepare({fault.level for fault in faults})
     if site is not None:
-        runs = {(fault.level, fault.run): fault for fault in faults}
         # A run that fails in any case would catch everything.
-        sound = {run for run, fault in runs.items() if passes_without(fault, site)}
-        missed = [fault for fault in faults if not is_caught(fault, site) or (fault.level, fault.run) not in sound]
+        sound = {kind for kind, run in sound_runs(faults).items() if passes_without(kind[0], run, site)}
+        missed = [fault for fault in faults if not is_caught(fault, site) or kind_of(fault) not in sound]
     figures = {"faults": str(len(faults)), "caught": str(len(faults) - len(missed))}
     replays = ["./prove faults" + "".join(f" --fault {fault.name}" for fault in missed)] if missed else []
     return Outcome("faults", not missed, time.monotonic() - started, None, figures, replays)
@@ -155,7 +154,8 @@ def prepare(levels):
 def is_caught(fault, site):
     """Whether the level judges the fault a failure. One that just ends with an error has broken down itself, and one that
     does not end judges nothing."""
-    found = run_with(fault, site)
+    cycles, rest = cycles_of(fault.run)
+    found = run_with(fault.name, fault.level, cycles, rest, site)
     verdict = verdict_of(found)
     print(f"{fault.level:<8} {fault.name:<36} {verdict} in {found.seconds:.0f} s: {fault.breaks}", flush=True)
     return verdict == CAUGHT
@@ -169,17 +169,52 @@ def verdict_of(found):
     return CAUGHT if found.is_judged else "BROKE THE LEVEL"
 
 
-def passes_without(fault, site):
+def kind_of(fault):
+    """Runs of one kind are parts of one run: they differ in how far they go, or in which of many things they try."""
+    _, rest, _ = parts_of(fault)
+    return fault.level, tuple(rest)
+
+
+def sound_runs(faults):
+    """The runs that must pass when nothing is wrong, by kind: one that goes as far, and tries as much, as any of its kind."""
+    runs = {}
+    for fault in faults:
+        cycles, rest, tried = parts_of(fault)
+        most, all_tried = runs.get(kind_of(fault), (0, []))
+        runs[kind_of(fault)] = (max(most, cycles), all_tried + [value for value in tried if value not in all_tried])
+    return {
+        (level, rest): (cycles, [*rest, *(part for value in tried for part in (LEVELS[level].repeats, value))])
+        for (level, rest), (cycles, tried) in runs.items()
+    }
+
+
+def parts_of(fault):
+    """The cycles of a run, the level's own arguments, and the values of the one that repeats."""
+    level = LEVELS[fault.level]
+    cycles, given = cycles_of(fault.run)
+    rest, tried, given = [], [], iter(given)
+    for part in given:
+        if part == level.repeats:
+            tried.append(next(given))
+        else:
+            rest.append(part)
+    return level.cycles if cycles is None else cycles, rest, tried
+
+
+def passes_without(level, run, site):
     """Whether the run passes when nothing is wrong."""
-    sound = run_with(replace(fault, name=""), site)
-    print(f"{fault.level:<8} {' '.join(fault.run):<36} {'passes' if sound.passed else 'FAILS'} without a fault in {sound.seconds:.0f} s", flush=True)
+    cycles, rest = run
+    sound = run_with("", level, cycles, rest, site)
+    verdict = "passes" if sound.passed else "FAILS"
+    print(f"{level:<8} {' '.join([f'--cycles {cycles}', *rest]):<36} {verdict} without a fault in {sound.seconds:.0f} s", flush=True)
     return sound.passed
 
 
-def run_with(fault, site):
-    cycles, rest = cycles_of(fault.run)
-    level = LEVELS[fault.level]
-    site.environment["LITEMQ_FAULT"] = fault.name
+def run_with(name, level, cycles, rest, site):
+    """Runs a level with the fault of this name switched on, and with none when it is empty."""
+    level = LEVELS[level]
+    # Dependencies are the tree's own, wherever the level has them built.
+    site.environment |= {"LITEMQ_FAULT": name, "CARGO_BUILD_BUILD_DIR": str(REPOSITORY / level.builds_in)}
     return run_built(level, site, SEED, level.cycles if cycles is None else cycles, rest, quiet=True, seconds_max=RUN_SECONDS_MAX)
 
 

@@ -34,6 +34,10 @@ class Level:
     # Cycles for CI.
     cycles: int
     needs_binary: bool = False
+    # The folder, of a tree, that dependencies are built in.
+    builds_in: str = "target"
+    # An argument that may be given several times, for a run of all that they name.
+    repeats: str | None = None
 
     @property
     def is_cargo_test(self):
@@ -47,10 +51,10 @@ def cargo_test(name, package, tests, cycles, filters=()):
     return Level(name, (build,), run, cycles)
 
 
-def program(name, package, arguments, cycles, needs_binary, config=()):
+def program(name, package, arguments, cycles, needs_binary, config=(), repeats=None):
     build = (*config, "build", "--locked", *PROFILE, "-p", package)
     run = ("cargo", *config, "run", "--quiet", "--locked", *PROFILE, "-p", package, "--", *arguments)
-    return Level(name, (build,), run, cycles, needs_binary)
+    return Level(name, (build,), run, cycles, needs_binary, repeats=repeats)
 
 
 LEVELS = {
@@ -60,7 +64,7 @@ LEVELS = {
         cargo_test("disk", "litemq-storage", ["crash", "damage"], 4),
         program("sim", "litemq-sim", [], 300, needs_binary=False, config=("--config", "proof/sim/cargo.toml")),
         program("torture", "litemq-torture", [], 30, needs_binary=True),
-        Level("fuzz", (), ("proof/fuzz/run",), 100_000),
-        program("hostile", "litemq-hostile", [], 1, needs_binary=True),
+        Level("fuzz", (), ("proof/fuzz/run",), 100_000, builds_in="target/fuzz"),
+        program("hostile", "litemq-hostile", [], 1, needs_binary=True, repeats="--attack"),
     ]
 }

@@ -166,6 +166,8 @@ pub struct Moved {
 #[derive(Debug, Clone)]
 pub struct TakenOver {
     pub group: String,
+    /// Who takes it.
+    pub client: String,
     pub lite: String,
     pub asked_at: Moment,
     pub answered_at: Moment,
@@ -276,7 +278,11 @@ impl fmt::Display for Event {
             }
             Self::TakenOver(t) => {
                 let answered = t.answered_at.as_secs_f64();
-                write!(f, "{}: {} is taken over: {:?} at {answered:.3}", t.group, t.lite, t.result)
+                write!(
+                    f,
+                    "{}: {} takes {} over: {:?} at {answered:.3}",
+                    t.group, t.client, t.lite, t.result
+                )
             }
             Self::Trimmed { lite, below, .. } => write!(f, "{lite} is trimmed below {below}"),
             Self::Calm { within, .. } => write!(f, "calm; what is owed comes within {within:?}"),

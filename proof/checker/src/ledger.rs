@@ -188,6 +188,47 @@ impl<'a> Ledger<'a> {
         possible.map(|taken| taken.asked_at.max(from)).min()
     }
 
+    /// What another client had taken over by a moment, and the client has not asked for again since, as far
+    /// as it could take effect `until` another moment.
+    pub(crate) fn lost_by(
+        &self,
+        client: &str,
+        (group, lite): (&str, &str),
+        by: Moment,
+        until: Moment,
+    ) -> Option<&'a TakenOver> {
+        let taken = self.taken_over.get(&(group, lite))?;
+        let asks_again = |from: Moment| {
+            let is_own = |own: &&TakenOver| own.client == client && own.asked_at <= until;
+            let is_late =
+                |own: &TakenOver| own.answered_at >= from || own.result == SettleResult::Unknown;
+            let sets = self.subscribed.get(client).into_iter().flatten();
+            taken.iter().copied().filter(is_own).any(is_late)
+                || sets
+                    .into_iter()
+                    .any(|(at, lites)| (from..=until).contains(at) && lites.contains(lite))
+        };
+        let is_lost = |other: &&TakenOver| {
+            other.client != client
+                && other.result == SettleResult::Done
+                && other.answered_at < by
+                && !asks_again(other.asked_at)
+        };
+        taken.iter().copied().find(is_lost)
+    }
+
+    /// A take-over that came between a hand-out and a moment: it made the handle stale.
+    pub(crate) fn taken_between(&self, given: &Delivered, by: Moment) -> Option<&'a TakenOver> {
+        let taken = self.taken_over.get(&(&*given.group, &*given.lite))?;
+        let is_between = |other: &&TakenOver| {
+            other.client != given.client
+                && other.result == SettleResult::Done
+                && given.at < other.asked_at
+                && other.answered_at < by
+        };
+        taken.iter().copied().find(is_between)
+    }
+
     pub(crate) fn era_of_delivered(&self, delivered: &Delivered) -> Option<Era> {
         self.era(&delivered.group, &delivered.lite, delivered.asked_at, delivered.at)
     }

@@ -280,6 +280,7 @@ impl<'a, C: Connect> Consumer<'a, C> {
         let unknown = lites.iter().map(|lite| {
             Event::TakenOver(TakenOver {
                 group: self.habits.group.clone(),
+                client: self.client.id().to_owned(),
                 lite: lite.clone(),
                 asked_at,
                 answered_at: asked_at,

@@ -86,12 +86,10 @@ pub(crate) fn ack_request(group: &str, handles: Vec<String>) -> v2::AckMessageRe
     }
 }
 
-/// A producer's settings with so many topics of 100 bytes.
+/// A producer's settings with so many topics: small on the wire, large in memory.
 pub(crate) fn settings(topics: usize) -> v2::TelemetryCommand {
-    let publishing = v2::Publishing {
-        topics: (0..topics).map(|n| resource(&format!("{n:0>100}"))).collect(),
-        ..v2::Publishing::default()
-    };
+    let publishing =
+        v2::Publishing { topics: vec![resource("t"); topics], ..v2::Publishing::default() };
     let settings = v2::Settings {
         client_type: Some(v2::ClientType::Producer.into()),
         pub_sub: Some(PubSub::Publishing(publishing)),

@@ -46,11 +46,15 @@ struct Arguments {
     /// Only this attack; may be given several times.
     #[arg(long, value_parser = PossibleValuesParser::new(ATTACKS.iter().map(|attack| attack.name)))]
     attack: Vec<String>,
+    /// Does not judge latency, and spares the time to measure the calm: what must fail by something else
+    /// cannot fail by a busy machine.
+    #[arg(long)]
+    untimed: bool,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
-    let Arguments { binary, seed, cycles, attack } = Arguments::parse();
+    let Arguments { binary, seed, cycles, attack, untimed } = Arguments::parse();
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = seed.unwrap_or(u64::try_from(clock.as_millis()).unwrap());
     println!("seed {seed}, {cycles} cycles");
@@ -58,7 +62,7 @@ async fn main() -> ExitCode {
     let started = Instant::now();
     for cycle in 0..cycles {
         let folder = scratch();
-        match run::run(&binary, folder.path(), &attack, seed + cycle).await {
+        match run::run(&binary, folder.path(), &attack, seed + cycle, !untimed).await {
             Ok(figures) => print_figures(&figures, started),
             Err(failure) => {
                 print_failure(&failure, seed + cycle, folder);

@@ -71,6 +71,7 @@ pub(crate) async fn run(
     folder: &Path,
     only: &[String],
     seed: u64,
+    is_timed: bool,
 ) -> Result<Figures, Failure> {
     let chosen: Vec<&Attack> =
         ATTACKS.iter().filter(|a| only.is_empty() || only.iter().any(|o| o == a.name)).collect();
@@ -82,7 +83,7 @@ pub(crate) async fn run(
             continue;
         }
         let folder = folder.join(format!("{log:?}"));
-        let ground = Ground { binary: binary.to_owned(), folder, log, brokers: 0 };
+        let ground = Ground { binary: binary.to_owned(), folder, log, is_timed, brokers: 0 };
         let site = Site::open(ground, &mut figures).await;
         site.attack(&attacks, &Dice::of(seed), &mut figures).await?;
     }
@@ -112,6 +113,8 @@ struct Ground {
     binary: PathBuf,
     folder: PathBuf,
     log: Log,
+    /// Whether latency is judged.
+    is_timed: bool,
     brokers: u32,
 }
 
@@ -149,7 +152,7 @@ impl Site {
         let (server, honest) = ground.start().await;
         let calm_resident = server.resident();
         let mut site = Self { ground, server, honest, calm_p99: None, calm_resident };
-        if site.ground.log == Log::Usual {
+        if site.ground.is_timed && site.ground.log == Log::Usual {
             let p99 = site.measure_calm(CALM).await;
             println!("calm: p99 {p99:.1?}, resident {}", mib(site.server.resident()));
             figures.calm_p99 = p99;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::messages::tell;
 use super::{Rule, Violation};
 use crate::history::{Delivered, Moment, Settle, SettleResult, Settled};
-use crate::ledger::{Era, Ledger, Life, Spot};
+use crate::ledger::{Era, Ledger, Life, Spot, is_perhaps_final};
 
 /// Clocks are read in whole milliseconds, and a restart reads the wall clock anew.
 const CLOCK_SLACK: Duration = Duration::from_millis(50);
@@ -179,8 +179,74 @@ pub fn settled_stays(ledger: &Ledger<'_>) -> Vec<Violation> {
     again.collect()
 }
 
-/// I8: nobody gets a lite topic that it is not subscribed to.
+/// I8: nobody gets a lite topic that it is not subscribed to. Once another client of an exclusive group
+/// has taken it over, who had it gets nothing of it, and its handles settle nothing.
 pub fn only_subscribed(ledger: &Ledger<'_>) -> Vec<Violation> {
+    let mut violations = strangers(ledger);
+    violations.extend(old_owners(ledger));
+    violations.extend(stale_handles(ledger));
+    violations
+}
+
+fn old_owners(ledger: &Ledger<'_>) -> impl Iterator<Item = Violation> {
+    ledger.delivered.iter().filter_map(|delivered| {
+        let Delivered { group, client, lite, offset, asked_at, at, .. } = *delivered;
+        let taken = ledger.lost_by(client, (group, lite), *asked_at, *at)?;
+        let what = format!("{} as {client}, after {} took it over", tell(delivered), taken.client);
+        Some(ledger.violation(Rule::OnlySubscribed, what, lite, &[*offset]))
+    })
+}
+
+fn stale_handles(ledger: &Ledger<'_>) -> Vec<Violation> {
+    let mut given: BTreeMap<(Spot<'_>, u32), Vec<&Delivered>> = BTreeMap::new();
+    for delivered in &ledger.delivered {
+        if let Some(spot) = ledger.spot_of_delivered(delivered) {
+            given.entry((spot, delivered.attempt)).or_default().push(delivered);
+        }
+    }
+    let mut violations = Vec::new();
+    for (spot, settled) in
+        ledger.settled.iter().flat_map(|(s, tries)| tries.iter().map(|t| (*s, *t)))
+    {
+        let hand_outs = given.get(&(spot, settled.attempt)).map_or(&[][..], Vec::as_slice);
+        let last = hand_outs.iter().rfind(|delivered| delivered.at <= settled.asked_at);
+        let Some(last) = last else { continue };
+        let is_told = settled.result == SettleResult::Done && settled.how != Settle::DeadLetter;
+        let is_of_one = hand_outs.iter().all(|delivered| delivered.client == last.client);
+        let taken = ledger.taken_between(last, settled.asked_at);
+        if let Some(taken) = taken
+            && is_told
+            && is_of_one
+            && is_open(ledger, spot, settled)
+        {
+            let what = format!(
+                "{}: {:?} by {} of {}@{} was answered OK, after {} took it over",
+                spot.group, settled.how, last.client, spot.lite, spot.offset, taken.client
+            );
+            violations.push(ledger.violation(
+                Rule::OnlySubscribed,
+                what,
+                spot.lite,
+                &[spot.offset],
+            ));
+        }
+    }
+    violations
+}
+
+/// Whether a message surely was there and not settled when this try came: any handle of what is settled
+/// already, or gone, may be told OK.
+fn is_open(ledger: &Ledger<'_>, spot: Spot<'_>, settled: &Settled) -> bool {
+    let Spot { group, lite, life, era, offset } = spot;
+    let Settled { asked_at, answered_at, .. } = *settled;
+    let others = ledger.settles(spot).iter().filter(|other| !std::ptr::eq(**other, settled));
+    !others.into_iter().any(|other| is_perhaps_final(other) && other.asked_at <= answered_at)
+        && !ledger.is_trimmed(lite, life, offset)
+        && ledger.life(lite, asked_at, Some(answered_at)) == Some(life)
+        && ledger.era(group, lite, asked_at, answered_at) == Some(era)
+}
+
+fn strangers(ledger: &Ledger<'_>) -> Vec<Violation> {
     let strangers = ledger.delivered.iter().filter(|delivered| {
         let Delivered { client, lite, asked_at, at, .. } = *delivered;
         !ledger.is_subscribed(client, lite, *asked_at, *at)

@@ -44,7 +44,7 @@ pub enum Rule {
     OneOwner,
     /// I7: what was settled OK does not come again.
     SettledStays,
-    /// I8: nobody gets a lite topic that it is not subscribed to.
+    /// I8: nobody gets a lite topic that it is not subscribed to, or settles what was taken from it.
     OnlySubscribed,
     /// I9: what the broker counts is what there is, and never above its limit.
     CountsExact,

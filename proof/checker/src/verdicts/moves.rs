@@ -11,10 +11,18 @@ impl Tale {
         self.with(Event::Moved(Moved { group, lite, to, asked_at, answered_at, result }))
     }
 
+    /// By `b`.
     fn taken_over(self, second: u64, result: SettleResult) -> Self {
-        let (group, lite) = (GROUP.to_owned(), "l".to_owned());
+        let (group, client, lite) = (GROUP.to_owned(), "b".to_owned(), "l".to_owned());
         let (asked_at, answered_at) = (at(second), at(second) + Duration::from_millis(500));
-        self.with(Event::TakenOver(TakenOver { group, lite, asked_at, answered_at, result }))
+        self.with(Event::TakenOver(TakenOver {
+            group,
+            client,
+            lite,
+            asked_at,
+            answered_at,
+            result,
+        }))
     }
 }
 
@@ -75,4 +83,27 @@ fn a_new_owner_may_get_what_the_old_one_has_and_nobody_else_may() {
 fn a_take_over_that_was_asked_for_before_a_hand_out_may_end_it() {
     let slow = two_sent().taken_over(1, SettleResult::Unknown).got(4, "a", 0, 1);
     slow.got(6, "b", 0, 2).acked(6, 0, 2).got(8, "b", 1, 1).acked(8, 1, 1).breaks_nothing();
+}
+
+#[test]
+fn an_old_owner_gets_nothing_until_it_asks_again() {
+    let first = || two_sent().got(2, "a", 0, 1).acked(2, 0, 1);
+    let second = |tale: Tale| tale.got(8, "a", 1, 1).acked(8, 1, 1);
+    second(first().taken_over(3, done())).breaks(Rule::OnlySubscribed);
+    second(first().taken_over(3, done()).subscribed(5, "a", &["l"])).breaks_nothing();
+    second(first().taken_over(3, SettleResult::Unknown)).breaks_nothing();
+    // Its receive was there before.
+    second(first().taken_over(7, done())).breaks_nothing();
+}
+
+#[test]
+fn handles_of_an_old_owner_settle_nothing() {
+    let held = || two_sent().got(2, "a", 0, 1);
+    let rest = |tale: Tale| tale.got(8, "b", 1, 1).acked(8, 1, 1);
+    rest(held().taken_over(3, done()).acked(5, 0, 1)).breaks(Rule::OnlySubscribed);
+    rest(held().taken_over(3, done()).subscribed(4, "a", &["l"]).acked(5, 0, 1))
+        .breaks(Rule::OnlySubscribed);
+    rest(held().taken_over(5, done()).acked(5, 0, 1)).breaks_nothing();
+    // A settled message may be acked again.
+    rest(held().acked(2, 0, 1).taken_over(3, done()).acked(5, 0, 1)).breaks_nothing();
 }

@@ -72,9 +72,12 @@ async fn starve(field: &Field, reads: Reads) -> Outcome {
     Ok(asked)
 }
 
+/// Topics of the settings: 15 KiB on the wire, so that windows hold many, and hundreds in memory.
+const SETTINGS_TOPICS: usize = 3000;
+
 /// Telemetry streams that send settings without end and read no answer.
 pub(super) async fn unread_telemetry(field: Field) -> Outcome {
-    let settings = message_frame(&settings(550).encode_to_vec());
+    let settings = message_frame(&settings(SETTINGS_TOPICS).encode_to_vec());
     let mut wires = Vec::new();
     for reads in [Reads::NoWindow, Reads::Never] {
         for n in 0..8 {

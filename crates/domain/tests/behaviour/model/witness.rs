@@ -254,10 +254,11 @@ impl Witness {
         self.events.push(Event::Moved(moved));
     }
 
-    pub(crate) fn taken_over(&mut self, now: Timestamp, group: &str, lite: &str) {
+    pub(crate) fn taken_over(&mut self, now: Timestamp, client: &str, group: &str, lite: &str) {
+        let client = format!("{client}@{group}");
         let (group, lite, at) = (group.to_owned(), lite.to_owned(), self.moment(now));
         let result = SettleResult::Done;
-        let taken = TakenOver { group, lite, asked_at: at, answered_at: at, result };
+        let taken = TakenOver { group, client, lite, asked_at: at, answered_at: at, result };
         self.events.push(Event::TakenOver(taken));
     }
 

@@ -27,7 +27,7 @@ impl Both {
         for lite in lites.iter().map(|lite| lite_of(&group, LITES[*lite])) {
             if let Some(owner) = self.model.other_owner(&client, &group, &lite) {
                 farewells.push(format!("{owner}@{group}:{}", bare(&lite)));
-                self.take_over(&owner, &group, &lite);
+                self.take_over((&owner, &client), &group, &lite);
             }
             self.model.subscriptions.insert((client.clone(), group.clone(), lite.clone()));
             if let Some(start) = start {
@@ -157,8 +157,8 @@ impl Both {
         }
     }
 
-    fn take_over(&mut self, owner: &str, group: &str, lite: &str) {
-        self.witness.taken_over(self.world.now, group, lite);
+    fn take_over(&mut self, (owner, taker): (&str, &str), group: &str, lite: &str) {
+        self.witness.taken_over(self.world.now, taker, group, lite);
         self.model.subscriptions.remove(&(owner.to_owned(), group.to_owned(), lite.to_owned()));
         let of_group = GROUPS.iter().position(|found| *found == group).unwrap();
         let of_owner = crate::model::op::CLIENTS.iter().position(|found| *found == owner).unwrap();
