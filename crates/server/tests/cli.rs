@@ -354,6 +354,26 @@ fn the_configuration_in_effect_is_printed_with_its_origins() {
 }
 
 #[test]
+fn a_file_in_the_working_directory_is_read_when_no_other_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = |named: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_litemq"));
+        command.current_dir(folder.path()).env_remove("LITEMQ_CONFIG").env_remove("LITEMQ_SHARDS");
+        let ran = command.args(["serve", "--print-config"]).args(named).output().unwrap();
+        let errors = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.success(), errors.is_empty(), "{errors}");
+        String::from_utf8(ran.stdout).unwrap() + &errors
+    };
+    assert!(printed(&[]).contains("shards = 2 # default\n"));
+    std::fs::write(folder.path().join("litemq.toml"), "shards = 4\n").unwrap();
+    std::fs::write(folder.path().join("other.toml"), "shards = 8\n").unwrap();
+    assert!(printed(&[]).contains("shards = 4 # litemq.toml:1\n"));
+    assert!(printed(&["--config", "other.toml"]).contains("shards = 8 # other.toml:1\n"));
+    std::fs::write(folder.path().join("litemq.toml"), "shards = 0\n").unwrap();
+    assert!(printed(&[]).contains("litemq.toml:1: shards: is '0'"));
+}
+
+#[test]
 fn a_wrong_configuration_is_told_in_full_and_exits_with_2() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("litemq.toml");

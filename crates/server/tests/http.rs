@@ -137,6 +137,25 @@ async fn a_group_has_a_mode_and_options_from_its_creation_on_and_by_changes() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_pattern_makes_no_wildcard_group_and_one_of_the_mode_keeps_the_pattern() {
+    let door = Door::with_chat().await;
+    let change = async |form: &str| door.patch("/api/v1/groups/bots", form).await;
+    let why = change(r#"{"pattern":"a*"}"#).await.is_refused(400, "BAD_REQUEST", 40000);
+    assert!(why.contains("the group is shared"), "{why}");
+    assert_eq!(door.get("/api/v1/groups/bots").await.json()["mode"], "SHARED");
+    for (form, pattern) in [
+        (r#"{"mode":"WILDCARD","pattern":"a*"}"#, json!("a*")),
+        (r#"{"mode":"WILDCARD"}"#, json!("a*")),
+        (r#"{"pattern":"b*"}"#, json!("b*")),
+        (r#"{"max_attempts":3}"#, json!("b*")),
+        (r#"{"mode":"WILDCARD","pattern":"*"}"#, json!("*")),
+        (r#"{"mode":"EXCLUSIVE"}"#, Value::Null),
+    ] {
+        assert_eq!(change(form).await.json()["pattern"], pattern, "{form}");
+    }
+}
+
+#[tokio::test]
 async fn a_group_is_moved_and_clients_are_unsubscribed() {
     let door = Door::with_chat().await;
     for body in ["one", "two", "three"] {

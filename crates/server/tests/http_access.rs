@@ -265,7 +265,9 @@ async fn a_group_reaches_and_moves_only_where_its_manager_may_subscribe() {
         (Method::POST, groups, wild, refused),
         (Method::POST, groups, pattern, created),
         (Method::PATCH, "/api/v1/groups/bots", r#"{"mode":"WILDCARD"}"#, refused),
-        (Method::PATCH, "/api/v1/groups/mine-2", r#"{"mode":"WILDCARD"}"#, refused),
+        (Method::PATCH, "/api/v1/groups/mine-2", r#"{"pattern":"*"}"#, refused),
+        (Method::PATCH, "/api/v1/groups/mine-2", r#"{"mode":"WILDCARD","pattern":"b-*"}"#, refused),
+        (Method::PATCH, "/api/v1/groups/mine-2", r#"{"mode":"WILDCARD"}"#, done),
         (Method::PATCH, "/api/v1/groups/bots", r#"{"mode":"EXCLUSIVE"}"#, done),
         (Method::POST, "/api/v1/groups/bots/reset", r#"{"to":"oldest"}"#, refused),
         (

@@ -83,7 +83,7 @@ pub(super) enum ClientCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// The configuration file
+    /// The configuration file [default: ./litemq.toml if it is there]
     #[arg(long, env = "LITEMQ_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// The folder that keeps everything [default: ./litemq-data]
