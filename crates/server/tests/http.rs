@@ -244,7 +244,7 @@ async fn a_sent_message_can_be_looked_at_without_consuming_it() {
         assert_eq!(messages[0]["body_format"], "text");
         assert_eq!(messages[1]["body"], "//4A");
         assert_eq!(messages[1]["body_format"], "base64");
-        assert_eq!(page["next"], 2);
+        assert_eq!(page.get("next"), None);
     }
     let second = door.get(&format!("{MESSAGES}?from=1&limit=1")).await.json();
     assert_eq!(second["messages"][0]["offset"], 1);
@@ -301,7 +301,7 @@ async fn messages_are_found_by_key_id_and_time_from_either_end() {
     };
     assert_eq!(look("order=newest&limit=2").await, ("5 4".to_owned(), Some(4)));
     assert_eq!(look("order=newest&before=4").await, ("3 2 1 0".to_owned(), None));
-    assert_eq!(look("key=k1").await, ("1 3 5".to_owned(), Some(6)));
+    assert_eq!(look("key=k1").await, ("1 3 5".to_owned(), None));
     assert_eq!(look("id=id-2&order=newest").await, ("2".to_owned(), None));
     assert_eq!(look("from_time=2020-01-01T00:00:00Z&limit=1").await, ("0".to_owned(), Some(1)));
     assert_eq!(look("to_time=2020-01-01T00:00:00.5Z").await, (String::new(), None));
