@@ -180,6 +180,9 @@ fn groups_have_modes_and_are_moved_and_clients_are_unsubscribed() {
     assert!(table.contains("LITE TOPIC") && table.contains("lag          2"), "{table}");
     let seen = tool.run(&["group", "client", "owners", "host@1"]).done();
     assert!(seen.contains("connected    false"), "{seen}");
+    let listed = tool.run(&["group", "clients", "owners", "--limit", "5"]).done();
+    assert!(listed.starts_with("CLIENT  CONNECTED  LITE TOPICS  LANGUAGE"), "{listed}");
+    assert_eq!(tool.json(&["group", "clients", "owners"]), json!({"clients": []}));
     let lite = tool.run(&["lite", "describe", "chat", "s1"]).done();
     assert!(lite.contains("OLDEST STORED"), "{lite}");
     let taken = tool.run(&["group", "unsubscribe", "owners", "host@1"]).done();

@@ -135,6 +135,7 @@ async fn every_call_asks_every_caller_for_its_rights() {
         ("...x.x", Method::GET, "/api/v1/groups/bots/dead-letters/a-1", ""),
         ("...x.x", Method::POST, "/api/v1/groups/bots/dead-letters/a-1/resend", "{}"),
         ("...x.x", Method::DELETE, "/api/v1/groups/bots/clients/nobody", ""),
+        ("...x.x", Method::GET, "/api/v1/groups/bots/clients", ""),
         ("...x.x", Method::GET, "/api/v1/groups/bots/clients/nobody", ""),
         ("...x.x", Method::GET, "/api/v1/groups/bots/stats", ""),
         ("....xx", Method::GET, "/api/v1/quotas", ""),

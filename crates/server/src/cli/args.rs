@@ -204,6 +204,17 @@ pub(super) enum GroupCommand {
         #[arg(long, value_name = "lag|age", default_value = "lag")]
         by: StatsBy,
     },
+    /// List the clients of a group: those that are connected, and those that have lite topics
+    Clients {
+        /// The group
+        name: String,
+        /// At most so many
+        #[arg(long)]
+        limit: Option<usize>,
+        /// Only those with an id after this one
+        #[arg(long, value_name = "CLIENT")]
+        after: Option<String>,
+    },
     /// Show what a client has for a group
     Client {
         /// The group
