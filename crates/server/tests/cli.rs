@@ -180,6 +180,9 @@ fn groups_have_modes_and_are_moved_and_clients_are_unsubscribed() {
     assert!(table.contains("LITE TOPIC") && table.contains("lag          2"), "{table}");
     let seen = tool.run(&["group", "client", "owners", "host@1"]).done();
     assert!(seen.contains("connected    false"), "{seen}");
+    let listed = tool.run(&["group", "clients", "owners", "--limit", "5"]).done();
+    assert!(listed.starts_with("CLIENT  CONNECTED  LITE TOPICS  LANGUAGE"), "{listed}");
+    assert_eq!(tool.json(&["group", "clients", "owners"]), json!({"clients": []}));
     let lite = tool.run(&["lite", "describe", "chat", "s1"]).done();
     assert!(lite.contains("OLDEST STORED"), "{lite}");
     let taken = tool.run(&["group", "unsubscribe", "owners", "host@1"]).done();
@@ -351,6 +354,26 @@ fn the_configuration_in_effect_is_printed_with_its_origins() {
     let printed = litemq(&serve).done();
     assert!(printed.contains("listen = \"0.0.0.0:1\" # --listen\n"), "{printed}");
     assert!(printed.contains(&format!("shards = 4 # {file}:1\n")), "{printed}");
+}
+
+#[test]
+fn a_file_in_the_working_directory_is_read_when_no_other_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = |named: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_litemq"));
+        command.current_dir(folder.path()).env_remove("LITEMQ_CONFIG").env_remove("LITEMQ_SHARDS");
+        let ran = command.args(["serve", "--print-config"]).args(named).output().unwrap();
+        let errors = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.success(), errors.is_empty(), "{errors}");
+        String::from_utf8(ran.stdout).unwrap() + &errors
+    };
+    assert!(printed(&[]).contains("shards = 2 # default\n"));
+    std::fs::write(folder.path().join("litemq.toml"), "shards = 4\n").unwrap();
+    std::fs::write(folder.path().join("other.toml"), "shards = 8\n").unwrap();
+    assert!(printed(&[]).contains("shards = 4 # litemq.toml:1\n"));
+    assert!(printed(&["--config", "other.toml"]).contains("shards = 8 # other.toml:1\n"));
+    std::fs::write(folder.path().join("litemq.toml"), "shards = 0\n").unwrap();
+    assert!(printed(&[]).contains("litemq.toml:1: shards: is '0'"));
 }
 
 #[test]

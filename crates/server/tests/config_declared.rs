@@ -11,8 +11,8 @@ mod http_support;
 
 use std::sync::Arc;
 
-use litemq_domain::{DurationMs, ErrorCode};
-use litemq_server::broker::{Broker, QuotaChange};
+use litemq_domain::{ClientId, DurationMs, ErrorCode, LiteTopicName, SubscriptionMode};
+use litemq_server::broker::{Broker, GroupChange, QuotaChange, SyncAction};
 use litemq_server::config::{Config, Sources, create_declared, load};
 
 fn config(text: &str) -> Config {
@@ -105,4 +105,58 @@ async fn a_declared_option_of_a_topic_changes_it_and_one_not_named_is_left() {
         (options.ttl, options.send_rate.map(u32::from)),
         (Some(DurationMs::from_secs(1800)), Some(9))
     );
+}
+
+const EXCLUSIVE: &str = "[[topics]]\nname = 'chat'\n[[groups]]\nname = 'bots'\nbind = 'chat'\n\
+                         mode = 'exclusive'\nmax_attempts = 3\n";
+
+async fn change(broker: &Broker, change: GroupChange) {
+    broker.update_group("bots", change).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mode_that_subscribers_keep_from_being_changed_stays_and_the_rest_is_made_true() {
+    let broker = broker().await;
+    create_declared(&broker, &config(EXCLUSIVE)).await.unwrap();
+    let shared = Some(SubscriptionMode::Shared);
+    change(&broker, GroupChange { mode: shared, max_attempts: Some(9), ..Default::default() })
+        .await;
+    let (client, group) = (ClientId::new("c").unwrap(), broker.group("bots").unwrap());
+    let sync = async |action, names: &[&str]| {
+        let names = names.iter().map(|name| LiteTopicName::new(name).unwrap()).collect();
+        broker.sync_subscription(&client, &group, action, names).await.unwrap();
+    };
+    sync(SyncAction::PartialAdd, &["a"]).await;
+    for _ in 0..2 {
+        create_declared(&broker, &config(EXCLUSIVE)).await.unwrap();
+        let options = broker.group("bots").unwrap().options.clone();
+        assert_eq!((options.mode, options.max_attempts), (SubscriptionMode::Shared, 3));
+    }
+    sync(SyncAction::CompleteRemove, &[]).await;
+    create_declared(&broker, &config(EXCLUSIVE)).await.unwrap();
+    assert!(broker.group("bots").unwrap().options.is_exclusive());
+}
+
+#[tokio::test]
+async fn an_option_that_does_not_go_with_the_declared_mode_does_not_outlast_a_start() {
+    let broker = broker().await;
+    let shared = EXCLUSIVE.replace("exclusive", "shared");
+    create_declared(&broker, &config(&shared)).await.unwrap();
+    let mode = Some(SubscriptionMode::Exclusive);
+    let owned = GroupChange { mode, reset_on_takeover: Some(true), ..Default::default() };
+    change(&broker, owned).await;
+    create_declared(&broker, &config(&shared)).await.unwrap();
+    let options = broker.group("bots").unwrap().options.clone();
+    assert_eq!((options.mode, options.reset_on_takeover), (SubscriptionMode::Shared, false));
+}
+
+#[tokio::test]
+async fn a_declaration_that_contradicts_itself_is_refused_whatever_the_broker_has() {
+    for mode in ["", "mode = 'shared'\n", "pattern = 'a*'\n"] {
+        let file = format!("[[groups]]\nname = 'b'\nbind = 'c'\n{mode}reset_on_takeover = true\n");
+        let file = Some(("litemq.toml".to_owned(), file));
+        let problems = load(&Sources { file, ..Sources::default() }).unwrap_err().to_string();
+        let told = "groups.reset_on_takeover: is for exclusive groups; give mode = \"exclusive\"";
+        assert!(problems.contains(told), "{problems}");
+    }
 }

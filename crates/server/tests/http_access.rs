@@ -135,6 +135,7 @@ async fn every_call_asks_every_caller_for_its_rights() {
         ("...x.x", Method::GET, "/api/v1/groups/bots/dead-letters/a-1", ""),
         ("...x.x", Method::POST, "/api/v1/groups/bots/dead-letters/a-1/resend", "{}"),
         ("...x.x", Method::DELETE, "/api/v1/groups/bots/clients/nobody", ""),
+        ("...x.x", Method::GET, "/api/v1/groups/bots/clients", ""),
         ("...x.x", Method::GET, "/api/v1/groups/bots/clients/nobody", ""),
         ("...x.x", Method::GET, "/api/v1/groups/bots/stats", ""),
         ("....xx", Method::GET, "/api/v1/quotas", ""),
@@ -265,7 +266,9 @@ async fn a_group_reaches_and_moves_only_where_its_manager_may_subscribe() {
         (Method::POST, groups, wild, refused),
         (Method::POST, groups, pattern, created),
         (Method::PATCH, "/api/v1/groups/bots", r#"{"mode":"WILDCARD"}"#, refused),
-        (Method::PATCH, "/api/v1/groups/mine-2", r#"{"mode":"WILDCARD"}"#, refused),
+        (Method::PATCH, "/api/v1/groups/mine-2", r#"{"pattern":"*"}"#, refused),
+        (Method::PATCH, "/api/v1/groups/mine-2", r#"{"mode":"WILDCARD","pattern":"b-*"}"#, refused),
+        (Method::PATCH, "/api/v1/groups/mine-2", r#"{"mode":"WILDCARD"}"#, done),
         (Method::PATCH, "/api/v1/groups/bots", r#"{"mode":"EXCLUSIVE"}"#, done),
         (Method::POST, "/api/v1/groups/bots/reset", r#"{"to":"oldest"}"#, refused),
         (

@@ -70,7 +70,7 @@ pub struct LiteStats {
 /// A client of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GroupClient {
-    /// Whether it is connected.
+    /// Whether it is connected, and has said that it is of the group or is subscribed for it.
     pub connected: bool,
     /// Lite topics that it is subscribed to for this group.
     pub lite_topics: u64,
@@ -169,17 +169,17 @@ impl Broker {
     /// # Errors
     /// [`litemq_domain::ErrorCode::ConsumerGroupNotFound`].
     pub async fn group_client(&self, group: &str, client: &ClientId) -> Result<GroupClient> {
-        let group = self.group(group)?.id;
+        let group = self.group(group)?;
         let key = self.keys.client(client);
         let mut found = GroupClient::default();
         for shard in &self.shards {
             let (count, names) =
-                shard.ask(|reply| Command::SubscribedTo(key, group, reply)).await?;
+                shard.ask(|reply| Command::SubscribedTo(key, group.id, reply)).await?;
             found.lite_topics += count;
             found.names.extend(names);
         }
         found.names.sort_unstable();
-        found.connected = found.lite_topics > 0 && self.sessions().is_connected(key, self.now());
+        found.connected = self.is_connected_for(client, &group);
         Ok(found)
     }
 

@@ -65,7 +65,7 @@ pub use message::{
 };
 pub use open::BrokerOptions;
 pub use pool::{ClientShares, Pool, Shares, Taken};
-pub use profile::{ClientRole, Connected, ConnectedClient, Profile};
+pub use profile::{ClientRole, Connected, ConnectedClient, ListedClient, Profile};
 pub use quotas::QuotaUse;
 pub use request::{
     GroupChange, LifetimeOrder, LiteGroupInfo, LiteTopicInfo, NewGroup, NewTopic, QuotaChange,

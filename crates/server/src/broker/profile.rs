@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use std::collections::BTreeMap;
+
 use litemq_domain::{ClientId, Error, ErrorCode, Group, GroupId, Result};
 
 use super::Broker;
@@ -41,6 +43,19 @@ pub struct ConnectedClient {
     pub profile: Profile,
 }
 
+/// A client of a group, as a list has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedClient {
+    /// Its id.
+    pub client: ClientId,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// Lite topics that it is subscribed to for this group; none in a wildcard group.
+    pub lite_topics: u64,
+    /// What it has said of itself since the start.
+    pub profile: Profile,
+}
+
 /// Connected clients by what they are there for; who has not said so is in neither.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Connected {
@@ -57,12 +72,46 @@ impl Broker {
         let subscribed = self.context.subscriptions.clients_for(group.id);
         let mut found = Vec::new();
         self.sessions().for_each_connected(|key, client, profile| {
-            if profile.group == Some(group.id) || subscribed.contains(&key) {
+            if profile.group == Some(group.id) || subscribed.contains_key(&key) {
                 found.push(ConnectedClient { client: client.clone(), profile: profile.clone() });
             }
         });
         found.sort_unstable_by(|a, b| a.client.cmp(&b.client));
         found
+    }
+
+    /// The clients of a group by id, those after one, at most `max`: the connected ones, and those that
+    /// are subscribed and whose sessions have not ended. Looks at every session, a few at a time.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConsumerGroupNotFound`].
+    pub fn list_group_clients(
+        &self,
+        group: &str,
+        after: Option<&ClientId>,
+        max: usize,
+    ) -> Result<Vec<ListedClient>> {
+        let group = self.group(group)?.id;
+        let subscribed = self.context.subscriptions.clients_for(group);
+        let mut first = BTreeMap::new();
+        self.sessions().for_each_client(|key, client, connected, profile| {
+            let lite_topics = subscribed.get(&key).copied();
+            let is_listed = lite_topics.is_some() || (connected && profile.group == Some(group));
+            if !is_listed || after.is_some_and(|after| client <= after) {
+                return;
+            }
+            let is_late = first.last_key_value().is_some_and(|(last, _)| client > last);
+            if first.len() < max || !is_late {
+                let (lite_topics, profile) = (lite_topics.unwrap_or(0), profile.clone());
+                let listed =
+                    ListedClient { client: client.clone(), connected, lite_topics, profile };
+                first.insert(client.clone(), listed);
+            }
+            if first.len() > max {
+                first.pop_last();
+            }
+        });
+        Ok(first.into_values().collect())
     }
 
     /// Those of these clients that are connected, in their order.
@@ -87,14 +136,23 @@ impl Broker {
         let profile = self.sessions().profile_if_connected(client);
         let profile = profile.ok_or_else(|| missing(String::new()))?;
         let Some(group) = group else { return Ok(()) };
-        let subscribed = || {
-            let key = self.keys.client(client);
-            self.context.subscriptions.clients_for(group.id).contains(&key)
-        };
-        if profile.group == Some(group.id) || subscribed() {
-            return Ok(());
+        match self.is_of(client, &profile, group) {
+            true => Ok(()),
+            false => Err(missing(format!(" for consumer group '{}'", group.name))),
         }
-        Err(missing(format!(" for consumer group '{}'", group.name)))
+    }
+
+    /// Whether a client is connected and one of a group's.
+    pub(super) fn is_connected_for(&self, client: &ClientId, group: &Group) -> bool {
+        let profile = self.sessions().profile_if_connected(client);
+        profile.is_some_and(|profile| self.is_of(client, &profile, group))
+    }
+
+    /// Whether a client has said that it is one of a group's, or is subscribed for it.
+    fn is_of(&self, client: &ClientId, profile: &Profile, group: &Group) -> bool {
+        let subscriptions = &self.context.subscriptions;
+        profile.group == Some(group.id)
+            || subscriptions.is_client_of(self.keys.client(client), group.id)
     }
 
     /// How many clients are connected.

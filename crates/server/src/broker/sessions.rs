@@ -227,12 +227,22 @@ impl Sessions {
         Some(profile)
     }
 
-    /// Looks at every connected client.
-    pub(super) fn for_each_connected(&self, mut look: impl FnMut(ClientKey, &ClientId, &Profile)) {
+    /// Looks at every client, connected or not.
+    pub(super) fn for_each_client(
+        &self,
+        mut look: impl FnMut(ClientKey, &ClientId, bool, &Profile),
+    ) {
         let now = self.clock.now();
         self.for_each(|key, session| {
-            if session.is_connected(now) {
-                look(key, &session.client, &lock(&session.profile));
+            look(key, &session.client, session.is_connected(now), &lock(&session.profile));
+        });
+    }
+
+    /// Looks at every connected client.
+    pub(super) fn for_each_connected(&self, mut look: impl FnMut(ClientKey, &ClientId, &Profile)) {
+        self.for_each_client(|key, client, connected, profile| {
+            if connected {
+                look(key, client, profile);
             }
         });
     }

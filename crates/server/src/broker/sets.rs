@@ -181,11 +181,21 @@ impl SubscriptionSets {
         self.clients_for(group).len() as u64
     }
 
-    /// The same, by their keys.
-    pub(super) fn clients_for(&self, group: GroupId) -> BTreeSet<ClientKey> {
+    /// Whether a client is one of these.
+    pub(super) fn is_client_of(&self, client: ClientKey, group: GroupId) -> bool {
+        let kept = lock(&self.sets).get(&(client, group)).cloned();
+        kept.is_some_and(|kept| lock(&kept.set).is_used())
+    }
+
+    /// The same, by their keys, each with how many lite topics it has.
+    pub(super) fn clients_for(&self, group: GroupId) -> BTreeMap<ClientKey, u64> {
         let sets = lock(&self.sets);
         let of_group = sets.iter().filter(|((_, of), _)| *of == group);
-        of_group.filter(|(_, kept)| lock(&kept.set).is_used()).map(|((key, _), _)| *key).collect()
+        let counts = of_group.filter_map(|((key, _), kept)| {
+            let set = lock(&kept.set);
+            set.is_used().then(|| (*key, u64::try_from(set.count).unwrap_or(0)))
+        });
+        counts.collect()
     }
 }
 

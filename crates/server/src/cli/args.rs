@@ -83,7 +83,7 @@ pub(super) enum ClientCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// The configuration file
+    /// The configuration file [default: ./litemq.toml if it is there]
     #[arg(long, env = "LITEMQ_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// The folder that keeps everything [default: ./litemq-data]
@@ -203,6 +203,17 @@ pub(super) enum GroupCommand {
         /// Those with the most messages left, or with the oldest
         #[arg(long, value_name = "lag|age", default_value = "lag")]
         by: StatsBy,
+    },
+    /// List the clients of a group: those that are connected, and those that have lite topics
+    Clients {
+        /// The group
+        name: String,
+        /// At most so many
+        #[arg(long)]
+        limit: Option<usize>,
+        /// Only those with an id after this one
+        #[arg(long, value_name = "CLIENT")]
+        after: Option<String>,
     },
     /// Show what a client has for a group
     Client {

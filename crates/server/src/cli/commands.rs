@@ -171,6 +171,9 @@ fn group(command: GroupCommand, client: &Client, output: &mut Output<'_>) -> Res
             output.print(&view, describe_group)
         }
         GroupCommand::Stats { name, top, by } => stats::group(&name, top, by, client, output),
+        GroupCommand::Clients { name, limit, after } => {
+            stats::clients(&name, limit, after, client, output)
+        }
         GroupCommand::Client { name, client: id } => stats::client(&name, &id, client, output),
         GroupCommand::Reset { name, lite, place } => {
             let PlaceArgs { to, offset, tail, time } = place;

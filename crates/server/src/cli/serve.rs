@@ -34,6 +34,9 @@ fn serve(loaded: Loaded) -> Result<(), CliError> {
     loaded.config.check_exposure().map_err(CliError::Usage)?;
     let failed = |error: &dyn std::fmt::Display| CliError::Failed(error.to_string());
     init_logging(&loaded.config.log).map_err(|error| failed(&error))?;
+    if let Some(file) = &loaded.file {
+        tracing::info!(file, "configuration file read");
+    }
     for name in &loaded.unknown_variables {
         tracing::warn!(name, "this environment variable means nothing to LiteMQ");
     }

@@ -1,13 +1,13 @@
-//! `litemq group stats` and `litemq group client`: how far groups are.
+//! `litemq group stats`, `litemq group clients` and `litemq group client`: how far groups are.
 
 use std::io::{self, Write};
 
 use super::CliError;
 use super::args::StatsBy;
-use super::client::{Client, segment};
+use super::client::{Client, segment, visible};
 use super::commands::Output;
 use super::table::{write_properties, write_table};
-use crate::front::http::model::{GroupClientView, GroupStatsView};
+use crate::front::http::model::{GroupClientView, GroupClientsPage, GroupStatsView};
 
 pub(super) fn group(
     name: &str,
@@ -23,6 +23,39 @@ pub(super) fn group(
     let query = [("top", Some(top.to_string())), ("by", Some(by.to_owned()))];
     let view: GroupStatsView = client.get(&format!("groups/{}/stats", segment(name)), &query)?;
     output.print(&view, write_stats)
+}
+
+pub(super) fn clients(
+    name: &str,
+    limit: Option<usize>,
+    after: Option<String>,
+    client: &Client,
+    output: &mut Output<'_>,
+) -> Result<(), CliError> {
+    let query = [("limit", limit.map(|limit| limit.to_string())), ("after", after)];
+    let path = format!("groups/{}/clients", segment(name));
+    let page: GroupClientsPage = client.get(&path, &query)?;
+    output.print(&page, |out, page| {
+        let header =
+            ["CLIENT", "CONNECTED", "LITE TOPICS", "LANGUAGE", "VERSION", "HOST", "ADDRESS"];
+        let said = |text: &Option<String>| text.clone().unwrap_or_default();
+        let rows = page.clients.iter().map(|view| {
+            [
+                view.client.clone(),
+                view.connected.to_string(),
+                view.lite_topics.to_string(),
+                said(&view.language),
+                said(&view.version),
+                said(&view.hostname),
+                said(&view.address),
+            ]
+        });
+        write_table(out, header, rows.collect())?;
+        match &page.next {
+            Some(next) => writeln!(out, "more: --after {}", visible(next)),
+            None => Ok(()),
+        }
+    })
 }
 
 pub(super) fn client(

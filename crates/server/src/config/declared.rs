@@ -3,7 +3,9 @@
 //! A declaration holds at every start: what is missing is created, and a setting that the file
 //! names and the broker has differently is changed to what the file says. What the file does not
 //! name is left alone, and nothing is ever deleted. A group that is bound to another topic cannot
-//! be changed, so the start fails and says so. The super user is declared in the same way.
+//! be changed, so the start fails and says so. The mode of a group cannot be changed while it has
+//! subscribers, who do not leave while the broker is down: it stays, and the log says what to do. The
+//! super user is declared in the same way.
 
 use litemq_domain::access::{Secret, UserKind};
 use litemq_domain::{
@@ -138,12 +140,42 @@ impl GroupDeclaration {
                 ),
             ));
         }
-        let options = self.options.of(&present.options);
-        if options != present.options {
-            tracing::info!(group = name, ?options, "settings changed to the declared ones");
-            broker.update_group(name, self.options.clone()).await?;
+        let change = self.change();
+        if change.of(&present.options) == present.options {
+            return Ok(());
         }
+        let changed = match broker.update_group(name, change.clone()).await {
+            Err(error) if error.code == ErrorCode::InUse => {
+                tracing::warn!(
+                    group = name,
+                    mode = ?present.options.mode,
+                    declared = ?change.mode,
+                    "{}; it keeps its mode for now: let them leave, or take their lite topics with \
+                     'litemq group unsubscribe', and change it with 'litemq group update' or start \
+                     again",
+                    error.message
+                );
+                let rest = GroupChange { mode: None, reset_on_takeover: None, ..change };
+                if rest.of(&present.options) == present.options {
+                    return Ok(());
+                }
+                broker.update_group(name, rest).await?
+            }
+            changed => changed?,
+        };
+        let (from, to) = (&present.options, &changed.options);
+        tracing::info!(group = name, ?from, ?to, "options changed to the declared ones");
         Ok(())
+    }
+
+    /// What makes the declaration true. An option that is not named and does not go with the declared
+    /// mode is as in a new group.
+    fn change(&self) -> GroupChange {
+        let mode = self.options.mode.as_ref();
+        let is_other = mode.is_some_and(|mode| *mode != SubscriptionMode::Exclusive);
+        let default = is_other.then_some(GroupOptions::default().reset_on_takeover);
+        let reset_on_takeover = self.options.reset_on_takeover.or(default);
+        GroupChange { reset_on_takeover, ..self.options.clone() }
     }
 
     fn new_group(&self) -> NewGroup {
@@ -193,13 +225,21 @@ fn group_options(reader: &mut TableReader<'_, '_>) -> GroupChange {
         (None, Some(_)) => reader.get("pattern", |value| parse_mode(None, Some(string(value)?))),
         _ => None,
     };
+    let mode = named.or(by_pattern.flatten());
+    let takes_over = |is_wanted: bool| match mode {
+        Some(SubscriptionMode::Exclusive) => Ok(is_wanted),
+        _ if !is_wanted => Ok(false),
+        _ => Err("is for exclusive groups; give mode = \"exclusive\" with it".to_owned()),
+    };
+    let reset_on_takeover =
+        reader.get("reset_on_takeover", |value| boolean(value).and_then(takes_over));
     GroupChange {
         ordered: reader.get("ordered", boolean),
-        mode: named.or(by_pattern.flatten()),
+        mode,
         client_quota: reader.get("client_quota", client_quota),
         max_attempts: reader.get("max_attempts", max_attempts),
         consume_rate: reader.get("consume_rate", |value| limit(value).and_then(rate_from_number)),
-        reset_on_takeover: reader.get("reset_on_takeover", boolean),
+        reset_on_takeover,
         reset_on_unsubscribe: reader.get("reset_on_unsubscribe", boolean),
         simple_suspend: reader.get("simple_suspend", boolean),
         backoff: reader.get("backoff", |value| backoff(string(value)?)),

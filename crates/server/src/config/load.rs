@@ -1,6 +1,7 @@
 //! Layer over layer: defaults, file, environment, flags.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::Config;
@@ -11,6 +12,9 @@ use super::settings::{SETTINGS, default_draft};
 /// Variables that start like settings and belong to the command line.
 const OTHER_VARIABLES: [&str; 5] =
     ["LITEMQ_CONFIG", "LITEMQ_SERVER", "LITEMQ_USER", "LITEMQ_SECRET", "LITEMQ_SECRET_FILE"];
+
+/// The file that is read, if it is in the working directory, when none is named.
+pub const FILE_DEFAULT: &str = "litemq.toml";
 
 /// The settings that `litemq serve` takes as flags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub struct Sources {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
+    /// The file that was read.
+    pub file: Option<String>,
     /// Where each setting that is not a default is from, by key.
     pub origins: BTreeMap<&'static str, Place>,
     /// Variables that start with `LITEMQ_` and mean nothing. Not refused, because container
@@ -51,16 +57,18 @@ pub struct Loaded {
 }
 
 impl Sources {
-    /// The sources of this process.
+    /// The sources of this process; when no file is named, [`FILE_DEFAULT`] if it is there.
     ///
     /// # Errors
     /// The file cannot be read, or a variable is not UTF-8.
     pub fn of_process(file: Option<&Path>, flags: Flags) -> Result<Self, Problems> {
         let mut problems = Vec::new();
-        let file = file.and_then(|path| {
+        let file = {
+            let path = file.unwrap_or(Path::new(FILE_DEFAULT));
             let name = path.display().to_string();
             match std::fs::read_to_string(path) {
                 Ok(text) => Some((name, text)),
+                Err(error) if file.is_none() && error.kind() == ErrorKind::NotFound => None,
                 Err(error) => {
                     let message = format!("cannot be read: {error}");
                     let place = Place::without_line(name);
@@ -68,7 +76,7 @@ impl Sources {
                     None
                 }
             }
-        });
+        };
         let mut variables = Vec::new();
         for (name, value) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
@@ -139,7 +147,10 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         problems.push(Problem { place, key: key.to_owned(), message });
     });
     match config {
-        Ok(config) if problems.is_empty() => Ok(Loaded { config, origins, unknown_variables }),
+        Ok(config) if problems.is_empty() => {
+            let file = sources.file.as_ref().map(|(name, _)| name.clone());
+            Ok(Loaded { config, file, origins, unknown_variables })
+        }
         _ => {
             // The file from its first line to its last, then the rest.
             problems.sort_by_key(|problem| problem.place.line.unwrap_or(usize::MAX));

@@ -23,7 +23,7 @@ use litemq_domain::{DurationMs, UserName};
 use crate::broker::QuotaChange;
 
 pub use declared::{GroupDeclaration, TopicDeclaration, create_declared, ensure_super_user};
-pub use load::{Flags, Loaded, Sources, load};
+pub use load::{FILE_DEFAULT, Flags, Loaded, Sources, load};
 pub use problems::{Place, Problem, Problems};
 
 /// Every setting of a node, checked.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use litemq_domain::{DurationMs, Timestamp};
 
-pub use group::{format_backoff, format_mode, parse_backoff, parse_mode};
+pub use group::{format_backoff, format_mode, parse_backoff, parse_mode, parse_mode_change};
 
 /// How "no time to live" is written.
 pub const NEVER: &str = "never";

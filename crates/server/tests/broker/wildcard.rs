@@ -39,6 +39,26 @@ async fn the_first_message_to_a_new_name_reaches_a_waiting_pod_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_is_shown_as_connected_while_it_is_and_a_client_of_another_group_is_not() {
+    let world = world().await;
+    world.receive("p1", NOW).await;
+    let other = world.with_group(group(GROUP)).await;
+    other.subscribe("c", &["a"]).await;
+    let shown = async |id: &str| {
+        let told = world.broker.group_client("pods", &client(id)).await.unwrap();
+        (told.connected, told.lite_topics)
+    };
+    assert_eq!((shown("p1").await, shown("c").await), ((true, 0), (false, 0)));
+    let listed = world.broker.list_group_clients("pods", None, 10).unwrap();
+    let ids: Vec<_> =
+        listed.iter().map(|listed| (listed.client.as_str(), listed.connected)).collect();
+    assert_eq!(ids, [("p1", true)]);
+    world.broker.terminate(&client("p1")).await.unwrap();
+    assert_eq!(shown("p1").await, (false, 0));
+    assert!(world.broker.list_group_clients("pods", None, 10).unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_wakes_one_of_a_thousand_waiting_pods() {
     let world = world().await;
     let mut waiting = Vec::new();

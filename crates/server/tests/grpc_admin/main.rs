@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use grpc_support::*;
 use litemq_protocol::v2;
 use v2::Code;
+use v2::describe_group_accumulation_response::GroupAccumulation;
 
 /// Calls the Admin service and gives the reply.
 macro_rules! admin {
@@ -134,6 +135,10 @@ async fn a_group_is_behind_by_what_is_in_flight_and_what_is_ready() {
     let whole = all.accumulation.unwrap();
     assert_eq!((whole.inflight_messages, whole.ready_messages, whole.accumulation), (1, 3, 4));
     assert_eq!(all.topic_accumulation[TOPIC], whole);
+    let waits = |of: &GroupAccumulation| of.ready_messages > 0;
+    for of in all.lite_topic_accumulation.values().chain([&whole]) {
+        assert_eq!(of.deliver_delay_time.is_some(), waits(of), "{of:?}");
+    }
     assert_eq!(all.lite_topic_accumulation["a"].accumulation, 3);
     assert_eq!(all.lite_topic_accumulation[&from].inflight_messages, 1);
 

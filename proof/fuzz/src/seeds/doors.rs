@@ -290,6 +290,7 @@ fn http(seeds: &mut Seeds) {
             "consumption",
             vec![
                 list("groups/ordered/stats?top=5&by=age"),
+                list("groups/ordered/clients?limit=1"),
                 list("groups/ordered/clients/one"),
                 list("groups/ordered/dead-letters?prefix=a&limit=10"),
                 list("topics/orders/trace?id=m1"),

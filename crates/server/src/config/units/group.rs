@@ -30,6 +30,30 @@ pub fn parse_mode(
     }
 }
 
+/// Reads the same as a change of a group with this mode: a pattern alone is for a wildcard group, which
+/// keeps its own when none is given.
+pub fn parse_mode_change(
+    present: &SubscriptionMode,
+    mode: Option<&str>,
+    pattern: Option<&str>,
+) -> Result<Option<SubscriptionMode>, String> {
+    let read = parse_mode(mode, pattern)?;
+    match (present, &read) {
+        (SubscriptionMode::Wildcard(_), Some(SubscriptionMode::Wildcard(_)))
+            if pattern.is_none() =>
+        {
+            Ok(Some(present.clone()))
+        }
+        (SubscriptionMode::Shared | SubscriptionMode::Exclusive, Some(_)) if mode.is_none() => {
+            let (present, _) = format_mode(present);
+            Err(format!(
+                "the group is {present} and a pattern is for wildcard groups; give mode wildcard with it"
+            ))
+        }
+        _ => Ok(read),
+    }
+}
+
 /// Writes a mode and its pattern so that [`parse_mode`] reads them.
 pub fn format_mode(mode: &SubscriptionMode) -> (&'static str, Option<String>) {
     match mode {
@@ -102,6 +126,28 @@ mod tests {
             (None, Some("a/*")),
         ] {
             assert!(parse_mode(mode, pattern).is_err(), "{mode:?} {pattern:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_a_pattern_alone_is_for_wildcard_groups_which_keep_theirs_when_none_is_given() {
+        let wildcard = |text: &str| SubscriptionMode::Wildcard(NamePrefix::new(text).unwrap());
+        let (shared, owned) = (SubscriptionMode::Shared, SubscriptionMode::Exclusive);
+        for (present, mode, pattern, read) in [
+            (shared.clone(), None, None, Some(None)),
+            (shared.clone(), None, Some("a*"), None),
+            (owned.clone(), None, Some("*"), None),
+            (shared.clone(), Some("wildcard"), Some("a*"), Some(Some(wildcard("a")))),
+            (owned.clone(), Some("wildcard"), None, Some(Some(wildcard("")))),
+            (wildcard("a"), None, None, Some(None)),
+            (wildcard("a"), None, Some("b*"), Some(Some(wildcard("b")))),
+            (wildcard("a"), Some("WILDCARD"), None, Some(Some(wildcard("a")))),
+            (wildcard("a"), Some("wildcard"), Some("*"), Some(Some(wildcard("")))),
+            (wildcard("a"), Some("shared"), None, Some(Some(shared.clone()))),
+            (wildcard("a"), Some("shared"), Some("a*"), None),
+        ] {
+            let found = parse_mode_change(&present, mode, pattern);
+            assert_eq!(found.ok(), read, "{present:?} {mode:?} {pattern:?}");
         }
     }
 

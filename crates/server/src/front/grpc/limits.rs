@@ -66,9 +66,7 @@ pub(super) const CLIENT_PROPERTIES_BYTES_MAX: usize = 4 << 10;
 pub(super) const ADMIN_SEARCHES_MAX: usize = 4;
 /// Clients, or groups, of one answer of the Admin service; its status tells when there are more.
 pub(super) const ADMIN_LIST_MAX: usize = 1000;
-/// Lite topics whose messages are added up for one answer.
-pub(super) const ACCUMULATION_LITE_TOPICS_MAX: u64 = 20_000;
-/// Lite topics that such an answer names: those with most messages.
+/// Lite topics that an answer about all that a group has left names: those with most messages.
 pub(super) const ACCUMULATION_NAMES_MAX: usize = 100;
 /// How long messages are counted for a rate.
 pub(super) const RATE_SPAN: Duration = Duration::from_secs(1);

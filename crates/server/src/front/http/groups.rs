@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use litemq_domain::access::Scope;
-use litemq_domain::{ClientId, Group, GroupName, GroupOptions, TopicName};
+use litemq_domain::{ClientId, Group, GroupName, GroupOptions, SubscriptionMode, TopicName};
 
 use super::App;
 use super::model::{
@@ -17,8 +17,8 @@ use super::reply::{Form, Params, Refusal, Reply, Segments, to_the_end};
 use super::rights::Asker;
 use crate::broker::{GroupChange, NewGroup, Start};
 use crate::config::units::{
-    format_backoff, format_mode, format_time, parse_backoff, parse_mode, parse_time,
-    quota_from_number, quota_number, rate_from_number, rate_number,
+    format_backoff, format_mode, format_time, parse_backoff, parse_mode, parse_mode_change,
+    parse_time, quota_from_number, quota_number, rate_from_number, rate_number,
 };
 
 /// Lists the groups that the caller may manage, by name.
@@ -41,7 +41,7 @@ pub(super) async fn create(
     let new = NewGroup {
         name: GroupName::new(&form.name)?,
         bind: TopicName::to_consume(&form.bind)?,
-        options: change(&form.options)?.of(&GroupOptions::default()),
+        options: change(&form.options, parse_mode)?.of(&GroupOptions::default()),
     };
     asker.may_create_group(new.name.as_str(), new.bind.as_str(), &new.options.mode)?;
     let broker = Arc::clone(&app.broker);
@@ -71,9 +71,13 @@ pub(super) async fn update(
     Segments(name): Segments<String>,
     Form(form): Form<GroupChangeForm>,
 ) -> Reply<Json<GroupView>> {
-    let change = change(&form)?;
+    let present = app.broker.group(&name)?;
+    let mode_of = |mode: Option<&str>, pattern: Option<&str>| {
+        parse_mode_change(&present.options.mode, mode, pattern)
+    };
+    let change = change(&form, mode_of)?;
     if let Some(mode) = &change.mode {
-        asker.may_consume(&bind(&app, &*app.broker.group(&name)?), Scope::unnamed(mode))?;
+        asker.may_consume(&bind(&app, &present), Scope::unnamed(mode))?;
     }
     let broker = Arc::clone(&app.broker);
     let group = to_the_end(async move { broker.update_group(&name, change).await }).await?;
@@ -146,7 +150,10 @@ fn start(form: &ResetForm) -> Reply<Start> {
     }
 }
 
-fn change(form: &GroupChangeForm) -> Reply<GroupChange> {
+fn change(
+    form: &GroupChangeForm,
+    mode_of: impl Fn(Option<&str>, Option<&str>) -> Result<Option<SubscriptionMode>, String>,
+) -> Reply<GroupChange> {
     let refused = |field: &'static str| {
         move |problem: String| Refusal::bad_request(format!("{field}: {problem}"))
     };
@@ -154,7 +161,7 @@ fn change(form: &GroupChangeForm) -> Reply<GroupChange> {
     let rate = form.consume_rate.map(rate_from_number).transpose();
     Ok(GroupChange {
         ordered: form.ordered,
-        mode: parse_mode(form.mode.as_deref(), form.pattern.as_deref()).map_err(refused("mode"))?,
+        mode: mode_of(form.mode.as_deref(), form.pattern.as_deref()).map_err(refused("mode"))?,
         client_quota: quota.map_err(refused("client_quota"))?,
         max_attempts: form.max_attempts,
         consume_rate: rate.map_err(refused("consume_rate"))?,

@@ -86,6 +86,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
         ),
         ("/api/v1/groups/{group}/reset", post(groups::reset)),
         ("/api/v1/groups/{group}/stats", get(stats::group)),
+        ("/api/v1/groups/{group}/clients", get(stats::clients)),
         ("/api/v1/groups/{group}/clients/{client}", get(stats::client).delete(groups::unsubscribe)),
         ("/api/v1/topics/{topic}/lite", get(lite::list).post(lite::create)),
         (

@@ -21,7 +21,10 @@ use utoipa::{IntoParams, ToSchema};
 pub use dead_letters::{
     LetterPage, LetterView, LettersPage, LettersView, ResendForm, ResendView, ResentView,
 };
-pub use stats::{GroupClientView, GroupStatsView, LiteStatsView, StatsOrder, StatsQuery};
+pub use stats::{
+    GroupClientView, GroupClientsPage, GroupClientsQuery, GroupStatsView, ListedClientView,
+    LiteStatsView, StatsOrder, StatsQuery,
+};
 
 pub use groups::{
     ClientQuery, GroupChangeForm, GroupList, GroupView, NewGroupForm, ResetForm, ResetView,

@@ -27,6 +27,7 @@ use super::{
         groups::reset,
         groups::unsubscribe,
         stats::group,
+        stats::clients,
         stats::client,
         lite::list,
         lite::create,

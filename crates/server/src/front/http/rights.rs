@@ -58,6 +58,7 @@ fn rule(method: &Method, path: &str) -> Option<Rule> {
         ("GET", "/api/v1/groups/{group}/dead-letters") => Rule::Group,
         ("GET", "/api/v1/groups/{group}/dead-letters/{name}") => Rule::Group,
         ("POST", "/api/v1/groups/{group}/dead-letters/{name}/resend") => Rule::Group,
+        ("GET", "/api/v1/groups/{group}/clients") => Rule::Group,
         ("GET" | "DELETE", "/api/v1/groups/{group}/clients/{client}") => Rule::Group,
         ("GET", "/api/v1/groups/{group}/stats") => Rule::Group,
 

@@ -2,15 +2,19 @@
 
 use axum::Json;
 use axum::extract::State;
+use litemq_domain::limits::LIST_NAMES_MAX;
 use litemq_domain::{ClientId, Timestamp};
 
 use super::App;
+use super::limits::LIST_NAMES_DEFAULT;
+use super::lite::check_limit;
 use super::model::{
-    ErrorView, GroupClientView, GroupStatsView, LiteStatsView, StatsOrder, StatsQuery,
+    ErrorView, GroupClientView, GroupClientsPage, GroupClientsQuery, GroupStatsView,
+    ListedClientView, LiteStatsView, StatsOrder, StatsQuery,
 };
 use super::reply::{Params, Refusal, Reply, Segments};
 use crate::broker::limits::LAGGING_TOP_MAX;
-use crate::broker::{LiteStats, TopBy};
+use crate::broker::{ListedClient, LiteStats, TopBy};
 use crate::config::units::format_time;
 
 /// Lite topics shown when nobody says how many.
@@ -50,6 +54,25 @@ pub(super) async fn group(
     }))
 }
 
+/// Lists the clients of a group by id, a page at a time: those that are connected, and those that are
+/// not and have lite topics until their sessions end.
+#[utoipa::path(get, path = "/api/v1/groups/{group}/clients", tag = "groups",
+    params(("group", description = "its name"), GroupClientsQuery),
+    responses((status = 200, body = GroupClientsPage), (status = "default", body = ErrorView)))]
+pub(super) async fn clients(
+    State(app): State<App>,
+    Segments(group): Segments<String>,
+    Params(query): Params<GroupClientsQuery>,
+) -> Reply<Json<GroupClientsPage>> {
+    let limit = query.limit.unwrap_or(LIST_NAMES_DEFAULT);
+    check_limit(limit, LIST_NAMES_MAX)?;
+    let after = query.after.as_deref().map(ClientId::new).transpose()?;
+    let clients = app.broker.list_group_clients(&group, after.as_ref(), limit)?;
+    let last = clients.last().map(|last| last.client.as_str().to_owned());
+    let next = last.filter(|_| clients.len() >= limit);
+    Ok(Json(GroupClientsPage { clients: clients.into_iter().map(listed).collect(), next }))
+}
+
 /// Says what a client has for this group, and nothing of what it has for others.
 #[utoipa::path(get, path = "/api/v1/groups/{group}/clients/{client}", tag = "groups",
     params(("group", description = "its name"), ("client", description = "the client's id")),
@@ -67,6 +90,20 @@ pub(super) async fn client(
         lite_topics: found.lite_topics,
         names: found.names.iter().map(|name| name.as_str().to_owned()).collect(),
     }))
+}
+
+fn listed(found: ListedClient) -> ListedClientView {
+    let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let profile = found.profile;
+    ListedClientView {
+        client: found.client.as_str().to_owned(),
+        connected: found.connected,
+        lite_topics: found.lite_topics,
+        language: said(profile.language),
+        version: said(&profile.version),
+        hostname: said(&profile.hostname),
+        address: profile.address.map(|address| address.to_string()),
+    }
 }
 
 fn view(now: Timestamp, lite: LiteStats) -> LiteStatsView {

@@ -1,20 +1,18 @@
 //! How far a group is behind, and moving it: DescribeGroupAccumulation and ResetGroupOffset.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use litemq_domain::limits::LIST_NAMES_MAX;
-use litemq_domain::{DurationMs, Error, ErrorCode, Group, Result, Topic};
+use litemq_domain::{DurationMs, Error, ErrorCode, Group, Result, Timestamp, Topic};
 use litemq_protocol::v2;
 use v2::describe_group_accumulation_response::GroupAccumulation;
 
-use super::super::limits::{ACCUMULATION_LITE_TOPICS_MAX, ACCUMULATION_NAMES_MAX};
+use super::super::limits::ACCUMULATION_NAMES_MAX;
 use super::super::reply;
 use super::super::resource::{client_name, find_bound, find_group, full_name_in};
 use super::super::wiretime::{duration, is_legal, read_timestamp};
 use super::consumers::topic_of;
 use super::{Administration, Administrator};
-use crate::broker::{Broker, LiteTopicInfo, Start};
+use crate::broker::{Broker, LiteTopicInfo, Start, TopBy};
 
 /// How far a group is behind in one lite topic, or in all together.
 pub(super) async fn accumulation(
@@ -34,7 +32,7 @@ pub(super) async fn accumulation(
             let behind = in_one(broker, &topic, &group, name).await?;
             (behind, BTreeMap::from([(name.to_owned(), behind.of_wire())]))
         }
-        None => in_all(broker, &topic, &group).await?,
+        None => in_all(broker, &group).await?,
     };
     let topic = client_name(&asker.namespace, topic.name.as_str()).to_owned();
     Ok(v2::DescribeGroupAccumulationResponse {
@@ -71,7 +69,8 @@ pub(super) async fn reset(
 struct Behind {
     in_flight: u64,
     ready: u64,
-    /// How long the first message that is not handed out has been there, where that was looked up.
+    /// How long the first message that is ready has been there; where several lite topics are told of,
+    /// how long the oldest that is not settled has. `None` when nothing is ready.
     delay: Option<DurationMs>,
 }
 
@@ -101,48 +100,27 @@ async fn in_one(broker: &Broker, topic: &Topic, group: &Group, name: &str) -> Re
     Ok(behind)
 }
 
-/// The sum, and the lite topics that have most of it.
+/// All of it, as it is counted anyway, and the lite topics that have most of it.
 async fn in_all(
     broker: &Broker,
-    topic: &Topic,
     group: &Group,
 ) -> Result<(Behind, BTreeMap<String, GroupAccumulation>)> {
-    let count = broker.lite_count(topic);
-    if count > ACCUMULATION_LITE_TOPICS_MAX {
-        return Err(Error::new(
-            ErrorCode::BadRequest,
-            format!(
-                "topic '{}' has {count} lite topics; up to {ACCUMULATION_LITE_TOPICS_MAX} are added \
-                 up: name one",
-                topic.name
-            ),
-        ));
-    }
-    let (mut whole, mut most) = (Behind::default(), Vec::new());
-    let mut after: Option<String> = None;
-    loop {
-        let name = topic.name.as_str();
-        let page = broker.list_lite(name, "", after.as_deref(), LIST_NAMES_MAX).await?;
-        for lite in &page {
-            if let Some(behind) = behind(lite, group) {
-                whole.in_flight += behind.in_flight;
-                whole.ready += behind.ready;
-                most.push((Reverse(behind.in_flight + behind.ready), lite.name.clone(), behind));
-            }
-        }
-        most.retain(|(sum, _, _)| sum.0 > 0);
-        most.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        most.truncate(ACCUMULATION_NAMES_MAX);
-        match page.last() {
-            Some(last) if page.len() >= LIST_NAMES_MAX => {
-                after = Some(last.name.as_str().to_owned())
-            }
-            _ => break,
-        }
-    }
-    let named = most.into_iter();
-    let named = named.map(|(_, name, behind)| (name.as_str().to_owned(), behind.of_wire()));
-    Ok((whole, named.collect()))
+    let name = group.name.as_str();
+    let stats = broker.group_stats(name, TopBy::Lag, ACCUMULATION_NAMES_MAX).await?;
+    let now = broker.now();
+    let behind = |in_flight, ready, oldest_at: Option<Timestamp>| {
+        // When nothing is ready, nothing waits to be delivered.
+        let delay = oldest_at.filter(|_| ready > 0).map(|at| now.since(at));
+        Behind { in_flight, ready, delay }
+    };
+    let backlog = stats.backlog;
+    let whole = behind(backlog.in_flight, backlog.ready(), backlog.oldest_at);
+    let most = stats.top.into_iter().map(|lite| {
+        let ready = lite.lag.saturating_sub(lite.in_flight);
+        let behind = behind(lite.in_flight, ready, lite.oldest_at);
+        (lite.name.as_str().to_owned(), behind.of_wire())
+    });
+    Ok((whole, most.collect()))
 }
 
 fn behind(lite: &LiteTopicInfo, group: &Group) -> Option<Behind> {

@@ -28,7 +28,8 @@ pub struct GroupChangeForm {
     /// topics of the parent. Can be changed while nobody is subscribed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
-    /// For wildcard groups: the lite topics whose names start so, such as `session-*`. `*` by default.
+    /// For wildcard groups: the lite topics whose names start so, such as `session-*`. `*` by default; in
+    /// a change, that of a wildcard group stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// Lite topics that one client may subscribe to; -1 is no limit. 2000 by default.

@@ -80,10 +80,55 @@ pub struct GroupClientView {
     pub client: String,
     /// The group.
     pub group: String,
-    /// Whether it has a lite topic for the group and is connected.
+    /// Whether it is connected, and has said that it is of the group or is subscribed for it.
     pub connected: bool,
     /// Lite topics that it is subscribed to for the group; what it has for others is not counted.
     pub lite_topics: u64,
     /// Their names in order; of very many, some.
     pub names: Vec<String>,
+}
+
+/// Which clients of a group.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct GroupClientsQuery {
+    /// Only those with an id after this one; `next` of the page before.
+    pub after: Option<String>,
+    /// At most so many, 1 to 1000; 100 by default.
+    pub limit: Option<usize>,
+}
+
+/// A page of the clients of a group, by id.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct GroupClientsPage {
+    /// The clients.
+    pub clients: Vec<ListedClientView>,
+    /// `after` of the next page; absent when this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A client of a group. What it has not said of itself since the server started is absent.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ListedClientView {
+    /// Its id.
+    pub client: String,
+    /// Whether it is connected. One that is not keeps its lite topics until its session ends.
+    pub connected: bool,
+    /// Lite topics that it is subscribed to for the group; 0 in a wildcard group, whose clients share
+    /// all.
+    pub lite_topics: u64,
+    /// What its SDK is written in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Version of its SDK.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The host it runs on, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// The address it called from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
