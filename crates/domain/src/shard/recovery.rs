@@ -121,8 +121,8 @@ impl ShardRecovery {
     ///
     /// # Errors
     /// What does not fit: such a shard would hand out what is not there.
-    pub fn check(&self, groups: &[Arc<Group>]) -> Result<(), Malformed> {
-        let groups: BTreeSet<GroupId> = groups.iter().map(|group| group.id).collect();
+    pub fn check(&self, all: &[Arc<Group>]) -> Result<(), Malformed> {
+        let groups: BTreeSet<GroupId> = all.iter().map(|group| group.id).collect();
         let shard = &self.shard;
         if shard.lites.has_twins() {
             return Err(TWINS);
@@ -149,7 +149,23 @@ impl ShardRecovery {
                 return Err(NO_LETTERS);
             }
         }
-        Ok(())
+        match self.has_two_owners(all) {
+            true => Err(TWO_OWNERS),
+            false => Ok(()),
+        }
+    }
+
+    /// A group becomes exclusive while nobody is subscribed, and a lite topic of it changes hands in
+    /// one batch.
+    fn has_two_owners(&self, groups: &[Arc<Group>]) -> bool {
+        let exclusive = groups.iter().filter(|group| group.options.is_exclusive());
+        let exclusive: BTreeSet<GroupId> = exclusive.map(|group| group.id).collect();
+        let pairs = self.subscriptions.keys().map(|(slot, group, _)| (*slot, *group));
+        let is_owned = |slot| self.shard.lites.get(slot).is_some();
+        let mut owned: Vec<_> =
+            pairs.filter(|(slot, group)| exclusive.contains(group) && is_owned(*slot)).collect();
+        owned.sort_unstable();
+        owned.windows(2).any(|two| matches!(two, [a, b] if a == b))
     }
 
     /// The shard, with the topics and groups that exist. Leases go on: those that are renewed get
@@ -281,6 +297,7 @@ fn is_of(cursor: &Cursor, run: Option<&Run>) -> bool {
 const OUT_OF_PLACE: Malformed = Malformed("a position does not fit what is stored");
 const NO_LETTERS: Malformed = Malformed("dead letters that are not stored were sent again");
 const NO_LITE_TOPIC: Malformed = Malformed("messages of a name that is no lite topic");
+const TWO_OWNERS: Malformed = Malformed("a lite topic of an exclusive group has two owners");
 const TWINS: Malformed = Malformed("two lite topics have one name");
 const GAP: Malformed = Malformed("a lite topic's number leaves a gap");
 const TOO_MANY: Malformed = Malformed("more lite topics than a shard can hold");
@@ -355,7 +372,7 @@ impl Shard {
 mod tests {
     use super::*;
     use crate::delivery::run::{Entry, EntryState};
-    use crate::group::GroupOptions;
+    use crate::group::{GroupOptions, SubscriptionMode};
     use crate::lifetime::OwnLifetime;
     use crate::names::GroupName;
     use crate::topic::TopicId;
@@ -396,15 +413,18 @@ mod tests {
     }
 
     fn check(recovery: &ShardRecovery) -> Result<(), Malformed> {
-        let group = Group {
+        recovery.check(&[group(GroupOptions::default())])
+    }
+
+    fn group(options: GroupOptions) -> Arc<Group> {
+        Arc::new(Group {
             id: GROUP,
             name: GroupName::new("workers").unwrap(),
             topic: TopicId(1),
             dead_letter_topic: TopicId(2),
-            options: GroupOptions::default(),
+            options,
             created_at: Timestamp(0),
-        };
-        recovery.check(&[Arc::new(group)])
+        })
     }
 
     #[test]
@@ -436,6 +456,24 @@ mod tests {
             assert_eq!(check(&recovery).is_ok(), fits, "{committed}, {run:?}");
             assert_eq!(recovery.check(&[]), Ok(()), "the position of a deleted group goes");
         }
+    }
+
+    #[test]
+    fn two_owners_of_a_lite_topic_are_refused_in_an_exclusive_group() {
+        let mut recovery = recovery();
+        put_slot(&mut recovery, 0, "a", SlotState::Live);
+        put_slot(&mut recovery, 1, "b", SlotState::Live);
+        let mut own = |slot, client| {
+            let value = persisted::subscription::encode(&ClientId::new("c").unwrap(), None);
+            let key = Key::Subscription { slot, group: GROUP, client: ClientKey(client) };
+            recovery.put(&key.encode(), &value).unwrap();
+            let exclusive =
+                GroupOptions { mode: SubscriptionMode::Exclusive, ..GroupOptions::default() };
+            (recovery.check(&[group(GroupOptions::default())]), recovery.check(&[group(exclusive)]))
+        };
+        assert_eq!(own(0, 1), (Ok(()), Ok(())));
+        assert_eq!(own(1, 2), (Ok(()), Ok(())));
+        assert_eq!(own(0, 2), (Ok(()), Err(TWO_OWNERS)));
     }
 
     #[test]
