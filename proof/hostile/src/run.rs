@@ -24,8 +24,9 @@ const RATIO_MAX: u32 = 3;
 /// Below this the ratio says nothing: attacker, honest client and broker share two cores, and one turn
 /// of the scheduler is several milliseconds.
 const FLOOR: Duration = Duration::from_millis(10);
-/// A latency that was too high is measured again, so that a busy machine is not taken for a slow broker.
-const ATTEMPTS: usize = 3;
+/// A latency that was too high is measured again, so that a busy machine is not taken for a slow broker:
+/// the median of all has to outlast what else a shared machine does for some seconds.
+const ATTEMPTS: usize = 9;
 /// How long an attack's connections and calls may take to be gone.
 const SETTLE_MAX: Duration = Duration::from_secs(15);
 const SETTLE_STEP: Duration = Duration::from_millis(20);
