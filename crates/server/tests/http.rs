@@ -502,6 +502,8 @@ async fn a_lite_topic_is_described_and_deleted_with_its_messages() {
     let json = door.get(path).await.json();
     assert_eq!(json["first_offset"], 0);
     assert_eq!(json["next_offset"], 1);
+    assert!(json["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{json}");
+    assert_eq!(json.get("bytes_counted_to"), None, "all are counted");
     assert!(json["expires_at"].is_string(), "{json}");
     assert_eq!(door.get("/api/v1/topics/chat").await.json()["lite_topics"], 1);
     assert_eq!(door.delete(path).await.status, StatusCode::NO_CONTENT);

@@ -123,13 +123,16 @@ impl Broker {
         Ok(first)
     }
 
-    /// Counts what is stored, within the bounds of a look.
-    pub(super) async fn stored_bytes(
-        &self,
-        channel: ChannelRef,
-        (first, end): (u64, u64),
-    ) -> Result<StoredBytes> {
-        let (mut at, mut bytes, mut left) = (first, 0, SCAN_MESSAGES_MAX);
+    /// Counts what is stored in a lite topic; it costs what a look costs.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TopicNotFound`] or [`ErrorCode::LiteTopicNotFound`].
+    pub async fn stored_bytes(&self, topic: &str, name: &str) -> Result<StoredBytes> {
+        let (topic, name) = (self.topic(topic)?, LiteTopicName::new(name)?);
+        let view = self.view(&topic, &name).await?;
+        let channel = self.channel(&name, view.slot, view.generation);
+        let end = view.next_offset;
+        let (mut at, mut bytes, mut left) = (view.first_offset, 0, SCAN_MESSAGES_MAX);
         while at < end && left > 0 && bytes < SCAN_BYTES_MAX {
             let records_max = PEEK_MESSAGES_MAX.min(left);
             let limit = ReadLimit { records_max, bytes_max: PEEK_BYTES_MAX };

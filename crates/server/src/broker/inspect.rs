@@ -52,8 +52,6 @@ impl Broker {
         let view = self.view(&topic, &name).await?;
         let channel = self.channel(&name, view.slot, view.generation);
         let mut info = self.info(view);
-        info.stored =
-            Some(self.stored_bytes(channel, (info.first_offset, info.next_offset)).await?);
         let shard = self.shards.get(self.keys.shard(&name)).ok_or_else(super::stopping)?;
         let lagging = info.groups.iter_mut().filter(|group| group.in_flight + group.ready > 0);
         for group in lagging.take(AGE_READS_MAX) {
@@ -144,7 +142,6 @@ impl Broker {
             name: view.name,
             first_offset: view.first_offset,
             next_offset: view.next_offset,
-            stored: None,
             created_at: view.created_at,
             last_send_at: view.last_send_at,
             last_read_at: view.last_read_at,

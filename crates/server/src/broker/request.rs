@@ -222,8 +222,6 @@ pub struct LiteTopicInfo {
     pub first_offset: u64,
     /// Offset of the next message.
     pub next_offset: u64,
-    /// What its messages take; told with one lite topic only.
-    pub stored: Option<StoredBytes>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When the last message was stored.

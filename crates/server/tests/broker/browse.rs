@@ -200,11 +200,9 @@ async fn a_lite_topic_that_is_not_there_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_description_counts_what_is_stored_and_says_how_far() {
+async fn what_is_stored_is_counted_and_how_far_is_said() {
     let (_, world) = World::memory().await;
-    let stored = async |world: &World| {
-        world.broker.describe_lite("orders", "a").await.unwrap().stored.unwrap()
-    };
+    let stored = async |world: &World| world.broker.stored_bytes("orders", "a").await.unwrap();
     let send = async |world: &World, n: u64, bytes: usize| {
         let mut new = message("a", &n.to_string(), "");
         new.message.body = Bytes::from(vec![b'x'; bytes]);

@@ -85,7 +85,13 @@ pub(super) async fn describe(
     asker: Asker,
     Segments((topic, name)): Segments<(String, String)>,
 ) -> Reply<Json<LiteView>> {
-    Ok(Json(view(&asker, app.broker.describe_lite(&topic, &name).await?)))
+    let info = app.broker.describe_lite(&topic, &name).await?;
+    let stored = app.broker.stored_bytes(&topic, &name).await?;
+    Ok(Json(LiteView {
+        bytes: Some(stored.bytes),
+        bytes_counted_to: stored.counted_to,
+        ..view(&asker, info)
+    }))
 }
 
 /// Removes a lite topic with its messages.
@@ -139,8 +145,8 @@ fn view(asker: &Asker, info: LiteTopicInfo) -> LiteView {
         name: info.name.as_str().to_owned(),
         first_offset: info.first_offset,
         next_offset: info.next_offset,
-        bytes: info.stored.map(|stored| stored.bytes),
-        bytes_counted_to: info.stored.and_then(|stored| stored.counted_to),
+        bytes: None,
+        bytes_counted_to: None,
         created_at: format_time(info.created_at),
         last_send_at: info.last_send_at.map(format_time),
         last_read_at: info.last_read_at.map(format_time),
