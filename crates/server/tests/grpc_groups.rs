@@ -19,8 +19,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use v2::offset_option::{OffsetType, Policy};
 use v2::settings::PubSub;
-use v2::telemetry_command::Command;
-use v2::{ClientType, Code, LiteSubscriptionAction, OffsetOption, Settings, TelemetryCommand};
+use v2::{ClientType, Code, LiteSubscriptionAction, OffsetOption, TelemetryCommand};
 
 const JAVA: &str = "JAVA";
 
@@ -57,13 +56,7 @@ async fn say(
     let mut heard = client.grpc.clone().telemetry(request).await.unwrap().into_inner();
     let subscription =
         v2::Subscription { group: Some(resource(group)), ..v2::Subscription::default() };
-    let settings = Settings {
-        client_type: Some(client_type.into()),
-        pub_sub: Some(PubSub::Subscription(subscription)),
-        ..Settings::default()
-    };
-    let command = Some(Command::Settings(settings));
-    say.send(TelemetryCommand { command, status: None }).await.unwrap();
+    say.send(settings(client_type, PubSub::Subscription(subscription))).await.unwrap();
     let answer = soon(heard.message()).await.unwrap().unwrap();
     assert_eq!(answer.status.unwrap().code(), Code::Ok);
     (say, heard)

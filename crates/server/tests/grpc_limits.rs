@@ -25,8 +25,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 use v2::settings::PubSub;
-use v2::telemetry_command::Command;
-use v2::{ClientType, Code, Settings, TelemetryCommand};
+use v2::{ClientType, Code, TelemetryCommand};
 
 async fn door(of_broker: BrokerOptions) -> Door {
     Door::open_over(of_broker, GrpcOptions::default()).await
@@ -57,14 +56,7 @@ fn settings_of_topics(count: usize) -> TelemetryCommand {
         topics: (0..count).map(|n| resource(&format!("{n:0>100}"))).collect(),
         ..v2::Publishing::default()
     };
-    TelemetryCommand {
-        command: Some(Command::Settings(Settings {
-            client_type: Some(ClientType::Producer.into()),
-            pub_sub: Some(PubSub::Publishing(publishing)),
-            ..Settings::default()
-        })),
-        status: None,
-    }
+    settings(ClientType::Producer, PubSub::Publishing(publishing))
 }
 
 /// Time is paused: it jumps ahead as soon as nothing but time can happen.

@@ -25,7 +25,7 @@ use tonic::transport::{Channel, Endpoint};
 use v2::admin_client::AdminClient;
 use v2::settings::PubSub;
 use v2::telemetry_command::Command;
-use v2::{AddressScheme, ClientType, Code, Settings, TelemetryCommand};
+use v2::{AddressScheme, ClientType, Code, TelemetryCommand};
 
 fn consumer_settings(group: &str) -> TelemetryCommand {
     let topic = Some(resource(TOPIC));
@@ -34,14 +34,7 @@ fn consumer_settings(group: &str) -> TelemetryCommand {
         subscriptions: vec![v2::SubscriptionEntry { topic, expression: None }],
         ..v2::Subscription::default()
     };
-    TelemetryCommand {
-        command: Some(Command::Settings(Settings {
-            client_type: Some(ClientType::LitePushConsumer.into()),
-            pub_sub: Some(PubSub::Subscription(subscription)),
-            ..Settings::default()
-        })),
-        status: None,
-    }
+    settings(ClientType::LitePushConsumer, PubSub::Subscription(subscription))
 }
 
 /// A client's Telemetry stream: what it says goes into the first, what it hears comes from the last.
@@ -98,14 +91,7 @@ async fn a_stop_ends_telemetry_with_ok() {
 
 fn producer_settings() -> TelemetryCommand {
     let publishing = v2::Publishing { topics: vec![resource(TOPIC)], ..v2::Publishing::default() };
-    TelemetryCommand {
-        command: Some(Command::Settings(Settings {
-            client_type: Some(ClientType::Producer.into()),
-            pub_sub: Some(PubSub::Publishing(publishing)),
-            ..Settings::default()
-        })),
-        status: None,
-    }
+    settings(ClientType::Producer, PubSub::Publishing(publishing))
 }
 
 #[tokio::test]

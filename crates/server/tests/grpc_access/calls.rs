@@ -6,10 +6,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use v2::list_message_request::SearchKey;
 use v2::settings::PubSub;
-use v2::telemetry_command::Command;
-use v2::{ClientType, Code, LiteSubscriptionAction, Settings, TelemetryCommand};
+use v2::{ClientType, Code, LiteSubscriptionAction};
 
-use super::grpc_support::{Client, TOPIC, UNORDERED, message, receive_request, resource};
+use super::grpc_support::{Client, TOPIC, UNORDERED, message, receive_request, resource, settings};
 
 const LITE: &str = "a-1";
 
@@ -341,13 +340,7 @@ async fn sync(client: &Client, action: LiteSubscriptionAction) -> Code {
 async fn telemetry(client: &Client, role: Option<(ClientType, PubSub)>) -> Code {
     let (say, said) = mpsc::channel(1);
     if let Some((client_type, pub_sub)) = role {
-        let settings = Settings {
-            client_type: Some(client_type.into()),
-            pub_sub: Some(pub_sub),
-            ..Settings::default()
-        };
-        let command = Some(Command::Settings(settings));
-        say.send(TelemetryCommand { command, status: None }).await.unwrap();
+        say.send(settings(client_type, pub_sub)).await.unwrap();
     }
     drop(say);
     let request = client.request(ReceiverStream::new(said));

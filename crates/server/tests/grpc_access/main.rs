@@ -23,6 +23,7 @@ use litemq_server::broker::{BrokerOptions, NewPolicy, NewUser, UserChange};
 use litemq_server::front::grpc::GrpcOptions;
 use litemq_server::observe::Snapshot;
 use litemq_storage::MemoryStore;
+use tokio::task::JoinHandle;
 use tonic::Request;
 use v2::{Code, LiteSubscriptionAction};
 
@@ -106,6 +107,16 @@ impl Guarded {
 
     async fn client_with_id(&self, user: &str, id: &str) -> Client {
         self.0.client(id, "JAVA").await.signing(user, SECRET)
+    }
+
+    /// A receive that waits.
+    async fn parked(&self, client: &Client) -> JoinHandle<Received> {
+        let client = client.clone();
+        let parked = tokio::spawn(async move { client.receive(UNORDERED, 1, 20).await });
+        while self.0.broker.parked_receives() == 0 {
+            tokio::task::yield_now().await;
+        }
+        parked
     }
 
     async fn subscribers(&self, lite: &str) -> Vec<String> {
@@ -353,13 +364,7 @@ async fn a_subscription_ends_when_its_user_loses_the_right_and_others_get_the_me
     door.allow("b", "lite:orders/a-*").await;
     let (a, b, boss) = (door.client("a").await, door.client("b").await, door.client("super").await);
     a.subscribe(UNORDERED, &["a-1", "b-1"]).await;
-    let parked = tokio::spawn({
-        let a = a.clone();
-        async move { a.receive(UNORDERED, 1, 20).await }
-    });
-    while door.0.broker.parked_receives() == 0 {
-        tokio::task::yield_now().await;
-    }
+    let parked = door.parked(&a).await;
     door.0.broker.delete_policy(right).await.unwrap();
     boss.send(vec![message("a-1", "x")]).await;
 
@@ -386,13 +391,7 @@ async fn a_receive_that_waits_gives_nothing_once_its_user_has_lost_the_right_to_
     door.allow("b", "group:workers").await;
     let (a, b, boss) = (door.client("a").await, door.client("b").await, door.client("super").await);
     a.subscribe(UNORDERED, &["a-1", "a-2"]).await;
-    let parked = tokio::spawn({
-        let a = a.clone();
-        async move { a.receive(UNORDERED, 1, 20).await }
-    });
-    while door.0.broker.parked_receives() == 0 {
-        tokio::task::yield_now().await;
-    }
+    let parked = door.parked(&a).await;
     door.0.broker.delete_policy(right).await.unwrap();
     boss.send(vec![message("a-1", "x"), message("a-2", "y")]).await;
 

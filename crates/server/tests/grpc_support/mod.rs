@@ -24,7 +24,12 @@ use tonic::transport::{Channel, Endpoint};
 use v2::admin_client::AdminClient;
 use v2::messaging_service_client::MessagingServiceClient;
 use v2::receive_message_response::Content;
-use v2::{LiteSubscriptionAction, Message, MessageType, Resource, SystemProperties};
+use v2::settings::PubSub;
+use v2::telemetry_command::Command;
+use v2::{
+    ClientType, LiteSubscriptionAction, Message, MessageType, Resource, Settings, SystemProperties,
+    TelemetryCommand,
+};
 
 /// The parent topic of every test.
 pub const TOPIC: &str = "orders";
@@ -280,6 +285,16 @@ pub fn receive_request(group: &str, batch: i32, wait_s: i64) -> v2::ReceiveMessa
         long_polling_timeout: Some(prost_types::Duration { seconds: wait_s, nanos: 0 }),
         ..v2::ReceiveMessageRequest::default()
     }
+}
+
+/// What a client says of itself on its Telemetry stream.
+pub fn settings(client_type: ClientType, role: PubSub) -> TelemetryCommand {
+    let settings = Settings {
+        client_type: Some(client_type.into()),
+        pub_sub: Some(role),
+        ..Settings::default()
+    };
+    TelemetryCommand { command: Some(Command::Settings(settings)), status: None }
 }
 
 pub fn resource(name: &str) -> Resource {
