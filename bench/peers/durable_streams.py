@@ -1,6 +1,6 @@
 """The Durable Streams server in Rust."""
 
-from .peer import DURABLE, PROCESS, Peer, free_port
+from .peer import DURABLE, NO_CONSUMERS, PROCESS, Peer, free_port
 
 
 class DurableStreams(Peer):
@@ -10,7 +10,7 @@ class DurableStreams(Peer):
     settings = {DURABLE: "--durability wal", PROCESS: "--durability memory"}
     flags = "HTTP/1.1"
     one_request_per_connection = True
-    has_acks = False
+    lacks = NO_CONSUMERS
     # It holds a descriptor for each stream, and most machines allow 20,000 or fewer.
     channels_max = 18_000
 

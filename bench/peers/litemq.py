@@ -13,6 +13,12 @@ name = "bench"
 name = "consumers"
 bind = "bench"
 client_quota = -1
+
+[[groups]]
+name = "owners"
+bind = "bench"
+client_quota = -1
+mode = "exclusive"
 """
 
 
@@ -22,6 +28,7 @@ class LiteMq(Peer):
     protocol = "rocketmq"
     settings = {DURABLE: "default"}
     flags = "gRPC"
+    take_over_group = "owners"
 
     def fetch(self):
         """It is built, not fetched."""

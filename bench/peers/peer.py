@@ -21,6 +21,10 @@ STOP_MAX_S = 120
 LOOK_INTERVAL_S = 0.01
 
 
+# What is lacking where readers say themselves where they go on.
+NO_CONSUMERS = dict.fromkeys(["deliver", "handover", "redeliver"], "it keeps no place of a consumer and has no ack")
+
+
 class NotInstalled(Exception):
     """A peer that cannot be had here; the text is the reason, for the table."""
 
@@ -43,8 +47,10 @@ class Peer:
     one_request_per_connection = False
     # A virtual machine compiles its hot paths first.
     warmup_seconds_min = 0
-    # Whether a consumer can acknowledge a message.
-    has_acks = True
+    # Workload -> why it cannot be run.
+    lacks = {}
+    # A consumer group in which a client takes a channel from the one that has it.
+    take_over_group = None
     # The most channels it is asked for, and why.
     channels_max = None
 

@@ -1,6 +1,6 @@
 """s2-lite on a local disk; its log is synced every 5 ms, and an answer waits for that."""
 
-from .peer import DURABLE, MEMORY, Peer, free_port
+from .peer import DURABLE, MEMORY, NO_CONSUMERS, Peer, free_port
 
 
 class S2Lite(Peer):
@@ -10,7 +10,7 @@ class S2Lite(Peer):
     settings = {DURABLE: "--local-root", MEMORY: ""}
     flags = "HTTP/1.1 JSON, flush every 5 ms"
     one_request_per_connection = True
-    has_acks = False
+    lacks = NO_CONSUMERS
 
     def fetch(self):
         build = self.home / "build"

@@ -1,12 +1,14 @@
 //! What can be typed.
 
+mod server;
+
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::systems::System;
+pub(crate) use server::{ClientArgs, HandoverArgs, RedeliverArgs, ServerArgs, StreamArgs};
 
 /// Measures LiteMQ: closed loops, idle channels, restarts.
 #[derive(Debug, Parser)]
@@ -52,6 +54,12 @@ pub(crate) enum Command {
     Drive(DriveArgs),
     /// One round of send, deliver, ack at a server that is already there, as JSON
     Deliver(DeliverArgs),
+    /// One round of send, deliver, ack beside messages that are not acked at first, as JSON
+    Redeliver(RedeliverArgs),
+    /// One round of channels that move from client to client under traffic, as JSON
+    Handover(HandoverArgs),
+    /// One round of token streams whose readers reconnect, as JSON
+    Stream(StreamArgs),
     /// The disk alone: writes with a sync after each, as JSON
     Disk(DiskArgs),
     /// Many lite topics due at the same moment: how soon they are gone, and sends meanwhile
@@ -179,15 +187,8 @@ pub(crate) struct TimeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DriveArgs {
-    /// What it speaks
-    #[arg(long, value_enum)]
-    pub(crate) system: System,
-    /// Where it listens
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) address: SocketAddr,
-    /// Its processes, whose processor time and memory are taken
-    #[arg(long, value_delimiter = ',', value_name = "PID,PID")]
-    pub(crate) pids: Vec<u32>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     /// Connections
     #[arg(long, default_value = "8", value_name = "N")]
     pub(crate) connections: NonZeroUsize,
@@ -215,15 +216,8 @@ pub(crate) struct DriveArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeliverArgs {
-    /// What it speaks
-    #[arg(long, value_enum)]
-    pub(crate) system: System,
-    /// Where it listens
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) address: SocketAddr,
-    /// Its processes, whose processor time and memory are taken
-    #[arg(long, value_delimiter = ',', value_name = "PID,PID")]
-    pub(crate) pids: Vec<u32>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     /// Channels, each with an exclusive consumer; one client holds them all
     #[arg(long, default_value = "1000", value_name = "N")]
     pub(crate) channels: NonZeroUsize,

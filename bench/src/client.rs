@@ -15,8 +15,8 @@ use v2::receive_message_response::Content;
 use v2::settings::PubSub;
 use v2::telemetry_command::Command as Telemetry;
 use v2::{
-    AckMessageEntry, AckMessageRequest, ClientType, Code, FilterExpression, FilterType,
-    HeartbeatRequest, LiteSubscriptionAction, Message, MessageQueue,
+    AckMessageEntry, AckMessageRequest, AckMessageResultEntry, ClientType, Code, FilterExpression,
+    FilterType, HeartbeatRequest, LiteSubscriptionAction, Message, MessageQueue,
     NotifyClientTerminationRequest, ReceiveMessageRequest, SendMessageRequest, Settings, Status,
     Subscription, SubscriptionEntry, SyncLiteSubscriptionRequest, TelemetryCommand, Ua,
 };
@@ -58,8 +58,22 @@ impl Client {
 
     /// Adds lite topics to what this client's group member is subscribed to.
     pub(crate) async fn subscribe(&mut self, group: &str, names: Vec<String>) -> Result<()> {
+        self.sync(group, LiteSubscriptionAction::PartialAdd, names).await
+    }
+
+    /// Takes lite topics away from it.
+    pub(crate) async fn unsubscribe(&mut self, group: &str, names: Vec<String>) -> Result<()> {
+        self.sync(group, LiteSubscriptionAction::PartialRemove, names).await
+    }
+
+    async fn sync(
+        &mut self,
+        group: &str,
+        action: LiteSubscriptionAction,
+        names: Vec<String>,
+    ) -> Result<()> {
         let request = self.request(SyncLiteSubscriptionRequest {
-            action: LiteSubscriptionAction::PartialAdd.into(),
+            action: action.into(),
             topic: Some(resource(TOPIC)),
             group: Some(resource(group)),
             lite_topic_set: names,
@@ -69,12 +83,14 @@ impl Client {
         expect_ok(answer.status)
     }
 
-    /// Waits for messages; none come when the wait is over.
+    /// Waits for messages; none come when the wait is over. The server renews what it hands out
+    /// while this client is there, unless an invisible duration is given.
     pub(crate) async fn receive(
         &mut self,
         group: &str,
         batch: i32,
         wait: Duration,
+        invisible: Option<Duration>,
     ) -> Result<Vec<Message>> {
         let mut request = self.request(ReceiveMessageRequest {
             group: Some(resource(group)),
@@ -83,7 +99,8 @@ impl Client {
                 ..MessageQueue::default()
             }),
             batch_size: batch,
-            auto_renew: true,
+            auto_renew: invisible.is_none(),
+            invisible_duration: invisible.map(prost_types::Duration::try_from).transpose()?,
             long_polling_timeout: Some(prost_types::Duration::try_from(wait)?),
             ..ReceiveMessageRequest::default()
         });
@@ -105,22 +122,37 @@ impl Client {
 
     /// Acks messages of this topic in one request.
     pub(crate) async fn ack(&mut self, group: &str, messages: &[Message]) -> Result<()> {
-        self.ack_entries(group, messages.iter().map(ack_entry).collect()).await
+        let entries = messages.iter().map(ack_entry).collect();
+        match self.ack_entries(group, entries).await?.contains(&false) {
+            false => Ok(()),
+            true => Err("an ack of a handle that is no longer good".into()),
+        }
     }
 
-    /// The same, of what their deliveries said.
+    /// The same, of what their deliveries said: of each, whether its handle was still good.
     pub(crate) async fn ack_entries(
         &mut self,
         group: &str,
         entries: Vec<AckMessageEntry>,
-    ) -> Result<()> {
+    ) -> Result<Vec<bool>> {
         let request = self.request(AckMessageRequest {
             group: Some(resource(group)),
             topic: Some(resource(TOPIC)),
             entries,
         });
         let answer = self.grpc.ack_message(request).await?.into_inner();
-        expect_ok(answer.status)
+        let is_told_of_each = answer.status.as_ref().is_some_and(|status| {
+            matches!(status.code(), Code::Ok | Code::MultipleResults | Code::InvalidReceiptHandle)
+        });
+        if !is_told_of_each {
+            expect_ok(answer.status)?;
+        }
+        let was_good = |entry: AckMessageResultEntry| match entry.status.as_ref().map(Status::code)
+        {
+            Some(Code::InvalidReceiptHandle) => Ok(false),
+            _ => expect_ok(entry.status).map(|()| true),
+        };
+        answer.entries.into_iter().map(was_good).collect()
     }
 
     /// Says what this client is, as a lite push consumer: settings on a telemetry stream, which

@@ -45,7 +45,10 @@ async fn run(cli: Cli) -> Result<()> {
     let report: Report = match cli.command {
         Command::EchoServer(args) => return echo::serve(args.listen).await,
         Command::Drive(args) => return print_json(&workload::drive::run(&args).await?),
-        Command::Deliver(args) => return print_json(&workload::deliver::run(&args).await?),
+        Command::Deliver(args) => return print_json(&workload::deliver::run(&args, None).await?),
+        Command::Redeliver(args) => return print_json(&workload::redeliver::run(&args).await?),
+        Command::Handover(args) => return print_json(&workload::handover::run(&args).await?),
+        Command::Stream(args) => return print_json(&workload::stream::run(&args).await?),
         Command::Disk(args) => return print_json(&disk_speeds(&cli.common, &args).await?),
         Command::Send(args) => workload::send::run(&cli.common, &args).await?,
         Command::Cycle(args) => workload::cycle::run(&cli.common, &args).await?,

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import subprocess
+import time
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -16,14 +17,15 @@ class Generator:
         self.command = (["taskset", "--cpu-list", cpus] if cpus else []) + [str(binary)]
 
     def drive(self, system, *options, command="drive"):
-        """One round of load; what it read, and how busy others kept the machine meanwhile."""
-        before = machine_seconds(), side_seconds(system.pids)
+        """One round of load; what it read, and how busy others kept the machine, as if it had lasted for the measured time alone."""
+        before, begun = (machine_seconds(), side_seconds(system.pids)), time.monotonic()
         reading = self.call(
             command, "--system", system.protocol, "--address", system.address,
             "--pids", ",".join(map(str, system.pids)), *options,
         )
         busy, ours = machine_seconds() - before[0], side_seconds(system.pids) - before[1]
-        reading["others_seconds"] = max(0.0, busy - ours)
+        share = reading["seconds"] / max(time.monotonic() - begun, 1e-3)
+        reading["others_seconds"] = max(0.0, busy - ours) * share
         return reading
 
     def disk(self, folder, sizes):

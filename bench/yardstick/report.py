@@ -25,6 +25,12 @@ def markdown(results):
         parts.append(f"## Creation, rest and restart (W2, W3, W4): {cell}\n\n" + density_table(systems))
     for cell, systems in cells(results, "deliver").items():
         parts.append(f"## Send, deliver, ack (W5): {cell}\n\n" + deliver_table(systems))
+    for cell, systems in cells(results, "handover").items():
+        parts.append(f"## Hand-over under traffic (W6): {cell}\n\n" + moving_table(systems, "hand-overs"))
+    for cell, systems in cells(results, "redeliver").items():
+        parts.append(f"## Redelivery beside healthy traffic (W7): {cell}, 1 % not acked at first\n\n" + redeliver_table(systems))
+    for cell, systems in cells(results, "stream").items():
+        parts.append(f"## Token streams (W8): {cell}\n\n" + moving_table(systems, "reconnects"))
     parts += [f"![{name.removesuffix('.svg')}]({name})" for name in plots(results)]
     if results["dashes"]:
         parts.append("## Not measured\n\n" + "\n".join(f"- {dash['system']}: {dash['reason']}" for dash in results["dashes"]))
@@ -116,6 +122,38 @@ def deliver_table(systems):
     ]
     return table(["system", "cycles/s", "delivery p50", "delivery p99", "send to acked p50", "send to acked p99", "messages per receive",
                   "failed", "redelivered", "server CPU s per million", "consumers made in", "RSS MiB of the consumers", "RSS MiB at the end"], rows)
+
+
+def moving_table(systems, moves):
+    rows = [
+        [name, spread([rate(reading) for reading in readings], lambda value: f"{value:,.0f}"),
+         *(micros(middle(readings, lambda reading, key=key: reading["latency"][key])) for key in ("p50_us", "p99_us", "p999_us")),
+         f"{middle(readings, lambda reading: reading['moves']):,.0f}",
+         *(micros(middle(readings, lambda reading, key=key: reading[key[0]][key[1]]))
+           for key in (("gap", "p50_us"), ("gap", "p99_us"), ("first_delivery", "p50_us"), ("first_delivery", "p99_us"))),
+         *(f"{sum(reading[key] for reading in readings):,}" for key in ("missing", "repeated", "reordered", "redelivered")),
+         f"{sum(reading['failed'] for reading in readings):,} / {sum(reading['not_begun'] for reading in readings):,}",
+         f"{middle(readings, lambda reading: reading['server_cpu_seconds_per_million']):.1f}",
+         f"{middle(readings, lambda reading: reading['server_resident_bytes']) / (1 << 20):,.0f}"]
+        for name, readings in sorted(systems.items(), key=lambda item: middle(item[1], lambda reading: reading["latency"]["p99_us"]))
+    ]
+    return table(["system", "messages/s", "delivery p50", "delivery p99", "delivery p99.9", moves, "gap p50", "gap p99",
+                  "first delivery after p50", "first delivery after p99", "missing", "repeated", "reordered", "redelivered",
+                  "failed / not begun", "server CPU s per million", "RSS MiB"], rows)
+
+
+def redeliver_table(systems):
+    rows = [
+        [name, spread([rate(reading) for reading in readings], lambda value: f"{value:,.0f}"),
+         *(micros(middle(readings, lambda reading, key=key: reading["latency"][key])) for key in ("p50_us", "p99_us")),
+         f"{middle(readings, lambda reading: reading['redelivery']['count']):,.0f}", f"{readings[0]['invisible_seconds']:.0f} s",
+         *(micros(middle(readings, lambda reading, key=key: reading["redelivery"][key])) for key in ("p50_us", "p99_us", "max_us")),
+         f"{sum(reading['lost'] for reading in readings):,}", f"{sum(reading['failed'] for reading in readings):,}",
+         f"{middle(readings, lambda reading: reading['server_cpu_seconds_per_million']):.1f}"]
+        for name, readings in sorted(systems.items(), key=lambda item: -middle(item[1], rate))
+    ]
+    return table(["system", "healthy cycles/s", "send to acked p50", "send to acked p99", "came again", "asked to stay away", "came again after p50",
+                  "p99", "at most", "lost", "failed", "server CPU s per million"], rows)
 
 
 def plots(results):

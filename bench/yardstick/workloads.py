@@ -13,6 +13,13 @@ PROBE_CHANNELS = 1
 SERVED_MAX_S = 120
 # W5: receives that wait at a time.
 RECEIVES = 4
+# W7: what all systems can be asked for.
+INVISIBLE_SECONDS = 10
+# W8
+TOKENS_PER_SECOND = 50
+TOKEN_BYTES = 20
+# What must be nothing in any reading of ours.
+FAULTS = ("missing", "repeated", "reordered", "lost")
 
 
 class Append:
@@ -27,7 +34,7 @@ class Append:
 
     def measure(self, system, folder, durability, generator):
         start(system, folder, durability, generator)
-        time_options = [*self.time, "--warmup-seconds", max(self.warmup_seconds, system.warmup_seconds_min)]
+        timed = time_options(self, system)
         readings = []
         for channels in self.channels:
             if system.channels_max and channels > system.channels_max:
@@ -35,11 +42,11 @@ class Append:
             peak = 0
             for in_flight in self.in_flight:
                 load = shape(system, in_flight, channels)
-                reading = generator.drive(system, *load, *time_options)
+                reading = generator.drive(system, *load, *timed)
                 peak = max(peak, reading["appends_per_second"])
                 readings.append({"cell": f"{channels} channels, {in_flight} in flight", **reading})
             rate = ["--rate", max(1.0, round(peak * OPEN_SHARE))]
-            reading = generator.drive(system, *shape(system, max(self.in_flight), channels), *time_options, *rate)
+            reading = generator.drive(system, *shape(system, max(self.in_flight), channels), *timed, *rate)
             readings.append({"cell": f"{channels} channels, open loop at half the peak", **reading})
         system.stop()
         return readings
@@ -94,6 +101,7 @@ class Deliver:
     """W5: send, deliver, ack, over many channels with an exclusive consumer each, all held by one client."""
 
     name = "deliver"
+    more = []
 
     def __init__(self, options):
         self.consumers, self.in_flight = options.consumers, options.cycles_in_flight
@@ -102,20 +110,102 @@ class Deliver:
     def measure(self, system, folder, durability, generator):
         if system.is_limit:
             return []
-        if not system.has_acks:
-            raise Lacking("it keeps no place of a consumer and has no ack")
+        check_has(system, self.name)
         start(system, folder, durability, generator)
-        warmup = max(self.warmup_seconds, system.warmup_seconds_min)
         reading = generator.drive(
             system, "--channels", self.consumers, "--in-flight", self.in_flight, "--receives", RECEIVES,
-            "--body-bytes", BODY_BYTES, *self.time, "--warmup-seconds", warmup, command="deliver",
+            "--body-bytes", BODY_BYTES, *time_options(self, system), *self.more, command=self.name,
         )
         system.stop()
         return [{"cell": f"{self.consumers} channels, {self.in_flight} under way", **reading}]
 
 
+class Redeliver(Deliver):
+    """W7: the same, with one message of a hundred that nobody acknowledges at its first delivery, in channels of
+    their own: when it comes again, and what the others feel."""
+
+    name = "redeliver"
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.more = ["--unacked-channels", options.unacked, "--invisible-seconds", INVISIBLE_SECONDS]
+
+
+class Handover:
+    """W6: channels move from one client to another under traffic, each once. Where a client can take a channel from
+    another, that is measured first; then the old client gives it up before the new one takes it."""
+
+    name = "handover"
+
+    def __init__(self, options):
+        self.channels, self.rate = options.moving, options.moving_rate
+        self.time, self.warmup_seconds = ["--seconds", options.seconds], options.warmup_seconds
+
+    def measure(self, system, folder, durability, generator):
+        if system.is_limit:
+            return []
+        check_has(system, self.name)
+        ways = {"given up, then taken": []}
+        if system.take_over_group:
+            ways = {"taken over": take_over(system), **ways}
+        readings = []
+        for number, (way, options) in enumerate(ways.items()):
+            start(system, folder / str(number), durability, generator)
+            reading = generator.drive(
+                system, "--channels", self.channels, "--rate", self.rate, "--body-bytes", BODY_BYTES, *options,
+                *time_options(self, system), command=self.name,
+            )
+            system.stop()
+            readings.append({"cell": f"{self.channels} channels, {self.rate} messages/s, {way}", **reading})
+        return readings
+
+
+class Stream:
+    """W8: token streams. Each session has a writer that is never late and a reader; some readers lose their
+    connection each second and go on where they were."""
+
+    name = "stream"
+
+    def __init__(self, options):
+        self.sessions, self.time, self.warmup_seconds = options.sessions, ["--seconds", options.seconds], options.warmup_seconds
+        self.reconnects = options.reconnects
+
+    def measure(self, system, folder, durability, generator):
+        if system.is_limit:
+            return []
+        check_has(system, self.name)
+        start(system, folder, durability, generator)
+        connections = self.sessions if system.one_request_per_connection else CONNECTIONS
+        options = take_over(system) if system.take_over_group else []
+        reading = generator.drive(
+            system, "--sessions", self.sessions, "--tokens-per-second", TOKENS_PER_SECOND, "--body-bytes", TOKEN_BYTES,
+            "--reconnect-percent", self.reconnects, "--connections", connections, *options, *time_options(self, system),
+            command=self.name,
+        )
+        system.stop()
+        return [{"cell": f"{self.sessions} sessions x {TOKENS_PER_SECOND} tokens/s, {self.reconnects:g} % reconnect each second", **reading}]
+
+
 class Lacking(Exception):
     """A system has nothing that could be measured here."""
+
+
+def check_has(system, workload):
+    if workload in system.lacks:
+        raise Lacking(f"{workload}: {system.lacks[workload]}")
+
+
+def take_over(system):
+    return ["--group", system.take_over_group, "--take-over"]
+
+
+def time_options(workload, system):
+    return [*workload.time, "--warmup-seconds", max(workload.warmup_seconds, system.warmup_seconds_min)]
+
+
+def faults(reading):
+    """What went wrong with messages in a round, by its name."""
+    return {name: reading[name] for name in FAULTS if reading.get(name)}
 
 
 def start(system, folder, durability, generator):
@@ -137,4 +227,4 @@ def shape(system, in_flight, channels):
     return ["--connections", connections, "--in-flight", in_flight, "--channels", channels, "--body-bytes", BODY_BYTES]
 
 
-ALL = {workload.name: workload for workload in (Append, Density, Deliver)}
+ALL = {workload.name: workload for workload in (Append, Density, Deliver, Handover, Redeliver, Stream)}

@@ -2,8 +2,8 @@
 //! stream that took it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
@@ -13,20 +13,20 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::pipeline::{Frame, Pipeline, Protocol};
-use super::{Connection, Consumer, Delivery, RECEIVE_MAX, RECEIVE_WAIT};
+use super::{Connection, Consumer, Delivery, Holding, RECEIVE_MAX, RECEIVE_WAIT};
 use crate::Result;
 use crate::messages::{TOPIC, lite_name};
 
 const CONSUMERS_MAX: usize = 1_000_000;
-/// The subscription whose messages are deliveries; that of the answers is 1.
-const DELIVERIES: &str = "2";
+/// The subscription of the answers; those of the channels follow.
+const ANSWERS: &str = "1";
 const HELLO: &str = "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\
     \"no_responders\":true,\"protocol\":1}\r\n";
 
 /// A connection; all channels are subjects of one stream.
 #[derive(Debug)]
 pub(super) struct Nats {
-    pipeline: Arc<Pipeline<Bytes>>,
+    pipeline: Pipeline<Bytes>,
     /// Where the answers come; the number of the request follows.
     inbox: String,
 }
@@ -41,7 +41,7 @@ impl Nats {
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         let inbox = format!("_INBOX.{}-{number}.", std::process::id());
         let pipeline = Pipeline::connect(address, text).await?;
-        pipeline.tell(format!("{HELLO}SUB {inbox}* 1\r\n").as_bytes());
+        pipeline.tell(format!("{HELLO}SUB {inbox}* {ANSWERS}\r\n").as_bytes());
         let nats = Self { pipeline, inbox };
         nats.make_stream().await?;
         Ok(nats)
@@ -95,29 +95,54 @@ impl Connection for Nats {
 pub(super) struct Holder {
     nats: Nats,
     deliveries: Mutex<UnboundedReceiver<Delivery>>,
+    client: usize,
+    ack_wait: Duration,
 }
 
+/// What the server has when nothing is said.
+const ACK_WAIT: Duration = Duration::from_secs(30);
+
 impl Holder {
-    pub(super) async fn connect(address: SocketAddr, channels: usize) -> Result<Self> {
+    pub(super) async fn connect(address: SocketAddr, holding: Holding) -> Result<Self> {
         // Bounded by what the load has under way.
         let (deliver, deliveries) = unbounded_channel();
         let nats = Nats::connect_and_deliver(address, NatsText(Some(deliver))).await?;
-        let inbox = format!("deliver.{}", std::process::id());
-        nats.pipeline.tell(format!("SUB {inbox} {DELIVERIES}\r\n").as_bytes());
-        for name in (0..channels).map(lite_name) {
-            let subject = format!("{TOPIC}.{name}");
-            let request = json!({ "stream_name": TOPIC, "config": {
-                "durable_name": name,
-                "filter_subject": subject,
-                "deliver_subject": inbox,
-                "deliver_policy": "new",
-                "ack_policy": "explicit",
-            }});
-            let create = format!("$JS.API.CONSUMER.CREATE.{TOPIC}.{name}.{subject}");
-            nats.publish(&create, request.to_string().as_bytes()).await?;
+        let holder = Self {
+            nats,
+            deliveries: Mutex::new(deliveries),
+            client: holding.client,
+            ack_wait: holding.invisible.unwrap_or(ACK_WAIT),
+        };
+        for channel in holding.channels {
+            holder.take(channel).await?;
         }
-        Ok(Self { nats, deliveries: Mutex::new(deliveries) })
+        Ok(holder)
     }
+
+    /// Makes the consumer of a channel, or has one that delivers to nobody deliver here.
+    async fn take(&self, channel: usize) -> Result<()> {
+        let name = lite_name(channel);
+        let subject = format!("{TOPIC}.{name}");
+        // Each its own: a consumer moves only when nobody listens where it delivered.
+        let inbox = format!("deliver.{}-{}.{name}", std::process::id(), self.client);
+        let sid = subscription(channel);
+        self.nats.pipeline.tell(format!("SUB {inbox} {sid}\r\n").as_bytes());
+        let request = json!({ "stream_name": TOPIC, "config": {
+            "durable_name": name,
+            "filter_subject": subject,
+            "deliver_subject": inbox,
+            "deliver_policy": "new",
+            "ack_policy": "explicit",
+            "ack_wait": u64::try_from(self.ack_wait.as_nanos())?,
+        }});
+        let create = format!("$JS.API.CONSUMER.CREATE.{TOPIC}.{name}.{subject}");
+        self.nats.publish(&create, request.to_string().as_bytes()).await
+    }
+}
+
+/// The subscription of a channel on its connection.
+fn subscription(channel: usize) -> usize {
+    channel + 2
 }
 
 impl Consumer for Holder {
@@ -131,9 +156,22 @@ impl Consumer for Holder {
         })
     }
 
-    fn ack<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<()>> {
+    fn ack<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<bool>> {
         // With an answer: an ack without one may be lost unseen.
-        Box::pin(async move { self.nats.request(&delivery.receipt, b"+ACK").await.map(drop) })
+        Box::pin(async move { self.nats.request(&delivery.receipt, b"+ACK").await.map(|_| true) })
+    }
+
+    fn hold(&self, channel: usize) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.take(channel))
+    }
+
+    fn release(&self, channel: usize) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let leave = format!("UNSUB {}\r\n", subscription(channel));
+            self.nats.pipeline.tell(leave.as_bytes());
+            // Answered behind it: then the server knows.
+            self.nats.publish("$JS.API.INFO", b"").await
+        })
     }
 }
 
@@ -176,7 +214,7 @@ impl Protocol for NatsText {
             }
         }
         let subject = words.next().ok_or("MSG without subject")?.to_owned();
-        let is_delivery = words.next() == Some(DELIVERIES);
+        let is_delivery = words.next() != Some(ANSWERS);
         let length: usize = words.next_back().ok_or("MSG without length")?.parse()?;
         let receipt = words.next().unwrap_or_default().to_owned();
         if bytes.len() < end + 2 + length + 2 {

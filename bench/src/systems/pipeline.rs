@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
 
 use crate::Result;
 
@@ -36,9 +37,15 @@ pub(super) enum Frame<A> {
     Skip,
 }
 
-/// The connection.
+/// The connection; it ends with this.
 #[derive(Debug)]
 pub(super) struct Pipeline<A> {
+    shared: Arc<Shared<A>>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared<A> {
     state: Mutex<State<A>>,
     to_write: Notify,
 }
@@ -53,19 +60,20 @@ struct State<A> {
 }
 
 impl<A: Send + fmt::Debug + 'static> Pipeline<A> {
-    /// Connects; the tasks end with the connection.
+    /// Connects.
     pub(super) async fn connect(
         address: SocketAddr,
         protocol: impl Protocol<Answer = A>,
-    ) -> Result<Arc<Self>> {
+    ) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (from, to) = stream.into_split();
         let state = State { out: BytesMut::new(), next: 0, waiting: HashMap::new(), ended: None };
-        let pipeline = Arc::new(Self { state: Mutex::new(state), to_write: Notify::new() });
-        tokio::spawn(write(Arc::clone(&pipeline), to));
-        tokio::spawn(read(Arc::clone(&pipeline), from, protocol));
-        Ok(pipeline)
+        let shared = Arc::new(Shared { state: Mutex::new(state), to_write: Notify::new() });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(write(Arc::clone(&shared), to));
+        tasks.spawn(read(Arc::clone(&shared), from, protocol));
+        Ok(Self { shared, _tasks: tasks })
     }
 
     /// Writes a request and waits for its answer. The requests of one connection are numbered from
@@ -73,7 +81,7 @@ impl<A: Send + fmt::Debug + 'static> Pipeline<A> {
     pub(super) async fn request(&self, encode: impl FnOnce(u64, &mut BytesMut)) -> Result<A> {
         let (answer, answered) = oneshot::channel();
         {
-            let mut state = self.lock();
+            let mut state = self.shared.lock();
             if let Some(why) = &state.ended {
                 return Err(why.clone().into());
             }
@@ -82,12 +90,18 @@ impl<A: Send + fmt::Debug + 'static> Pipeline<A> {
             encode(number, &mut state.out);
             state.waiting.insert(number, answer);
         }
-        self.to_write.notify_one();
-        answered.await.map_err(|_| self.why_ended().into())
+        self.shared.to_write.notify_one();
+        answered.await.map_err(|_| self.shared.why_ended().into())
     }
 
     /// Writes something that has no answer.
     pub(super) fn tell(&self, bytes: &[u8]) {
+        self.shared.tell(bytes);
+    }
+}
+
+impl<A> Shared<A> {
+    fn tell(&self, bytes: &[u8]) {
         self.lock().out.extend_from_slice(bytes);
         self.to_write.notify_one();
     }
@@ -107,7 +121,7 @@ impl<A: Send + fmt::Debug + 'static> Pipeline<A> {
     }
 }
 
-async fn write<A: Send + fmt::Debug + 'static>(pipeline: Arc<Pipeline<A>>, mut to: OwnedWriteHalf) {
+async fn write<A>(pipeline: Arc<Shared<A>>, mut to: OwnedWriteHalf) {
     loop {
         pipeline.to_write.notified().await;
         let bytes = pipeline.lock().out.split();
@@ -118,12 +132,10 @@ async fn write<A: Send + fmt::Debug + 'static>(pipeline: Arc<Pipeline<A>>, mut t
 }
 
 async fn read<P: Protocol>(
-    pipeline: Arc<Pipeline<P::Answer>>,
+    pipeline: Arc<Shared<P::Answer>>,
     mut from: OwnedReadHalf,
     mut protocol: P,
-) where
-    P::Answer: 'static,
-{
+) {
     let mut bytes = BytesMut::with_capacity(READ_BYTES);
     let why = loop {
         match from.read_buf(&mut bytes).await {
@@ -139,13 +151,10 @@ async fn read<P: Protocol>(
 }
 
 fn hand_out<P: Protocol>(
-    pipeline: &Pipeline<P::Answer>,
+    pipeline: &Shared<P::Answer>,
     protocol: &mut P,
     bytes: &mut BytesMut,
-) -> Result<()>
-where
-    P::Answer: 'static,
-{
+) -> Result<()> {
     while let Some(frame) = protocol.take(bytes)? {
         match frame {
             Frame::Answer(number, answer) => {

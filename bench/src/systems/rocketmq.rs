@@ -1,12 +1,13 @@
 //! The gRPC protocol of RocketMQ 5, the same client for LiteMQ, Apache RocketMQ and the bare echo.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use litemq_protocol::v2::{AckMessageEntry, Message, SendMessageRequest};
 
-use super::{Connection, Consumer, Delivery, RECEIVE_MAX, RECEIVE_WAIT};
+use super::{Connection, Consumer, Delivery, Holding, RECEIVE_MAX, RECEIVE_WAIT};
 use crate::Result;
 use crate::client::Client;
 use crate::messages::{Messages, lite_name};
@@ -37,21 +38,25 @@ impl Connection for RocketMq {
 
 /// A lite push consumer: subscribed to each lite topic by name, as the SDKs are.
 #[derive(Debug)]
-pub(super) struct Holder(Client);
+pub(super) struct Holder {
+    client: Client,
+    group: String,
+    invisible: Option<Duration>,
+}
 
-const GROUP: &str = "consumers";
 /// Names of one request.
 const SYNC_NAMES: usize = 1000;
 
 impl Holder {
-    pub(super) async fn connect(address: SocketAddr, channels: usize) -> Result<Self> {
-        let mut client = Client::connect(address, "bench-consumer").await?;
-        client.introduce(GROUP).await?;
-        let names: Vec<String> = (0..channels).map(lite_name).collect();
+    pub(super) async fn connect(address: SocketAddr, holding: Holding) -> Result<Self> {
+        let Holding { client, group, channels, invisible } = holding;
+        let mut client = Client::connect(address, &format!("bench-consumer-{client}")).await?;
+        client.introduce(&group).await?;
+        let names: Vec<String> = channels.map(lite_name).collect();
         for names in names.chunks(SYNC_NAMES) {
-            client.subscribe(GROUP, names.to_vec()).await?;
+            client.subscribe(&group, names.to_vec()).await?;
         }
-        Ok(Self(client))
+        Ok(Self { client, group, invisible })
     }
 }
 
@@ -59,18 +64,44 @@ impl Consumer for Holder {
     fn receive(&self) -> BoxFuture<'_, Result<Vec<Delivery>>> {
         Box::pin(async move {
             let batch = i32::try_from(RECEIVE_MAX)?;
-            let messages = self.0.clone().receive(GROUP, batch, RECEIVE_WAIT).await?;
-            Ok(messages.into_iter().map(delivery).collect())
+            let mut client = self.client.clone();
+            let found = client.receive(&self.group, batch, RECEIVE_WAIT, self.invisible).await?;
+            Ok(found.into_iter().map(delivery).collect())
         })
     }
 
-    fn ack<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<()>> {
-        let entry = AckMessageEntry {
-            message_id: delivery.id.clone(),
-            receipt_handle: delivery.receipt.clone(),
-            lite_topic: Some(delivery.channel.clone()),
-        };
-        Box::pin(async move { self.0.clone().ack_entries(GROUP, vec![entry]).await })
+    fn ack<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let acked = self.ack_all(std::slice::from_ref(delivery)).await?;
+            Ok(!acked.contains(&false))
+        })
+    }
+
+    fn ack_all<'a>(&'a self, deliveries: &'a [Delivery]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        Box::pin(async move {
+            let entries = deliveries.iter().map(entry).collect();
+            self.client.clone().ack_entries(&self.group, entries).await
+        })
+    }
+
+    fn hold(&self, channel: usize) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.client.clone().subscribe(&self.group, vec![lite_name(channel)]).await
+        })
+    }
+
+    fn release(&self, channel: usize) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.client.clone().unsubscribe(&self.group, vec![lite_name(channel)]).await
+        })
+    }
+}
+
+fn entry(delivery: &Delivery) -> AckMessageEntry {
+    AckMessageEntry {
+        message_id: delivery.id.clone(),
+        receipt_handle: delivery.receipt.clone(),
+        lite_topic: Some(delivery.channel.clone()),
     }
 }
 

@@ -229,7 +229,7 @@ impl Taken {
 async fn consume(flow: Arc<Flow>, mut client: Client, taking: Taking) -> Result<Taken> {
     let mut taken = Taken::new()?;
     while Instant::now() < flow.until {
-        let messages = client.receive(GROUP, taking.batch, POLL).await?;
+        let messages = client.receive(GROUP, taking.batch, POLL, None).await?;
         let received_at = Instant::now();
         if messages.is_empty() {
             continue;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -14,14 +13,17 @@ use tokio::time::{sleep_until, timeout};
 
 use super::FAILURES_MAX;
 use super::cpu::{Cpu, resident_bytes};
+use super::stamp::Stamp;
+use super::unacked::{Fate, Redelivery, Unacked};
 use crate::Result;
 use crate::args::DeliverArgs;
 use crate::latency::{Latencies, LatencySummary};
-use crate::systems::{self, Connection, Consumer, Delivery};
+use crate::systems::{self, Connection, Consumer, Holding};
 
 /// With nothing acked for so long, something is lost.
 const STALL_MAX: Duration = Duration::from_secs(30);
 const CONNECTIONS: usize = 8;
+const GROUP: &str = "consumers";
 
 /// What one round found.
 #[derive(Debug, Serialize)]
@@ -48,20 +50,28 @@ pub(crate) struct Round {
     server_resident_bytes: u64,
     /// How long it took to make all consumers.
     consumers_seconds: f64,
+    #[serde(flatten)]
+    redelivery: Option<Redelivery>,
 }
 
-/// Runs one round.
-pub(crate) async fn run(args: &DeliverArgs) -> Result<Round> {
-    let resident_bytes_before_consumers = resident_bytes(&args.pids)?;
+/// Runs one round; some messages may be left unacknowledged at first, and count in no cycle.
+pub(crate) async fn run(args: &DeliverArgs, unacked: Option<Unacked>) -> Result<Round> {
+    let resident_bytes_before_consumers = resident_bytes(&args.server.pids)?;
     let mut connections = Vec::new();
     for number in 0..CONNECTIONS {
-        connections.push(systems::connect(args.system, args.address, number).await?);
+        connections.push(systems::connect(args.server.system, args.server.address, number).await?);
     }
     let begun = Instant::now();
-    let consumer = systems::consume(args.system, args.address, args.channels.get()).await?;
+    let holding = Holding {
+        client: 0,
+        group: GROUP.to_owned(),
+        channels: 0..unacked.as_ref().map_or(args.channels.get(), |some| some.channels().end),
+        invisible: unacked.as_ref().map(Unacked::invisible),
+    };
+    let consumer = systems::consume(args.server.system, args.server.address, holding).await?;
     let consumers_seconds = begun.elapsed().as_secs_f64();
-    let resident_bytes_with_consumers = resident_bytes(&args.pids)?;
-    let flow = Arc::new(Flow::new(args));
+    let resident_bytes_with_consumers = resident_bytes(&args.server.pids)?;
+    let flow = Arc::new(Flow::new(args, unacked));
     let mut producers = JoinSet::new();
     for connection in connections.iter().cycle().take(args.in_flight.get()) {
         producers.spawn(Arc::clone(&flow).produce(Arc::clone(connection)));
@@ -71,9 +81,9 @@ pub(crate) async fn run(args: &DeliverArgs) -> Result<Round> {
         consumers.spawn(Arc::clone(&flow).consume(Arc::clone(&consumer)));
     }
     sleep_until(flow.from.into()).await;
-    let cpu_from = Cpu::now(&args.pids)?;
+    let cpu_from = Cpu::now(&args.server.pids)?;
     sleep_until(flow.until.into()).await;
-    let cpu = Cpu::now(&args.pids)?.since(cpu_from);
+    let cpu = Cpu::now(&args.server.pids)?.since(cpu_from);
     let mut taken = Taken::new()?;
     while let Some(consumer) = consumers.join_next().await {
         taken.add(&consumer??)?;
@@ -96,8 +106,9 @@ pub(crate) async fn run(args: &DeliverArgs) -> Result<Round> {
         generator_cpu_seconds_per_million: per_million(cpu.generator),
         resident_bytes_before_consumers,
         resident_bytes_with_consumers,
-        server_resident_bytes: resident_bytes(&args.pids)?,
+        server_resident_bytes: resident_bytes(&args.server.pids)?,
         consumers_seconds,
+        redelivery: flow.unacked.as_ref().map(Unacked::found),
     })
 }
 
@@ -110,14 +121,15 @@ struct Flow {
     failed: AtomicU64,
     channels: usize,
     body_bytes: usize,
-    /// Bodies carry the nanoseconds from here to their send.
+    unacked: Option<Unacked>,
+    /// Bodies tell moments from here on.
     zero: Instant,
     from: Instant,
     until: Instant,
 }
 
 impl Flow {
-    fn new(args: &DeliverArgs) -> Self {
+    fn new(args: &DeliverArgs, unacked: Option<Unacked>) -> Self {
         let zero = Instant::now();
         let from = zero + Duration::from_secs(args.time.warmup_seconds);
         Self {
@@ -126,6 +138,7 @@ impl Flow {
             failed: AtomicU64::new(0),
             channels: args.channels.get(),
             body_bytes: args.body_bytes,
+            unacked,
             zero,
             from,
             until: from + Duration::from_secs(args.time.seconds),
@@ -138,9 +151,13 @@ impl Flow {
             // Closed when the time is over.
             let Ok(place) = place.map_err(|_| "messages do not come back")? else { return Ok(()) };
             place.forget();
-            let channel = self.next.fetch_add(1, Ordering::Relaxed) % self.channels;
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let apart = self.unacked.as_ref().and_then(|unacked| unacked.channel_of(number));
+            let channel = apart.unwrap_or(number % self.channels);
+            let stamp = Stamp { channel, number, due: Instant::now() };
+            let body = stamp.body(self.zero, self.body_bytes)?;
             // A broker may refuse while it is busy; the place is free again then.
-            if let Err(error) = connection.append(channel, self.stamp()?).await {
+            if let Err(error) = connection.append(channel, body).await {
                 if self.failed.fetch_add(1, Ordering::Relaxed) >= FAILURES_MAX {
                     return Err(error);
                 }
@@ -152,42 +169,49 @@ impl Flow {
 
     async fn consume(self: Arc<Self>, consumer: Arc<dyn Consumer>) -> Result<Taken> {
         let mut taken = Taken::new()?;
-        while Instant::now() < self.until {
+        while Instant::now() < self.until || self.is_waiting() {
             let deliveries = consumer.receive().await?;
             let received_at = Instant::now();
             if deliveries.is_empty() {
                 continue;
             }
-            // Each alone, as the SDKs do.
-            try_join_all(deliveries.iter().map(|delivery| consumer.ack(delivery))).await?;
+            let (mut cycles, mut came_again) = (Vec::with_capacity(deliveries.len()), 0);
+            let mut acks = Vec::with_capacity(deliveries.len());
+            for delivery in &deliveries {
+                let stamp = Stamp::read(&delivery.body, self.zero)?;
+                taken.redelivered += u64::from(delivery.again);
+                let fate = self.unacked.as_ref().map(|some| some.take(stamp.channel, received_at));
+                // Each alone, as the SDKs do.
+                if fate != Some(Fate::Leave) {
+                    acks.push(consumer.ack(delivery));
+                }
+                match fate {
+                    None | Some(Fate::Cycle) => cycles.push(stamp.due),
+                    Some(Fate::Again) => came_again += 1,
+                    Some(Fate::Leave) => {}
+                }
+            }
+            if try_join_all(acks).await?.contains(&false) {
+                return Err("an ack came too late".into());
+            }
             let acked_at = Instant::now();
             taken.receives += 1;
-            for delivery in &deliveries {
-                let sent_at = self.sent_at(delivery)?;
-                taken.messages += 1;
-                taken.redelivered += u64::from(delivery.again);
-                if (self.from..self.until).contains(&acked_at) {
+            taken.messages += deliveries.len() as u64;
+            if (self.from..self.until).contains(&acked_at) {
+                for sent_at in cycles {
                     taken.delivery.record(received_at - sent_at);
                     taken.whole.record(acked_at - sent_at);
                 }
             }
-            self.places.add_permits(deliveries.len());
+            // What comes again gave its place back at first.
+            self.places.add_permits(deliveries.len() - came_again);
         }
         self.places.close();
         Ok(taken)
     }
 
-    /// The moment, and filling.
-    fn stamp(&self) -> Result<Bytes> {
-        let mut body = BytesMut::with_capacity(self.body_bytes.max(8));
-        body.put_u64(u64::try_from(self.zero.elapsed().as_nanos())?);
-        body.resize(self.body_bytes.max(8), b'x');
-        Ok(body.freeze())
-    }
-
-    fn sent_at(&self, delivery: &Delivery) -> Result<Instant> {
-        let stamp = delivery.body.first_chunk().ok_or("a body without stamp")?;
-        Ok(self.zero + Duration::from_nanos(u64::from_be_bytes(*stamp)))
+    fn is_waiting(&self) -> bool {
+        self.unacked.as_ref().is_some_and(Unacked::is_waiting)
     }
 }
 

@@ -61,18 +61,18 @@ pub(crate) async fn run(args: &DriveArgs) -> Result<Round> {
     }
     let pace = &load.pace;
     sleep_until(pace.from().into()).await;
-    let cpu_from = Cpu::now(&args.pids)?;
+    let cpu_from = Cpu::now(&args.server.pids)?;
     let mut cpu_until = None;
     if let Some(until) = pace.until() {
         sleep_until(until.into()).await;
-        cpu_until = Some(Cpu::now(&args.pids)?);
+        cpu_until = Some(Cpu::now(&args.server.pids)?);
     }
     let mut latencies = Latencies::new()?;
     while let Some(worker) = workers.join_next().await {
         latencies.add(&worker??)?;
     }
     let until = pace.until().unwrap_or_else(Instant::now);
-    let cpu = cpu_until.map_or_else(|| Cpu::now(&args.pids), Ok)?.since(cpu_from);
+    let cpu = cpu_until.map_or_else(|| Cpu::now(&args.server.pids), Ok)?.since(cpu_from);
     clock.await?;
     let appends = latencies.count();
     let not_begun = pace.not_begun(&mut latencies);
@@ -89,7 +89,7 @@ pub(crate) async fn run(args: &DriveArgs) -> Result<Round> {
         latency: latencies.summary(),
         server_cpu_seconds_per_million: per_million(cpu.server),
         generator_cpu_seconds_per_million: per_million(cpu.generator),
-        server_resident_bytes: resident_bytes(&args.pids)?,
+        server_resident_bytes: resident_bytes(&args.server.pids)?,
     })
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn run(args: &DriveArgs) -> Result<Round> {
 async fn connect(args: &DriveArgs) -> Result<Vec<Arc<dyn Connection>>> {
     let mut connections = Vec::new();
     for number in 0..args.connections.get() {
-        connections.push(systems::connect(args.system, args.address, number).await?);
+        connections.push(systems::connect(args.server.system, args.server.address, number).await?);
     }
     if !args.create {
         let channels = args.channels.get();

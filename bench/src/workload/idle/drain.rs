@@ -58,7 +58,7 @@ pub(super) async fn drain(address: SocketAddr, count: usize) -> Result<Drained> 
 
 async fn take(mut client: Client, taken: Arc<AtomicUsize>, count: usize) -> Result<()> {
     while taken.load(Ordering::Relaxed) < count {
-        let messages = client.receive(GROUP, BATCH, POLL).await?;
+        let messages = client.receive(GROUP, BATCH, POLL, None).await?;
         if messages.is_empty() {
             return Ok(());
         }

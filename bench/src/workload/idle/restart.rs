@@ -39,7 +39,7 @@ pub(super) async fn start(
     if count > 0 {
         let mut client = Client::connect(running.address, "bench-first").await?;
         client.subscribe(group, vec![lite_name(count / 2)]).await?;
-        if client.receive(group, 1, POLL).await?.is_empty() {
+        if client.receive(group, 1, POLL, None).await?.is_empty() {
             return Err("a message of before the restart does not come".into());
         }
         first_delivery_seconds = Some(at.elapsed().as_secs_f64());
