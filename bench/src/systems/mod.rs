@@ -8,6 +8,7 @@ mod pipeline;
 mod resp;
 mod rocketmq;
 mod s2_lite;
+mod sse;
 mod valkey;
 
 use std::net::SocketAddr;
@@ -165,9 +166,9 @@ pub(crate) fn reading(system: System, address: SocketAddr) -> Result<Reading> {
     Ok(match system {
         System::Rocketmq => Reading::ByClients,
         System::Valkey => Reading::ByPosition(Arc::new(valkey::Entries(address))),
-        System::Nats | System::S2Lite | System::DurableStreams => {
-            return Err("no reader of this system is written".into());
-        }
+        System::Nats => Reading::ByPosition(Arc::new(nats::Subjects(address))),
+        System::S2Lite => Reading::ByPosition(Arc::new(s2_lite::Records(address))),
+        System::DurableStreams => Reading::ByPosition(Arc::new(durable_streams::Tails(address))),
     })
 }
 

@@ -13,7 +13,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::pipeline::{Frame, Pipeline, Protocol};
-use super::{Connection, Consumer, Delivery, Holding, RECEIVE_MAX, RECEIVE_WAIT};
+use super::{
+    Connection, Consumer, Delivery, Holding, Library, Position, RECEIVE_MAX, RECEIVE_WAIT, Reader,
+};
 use crate::Result;
 use crate::messages::{TOPIC, lite_name};
 
@@ -37,14 +39,18 @@ impl Nats {
     }
 
     async fn connect_and_deliver(address: SocketAddr, text: NatsText) -> Result<Self> {
+        let nats = Self::open(address, text).await?;
+        nats.make_stream().await?;
+        Ok(nats)
+    }
+
+    async fn open(address: SocketAddr, text: NatsText) -> Result<Self> {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         let inbox = format!("_INBOX.{}-{number}.", std::process::id());
         let pipeline = Pipeline::connect(address, text).await?;
         pipeline.tell(format!("{HELLO}SUB {inbox}* {ANSWERS}\r\n").as_bytes());
-        let nats = Self { pipeline, inbox };
-        nats.make_stream().await?;
-        Ok(nats)
+        Ok(Self { pipeline, inbox })
     }
 
     /// The stream of all channels; the same again is no fault.
@@ -90,6 +96,60 @@ impl Connection for Nats {
     }
 }
 
+/// Readers that go on behind a place of the stream.
+#[derive(Debug)]
+pub(super) struct Subjects(pub(super) SocketAddr);
+
+/// One of them: an ordered consumer, as the client libraries make it, on its own connection.
+#[derive(Debug)]
+struct SubjectReader {
+    /// The consumer goes with its connection.
+    _nats: Nats,
+    deliveries: UnboundedReceiver<Delivery>,
+}
+
+impl Library for Subjects {
+    fn open(&self, channel: usize, position: Position) -> BoxFuture<'_, Result<Box<dyn Reader>>> {
+        Box::pin(async move {
+            // Bounded by what is sent to one channel.
+            let (deliver, deliveries) = unbounded_channel();
+            let nats = Nats::open(self.0, NatsText(Some(deliver))).await?;
+            let inbox = format!("read.{}{channel}", nats.inbox);
+            nats.pipeline.tell(format!("SUB {inbox} {}\r\n", subscription(channel)).as_bytes());
+            let first = position.map_or(Ok(1), |last| last.parse::<u64>().map(|last| last + 1))?;
+            let request = json!({ "stream_name": TOPIC, "config": {
+                "filter_subject": format!("{TOPIC}.{}", lite_name(channel)),
+                "deliver_subject": inbox,
+                "deliver_policy": "by_start_sequence",
+                "opt_start_seq": first,
+                "ack_policy": "none",
+                "mem_storage": true,
+                "inactive_threshold": u64::try_from(INACTIVE_MAX.as_nanos())?,
+            }});
+            let create = format!("$JS.API.CONSUMER.CREATE.{TOPIC}");
+            nats.publish(&create, request.to_string().as_bytes()).await?;
+            let reader: Box<dyn Reader> = Box::new(SubjectReader { _nats: nats, deliveries });
+            Ok(reader)
+        })
+    }
+}
+
+impl Reader for SubjectReader {
+    fn next(&mut self) -> BoxFuture<'_, Result<Vec<(Bytes, Position)>>> {
+        Box::pin(async move {
+            let mut found = Vec::new();
+            if self.deliveries.recv_many(&mut found, RECEIVE_MAX).await == 0 {
+                return Err("the connection is gone".into());
+            }
+            let behind = |delivery: Delivery| {
+                let place = delivery.receipt.split('.').nth(5).ok_or("a delivery without place")?;
+                Ok((delivery.body, Some(place.to_owned())))
+            };
+            found.into_iter().map(behind).collect()
+        })
+    }
+}
+
 /// A durable push consumer of each subject, all delivered to one connection.
 #[derive(Debug)]
 pub(super) struct Holder {
@@ -99,6 +159,8 @@ pub(super) struct Holder {
     ack_wait: Duration,
 }
 
+/// How long a consumer stays whose reader is gone.
+const INACTIVE_MAX: Duration = Duration::from_secs(5);
 /// What the server has when nothing is said.
 const ACK_WAIT: Duration = Duration::from_secs(30);
 

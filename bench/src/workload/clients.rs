@@ -72,30 +72,31 @@ impl Clients {
             let now = Instant::now();
             let (mut taken, mut arrived) = (Vec::new(), Vec::new());
             for delivery in deliveries {
-                let stamp = self.arrivals.read(&delivery.body)?;
-                let held = self.channels.get(stamp.channel);
-                if held.is_some_and(|held| held.client.load(Ordering::Relaxed) != client) {
-                    self.astray.fetch_add(1, Ordering::Relaxed);
-                    continue;
-                }
-                if let Some(held) = held {
+                let stamp = self.arrivals.read(&delivery.body);
+                let held = stamp.and_then(|stamp| Some((stamp, self.channels.get(stamp.channel)?)));
+                if let Some((stamp, held)) = held {
+                    if held.client.load(Ordering::Relaxed) != client {
+                        self.astray.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    }
                     held.in_hand.fetch_add(1, Ordering::Relaxed);
+                    arrived.push(Some((stamp, self.arrivals.take(stamp, client, now), held)));
+                } else {
+                    arrived.push(None);
                 }
-                arrived.push((stamp, self.arrivals.take(stamp, client, now), held));
                 taken.push(delivery);
             }
             if taken.is_empty() {
                 continue;
             }
             let acked = consumer.ack_all(&taken).await?;
-            for ((stamp, arrival, held), is_good) in arrived.into_iter().zip(acked) {
+            for (arrived, is_good) in arrived.into_iter().zip(acked) {
+                let Some((stamp, arrival, held)) = arrived else { continue };
                 match is_good {
                     true => self.arrivals.settle(stamp, arrival),
                     false => drop(self.acks_too_late.fetch_add(1, Ordering::Relaxed)),
                 }
-                if let Some(held) = held {
-                    held.in_hand.fetch_sub(1, Ordering::Relaxed);
-                }
+                held.in_hand.fetch_sub(1, Ordering::Relaxed);
             }
         }
     }

@@ -175,21 +175,20 @@ impl Flow {
             if deliveries.is_empty() {
                 continue;
             }
-            let (mut cycles, mut came_again) = (Vec::with_capacity(deliveries.len()), 0);
-            let mut acks = Vec::with_capacity(deliveries.len());
+            let (mut cycles, mut acks, mut places) = (Vec::new(), Vec::new(), 0);
             for delivery in &deliveries {
-                let stamp = Stamp::read(&delivery.body, self.zero)?;
                 taken.redelivered += u64::from(delivery.again);
-                let fate = self.unacked.as_ref().map(|some| some.take(stamp.channel, received_at));
-                // Each alone, as the SDKs do.
+                // Of what others sent before only the ack is of interest.
+                let stamp = Stamp::read(&delivery.body, self.zero);
+                let fate = stamp.map(|stamp| self.fate_of(stamp, received_at));
                 if fate != Some(Fate::Leave) {
+                    // Each alone, as the SDKs do.
                     acks.push(consumer.ack(delivery));
                 }
-                match fate {
-                    None | Some(Fate::Cycle) => cycles.push(stamp.due),
-                    Some(Fate::Again) => came_again += 1,
-                    Some(Fate::Leave) => {}
+                if fate == Some(Fate::Cycle) {
+                    cycles.extend(stamp.map(|stamp| stamp.due));
                 }
+                places += usize::from(matches!(fate, Some(Fate::Cycle | Fate::Leave)));
             }
             if try_join_all(acks).await?.contains(&false) {
                 return Err("an ack came too late".into());
@@ -203,11 +202,14 @@ impl Flow {
                     taken.whole.record(acked_at - sent_at);
                 }
             }
-            // What comes again gave its place back at first.
-            self.places.add_permits(deliveries.len() - came_again);
+            self.places.add_permits(places);
         }
         self.places.close();
         Ok(taken)
+    }
+
+    fn fate_of(&self, stamp: Stamp, now: Instant) -> Fate {
+        self.unacked.as_ref().map_or(Fate::Cycle, |unacked| unacked.take(stamp.channel, now))
     }
 
     fn is_waiting(&self) -> bool {

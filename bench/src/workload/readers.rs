@@ -48,9 +48,10 @@ impl Readers {
                     found = reader.next() => {
                         let (now, visit) = (Instant::now(), seat.visit.load(Ordering::Relaxed));
                         for (body, behind) in found? {
-                            let stamp = self.arrivals.read(&body)?;
-                            let arrival = self.arrivals.take(stamp, visit, now);
-                            self.arrivals.settle(stamp, arrival);
+                            if let Some(stamp) = self.arrivals.read(&body) {
+                                let arrival = self.arrivals.take(stamp, visit, now);
+                                self.arrivals.settle(stamp, arrival);
+                            }
                             position = behind;
                         }
                     }
