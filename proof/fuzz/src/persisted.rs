@@ -54,10 +54,10 @@ fn check(bytes: &[u8]) {
         }
     }
     assert!(recovery.newest_send_at() >= Timestamp(0));
-    if let Err(malformed) = recovery.check(&groups()) {
-        return told(Some(malformed));
-    }
-    let mut shard = recovery.finish(NOW, topics(), groups());
+    let mut shard = match recovery.finish(NOW, topics(), groups()) {
+        Ok(shard) => shard,
+        Err(malformed) => return told(Some(malformed)),
+    };
     audit(&shard, NOW);
     check_snapshot(&shard);
     serve(&mut shard);
@@ -128,8 +128,7 @@ fn recovered(pieces: &[(Key, Vec<u8>)]) -> Shard {
     for (key, value) in pieces {
         recovery.put(&key.encode(), value).expect("a shard reads what it wrote");
     }
-    recovery.check(&groups()).expect("what a shard wrote fits together");
-    recovery.finish(NOW, topics(), groups())
+    recovery.finish(NOW, topics(), groups()).expect("what a shard wrote fits together")
 }
 
 /// Lists, subscribes, sends, claims and settles, over some time.

@@ -3,6 +3,7 @@
 mod audit;
 mod name_arena;
 mod name_order;
+mod recovery;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -285,86 +286,6 @@ impl LiteTable {
         self.by_topic.get(&topic).map(|order| order.last(max)).unwrap_or_default()
     }
 
-    /// Sets a slot as it was recovered, keeping its chains; [`Self::finish_recovery`] makes it
-    /// findable. `None` when the shard is full.
-    pub(crate) fn recover(&mut self, index: u32, slot: Slot, name: &[u8]) -> Option<()> {
-        let place = self.place_mut(index)?;
-        let (first_cursor, first_link) = (place.first_cursor, place.first_link);
-        let old = std::mem::replace(place, Slot { first_cursor, first_link, ..slot });
-        if old.state != SlotState::Free {
-            self.names.remove(old.name);
-        }
-        if slot.state != SlotState::Free {
-            let name = self.names.insert(name)?;
-            self.slots.get_mut(index)?.name = name;
-        }
-        Some(())
-    }
-
-    /// A slot in any state, made if need be. `None` when the shard has no such slot.
-    pub(crate) fn place_mut(&mut self, index: u32) -> Option<&mut Slot> {
-        if index >= SLOTS_MAX {
-            return None;
-        }
-        self.slots.grow_to(index);
-        self.slots.get_mut(index)
-    }
-
-    /// Changes the key before anything is findable.
-    pub(crate) fn set_hash_key(&mut self, hash_key: [u8; 16]) {
-        self.hash_key = hash_key;
-    }
-
-    /// Whether two slots have one name.
-    pub(crate) fn has_twins(&self) -> bool {
-        let of = |index: u32| {
-            let slot = self.get(index)?;
-            Some((slot.topic, self.names.get(slot.name)))
-        };
-        let hashed = |index| {
-            let (topic, name) = of(index)?;
-            Some((hash(&self.hash_key, topic, name), index))
-        };
-        let mut names: Vec<(u64, u32)> = (0..self.slots.len()).filter_map(hashed).collect();
-        names.sort_unstable();
-        let mut alike = names.chunk_by(|(a, _), (b, _)| a == b).filter(|alike| alike.len() > 1);
-        alike.any(|alike| {
-            let mut names: Vec<_> = alike.iter().map(|(_, index)| of(*index)).collect();
-            names.sort_unstable();
-            names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
-        })
-    }
-
-    /// Builds the tables over what was recovered.
-    pub(crate) fn finish_recovery(&mut self) {
-        let mut by_topic: BTreeMap<TopicId, Vec<(u64, u32)>> = BTreeMap::new();
-        for index in 0..self.slots.len() {
-            let Some(slot) = self.slots.get(index) else { continue };
-            if slot.state == SlotState::Free {
-                if slot.generation < u32::MAX {
-                    self.slots.release(index);
-                }
-                continue;
-            }
-            let head = head_of(self.names.get(slot.name));
-            by_topic.entry(slot.topic).or_default().push((head, index));
-            if slot.state == SlotState::Live {
-                *self.live.entry(slot.topic).or_default() += 1;
-            }
-            self.index_name(index);
-        }
-        let (slots, names) = (&self.slots, &self.names);
-        for (topic, mut found) in by_topic {
-            found.sort_unstable_by(|(head_a, a), (head_b, b)| {
-                head_a
-                    .cmp(head_b)
-                    .then_with(|| name_of(slots, names, *a).cmp(name_of(slots, names, *b)))
-            });
-            let sorted: Vec<u32> = found.into_iter().map(|(_, index)| index).collect();
-            self.by_topic.insert(topic, NameOrder::from_sorted(&sorted));
-        }
-    }
-
     fn count_live_down(&mut self, topic: TopicId) {
         if let Some(live) = self.live.get_mut(&topic) {
             *live = live.saturating_sub(1);
@@ -397,14 +318,6 @@ fn hash(key: &[u8; 16], topic: TopicId, name: &[u8]) -> u64 {
 fn part_of(hash: u64) -> usize {
     // The table itself uses the low bits and the top seven.
     (hash >> 32) as usize % TABLE_PARTS
-}
-
-/// The first eight bytes as a number that sorts like them.
-fn head_of(name: &[u8]) -> u64 {
-    name.iter()
-        .take(8)
-        .enumerate()
-        .fold(0, |head, (place, byte)| head | u64::from(*byte) << (56 - 8 * place))
 }
 
 fn name_of<'a>(slots: &Arena<Slot>, names: &'a NameArena, slot: u32) -> &'a [u8] {

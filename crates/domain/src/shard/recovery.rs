@@ -117,16 +117,10 @@ impl ShardRecovery {
         }
     }
 
-    /// Whether the records fit together, once all were given, for the groups that exist.
-    ///
-    /// # Errors
-    /// What does not fit: such a shard would hand out what is not there.
-    pub fn check(&self, all: &[Arc<Group>]) -> Result<(), Malformed> {
+    /// Whether the records of each lite topic fit together, for the groups that exist.
+    fn check(&self, all: &[Arc<Group>]) -> Result<(), Malformed> {
         let groups: BTreeSet<GroupId> = all.iter().map(|group| group.id).collect();
         let shard = &self.shard;
-        if shard.lites.has_twins() {
-            return Err(TWINS);
-        }
         for slot in (0..shard.lites.slots_len()).filter_map(|slot| shard.lites.get(slot)) {
             if slot.state == SlotState::Named && slot.next_offset > 0 {
                 return Err(NO_LITE_TOPIC);
@@ -171,12 +165,18 @@ impl ShardRecovery {
     /// The shard, with the topics and groups that exist. Leases go on: those that are renewed get
     /// at least [`RESTART_GRACE`] for their clients to come back. Nothing expires for
     /// [`EXPIRY_GRACE`].
+    ///
+    /// # Errors
+    /// What does not fit together: such a shard would hand out what is not there.
     pub fn finish(
         mut self,
         now: Timestamp,
         topics: impl IntoIterator<Item = Arc<Topic>>,
         groups: impl IntoIterator<Item = Arc<Group>>,
-    ) -> Shard {
+    ) -> Result<Shard, Malformed> {
+        let groups: Vec<_> = groups.into_iter().collect();
+        self.check(&groups)?;
+        self.shard.lites.finish_recovery().ok_or(TWINS)?;
         self.shard.topics = topics.into_iter().map(|topic| (topic.id, topic)).collect();
         self.shard.groups = groups.into_iter().map(|group| (group.id, group)).collect();
         for group in self.shard.groups.values().cloned().collect::<Vec<_>>() {
@@ -184,7 +184,6 @@ impl ShardRecovery {
         }
         let bound = self.shard.groups.values().map(|group| (group.topic, group.id));
         self.shard.bound = bound.collect();
-        self.shard.lites.finish_recovery();
         self.drop_stale_cursors();
         self.drop_stale_letters();
         self.link_subscriptions();
@@ -195,7 +194,7 @@ impl ShardRecovery {
         shard.work.extend(gone.into_iter().map(|topic| Work::RemoveTopic { topic }));
         shard.resume(now);
         shard.file_all(now + EXPIRY_GRACE);
-        shard
+        Ok(shard)
     }
 
     /// A position of a life of a slot remembers when something of it was read.
@@ -244,8 +243,6 @@ impl ShardRecovery {
                     || !shard.groups.contains_key(&cursor.group);
                 if stale {
                     shard.forget_recovered(index);
-                } else {
-                    shard.keep_offsets_below(slot_index, index);
                 }
             }
         }
@@ -303,19 +300,6 @@ const GAP: Malformed = Malformed("a lite topic's number leaves a gap");
 const TOO_MANY: Malformed = Malformed("more lite topics than a shard can hold");
 
 impl Shard {
-    /// A position proves that everything below it, and what is in flight from it on, was stored: no
-    /// later message gets one of these offsets, even if the store has lost what had them. A message
-    /// below a position would never be handed out.
-    fn keep_offsets_below(&mut self, slot: u32, cursor: u32) {
-        let open = self.cursors.run(cursor).map_or(0, |run| run.entries.len() as u64);
-        let Some(committed) = self.cursors.get(cursor).map(|cursor| cursor.committed) else {
-            return;
-        };
-        if let Some(slot) = self.lites.get_mut(slot) {
-            slot.next_offset = slot.next_offset.max(committed.saturating_add(open));
-        }
-    }
-
     fn forget_recovered(&mut self, cursor: u32) {
         // Only memory: the record is deleted, or stale by its generation or group and goes with
         // the next checkpoint.
@@ -478,12 +462,12 @@ mod tests {
 
     #[test]
     fn two_lite_topics_of_one_name_and_messages_of_a_mere_name_are_refused() {
-        let mut twins = recovery();
-        put_slot(&mut twins, 0, "a", SlotState::Live);
-        put_slot(&mut twins, 1, "b", SlotState::Live);
-        assert_eq!(check(&twins), Ok(()));
-        put_slot(&mut twins, 1, "a", SlotState::Named);
-        assert_eq!(check(&twins), Err(TWINS));
+        for (other, found) in [("b", None), ("a", Some(TWINS))] {
+            let mut twins = recovery();
+            put_slot(&mut twins, 0, "a", SlotState::Live);
+            put_slot(&mut twins, 1, other, SlotState::Named);
+            assert_eq!(twins.finish(Timestamp(1), [], []).err(), found);
+        }
 
         let mut name = recovery();
         put_slot(&mut name, 0, "a", SlotState::Named);

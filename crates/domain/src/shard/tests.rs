@@ -6,7 +6,7 @@ use super::*;
 use crate::client::Subscribing;
 use crate::group::{GroupOptions, SubscriptionMode};
 use crate::handle::Handle;
-use crate::lifetime::{LiteTopicRoom, OwnLifetime};
+use crate::lifetime::LiteTopicRoom;
 use crate::limits::EXPIRIES_PER_TICK;
 use crate::lite::SlotState;
 use crate::names::{ClientId, GroupName, TopicName};
@@ -343,42 +343,6 @@ fn milestones_see_lives_offsets_and_positions_that_go_back() {
         let gone_back = trimmed.check_later(&shard.milestones());
         assert_eq!(gone_back.len(), if number == 3 { 3 } else { 1 }, "case {number}");
     }
-}
-
-#[test]
-fn a_message_sent_after_others_were_lost_gets_none_of_their_offsets() {
-    let mut shard = shard(true);
-    subscribe(&mut shard, 1, "a");
-    send(&mut shard, "a");
-    send(&mut shard, "a");
-    let mut fx = Effects::default();
-    for handle in claim(&mut shard, 1, 2) {
-        shard.ack(NOW, &handle, &mut fx).unwrap();
-    }
-    let mut recovery = ShardRecovery::new(ShardConfig { number: 0, hash_key: [1; 16] });
-    let fresh = Slot { next_offset: 0, ..shard.lites.get(0).unwrap().clone() };
-    recovery
-        .put(
-            &Key::Channel { slot: 0 }.encode(),
-            &persisted::channel::encode(&fresh, b"a", &OwnLifetime::default()),
-        )
-        .unwrap();
-    for record in fx.records {
-        if let Record::Put { key, value } = record {
-            recovery.put(&key.encode(), &value).unwrap();
-        }
-    }
-    let (topics, groups) = (shard.topics.into_values(), shard.groups.into_values());
-    let mut recovered = recovery.finish(NOW, topics, groups);
-    assert_eq!(recovered.audit(NOW), []);
-    let send = Send {
-        topic: TOPIC,
-        lite_topic: name("a"),
-        tag: 0,
-        payload: bytes::Bytes::new(),
-        ttl: None,
-    };
-    assert_eq!(recovered.send(NOW, send, &Unlimited, &mut Effects::default()).unwrap().offset, 2);
 }
 
 #[test]

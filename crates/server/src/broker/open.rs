@@ -301,18 +301,18 @@ impl Recovery {
                 recovery
             })
             .collect();
-        for (number, recovery) in recoveries.iter().enumerate() {
-            recovery
-                .check(&groups)
-                .map_err(|error| StoreError::Unreadable(format!("shard {number}: {error}")))?;
-        }
         // Each shard builds its tables by itself.
         let jobs = recoveries.into_iter().map(|recovery| {
             let (topics, groups) = (topics.clone(), groups.clone());
             move || recovery.finish(now, topics, groups)
         });
-        edge.side_by_side(jobs)
-            .ok_or_else(|| StoreError::Invalid("a shard cannot be recovered".to_owned()))
+        let shards = edge
+            .side_by_side(jobs)
+            .ok_or_else(|| StoreError::Invalid("a shard cannot be recovered".to_owned()))?;
+        let told = |(number, shard): (usize, Result<Shard, Malformed>)| {
+            shard.map_err(|error| StoreError::Unreadable(format!("shard {number}: {error}")))
+        };
+        shards.into_iter().enumerate().map(told).collect()
     }
 }
 

@@ -93,7 +93,7 @@ fn replayed(mut recovery: ShardRecovery, records: &[Record]) -> ShardRecovery {
 fn finish(recovery: ShardRecovery, world: &World) -> Shard {
     let topics: Vec<_> = world.topics.values().cloned().collect();
     let groups: Vec<_> = world.groups.values().cloned().collect();
-    recovery.finish(world.now, topics, groups)
+    recovery.finish(world.now, topics, groups).unwrap()
 }
 
 /// Compares the world's shard with shards recovered from its records: what they show, and what
