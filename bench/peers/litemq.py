@@ -3,7 +3,7 @@
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from .peer import DURABLE, Peer, free_port
+from .peer import DURABLE, NO_CONSUMERS, Peer, free_port
 
 SETTINGS = """
 [[topics]]
@@ -47,3 +47,19 @@ class LiteMq(Peer):
                 return answer.status == 200
         except (URLError, OSError):
             return False
+
+
+class LiteMqHttp(LiteMq):
+    """The same over its HTTP door, for the peers that speak HTTP."""
+
+    name = "litemq-http"
+    protocol = "litemq-http"
+    flags = "HTTP/1.1, JSON; the door of administration, with at most 128 connections of one address"
+    one_request_per_connection = True
+    in_flight_max = 64
+    take_over_group = None
+    lacks = {**dict.fromkeys(NO_CONSUMERS, "it is consumed over gRPC"), "density": "the same server as litemq"}
+
+    def launch(self, durability):
+        super().launch(durability)
+        self.address = self.http

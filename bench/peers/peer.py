@@ -53,6 +53,8 @@ class Peer:
     take_over_group = None
     # The most channels it is asked for, and why.
     channels_max = None
+    # The same of requests in flight.
+    in_flight_max = None
 
     # Beside every class: a limit, not a competitor.
     is_limit = False

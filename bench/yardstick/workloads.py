@@ -40,13 +40,14 @@ class Append:
             if system.channels_max and channels > system.channels_max:
                 continue
             peak = 0
-            for in_flight in self.in_flight:
+            allowed = [number for number in self.in_flight if number <= (system.in_flight_max or number)]
+            for in_flight in allowed:
                 load = shape(system, in_flight, channels)
                 reading = generator.drive(system, *load, *timed)
                 peak = max(peak, reading["appends_per_second"])
                 readings.append({"cell": f"{channels} channels, {in_flight} in flight", **reading})
             rate = ["--rate", max(1.0, round(peak * OPEN_SHARE))]
-            reading = generator.drive(system, *shape(system, max(self.in_flight), channels), *timed, *rate)
+            reading = generator.drive(system, *shape(system, max(allowed), channels), *timed, *rate)
             readings.append({"cell": f"{channels} channels, open loop at half the peak", **reading})
         system.stop()
         return readings

@@ -3,6 +3,7 @@
 
 mod durable_streams;
 mod http1;
+mod litemq_http;
 mod nats;
 mod pipeline;
 mod resp;
@@ -28,6 +29,8 @@ use crate::args::ServerArgs;
 pub(crate) enum System {
     /// gRPC of RocketMQ 5: LiteMQ, Apache RocketMQ, and the bare echo
     Rocketmq,
+    /// The HTTP door of LiteMQ; a channel is a lite topic
+    LitemqHttp,
     /// NATS JetStream; a channel is a subject of one stream
     Nats,
     /// Streams of Valkey or Redis; a channel is a key
@@ -141,7 +144,7 @@ pub(crate) async fn consume(
         System::Rocketmq => Arc::new(rocketmq::Holder::connect(address, holding).await?),
         System::Nats => Arc::new(nats::Holder::connect(address, holding).await?),
         System::Valkey => Arc::new(valkey::Holder::connect(address, holding).await?),
-        System::S2Lite | System::DurableStreams => {
+        System::LitemqHttp | System::S2Lite | System::DurableStreams => {
             return Err("it keeps no place of a consumer and has no ack".into());
         }
     })
@@ -167,6 +170,7 @@ pub(crate) fn reading(system: System, address: SocketAddr) -> Result<Reading> {
         System::Rocketmq => Reading::ByClients,
         System::Valkey => Reading::ByPosition(Arc::new(valkey::Entries(address))),
         System::Nats => Reading::ByPosition(Arc::new(nats::Subjects(address))),
+        System::LitemqHttp => return Err("it has no stream of messages".into()),
         System::S2Lite => Reading::ByPosition(Arc::new(s2_lite::Records(address))),
         System::DurableStreams => Reading::ByPosition(Arc::new(durable_streams::Tails(address))),
     })
@@ -180,6 +184,7 @@ pub(crate) async fn connect(
 ) -> Result<Arc<dyn Connection>> {
     Ok(match system {
         System::Rocketmq => Arc::new(rocketmq::RocketMq::connect(address, number).await?),
+        System::LitemqHttp => Arc::new(litemq_http::LiteMqHttp::connect(address).await?),
         System::Nats => Arc::new(nats::Nats::connect(address).await?),
         System::Valkey => Arc::new(valkey::Valkey::connect(address).await?),
         System::S2Lite => Arc::new(s2_lite::S2Lite::connect(address).await?),

@@ -14,6 +14,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use http_support::{CONNECTIONS_MAX, PATIENCE, Served};
 use litemq_server::front::http::HttpOptions;
+use litemq_server::front::http::limits::{BODIES_MAX, SMALL_BODY_BYTES_MAX};
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
@@ -52,6 +53,29 @@ fn a_body_that_is_declared_too_large_is_not_waited_for() {
         Content-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n{";
     let answer = ask(&mut stream, declared);
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    served.stop();
+}
+
+#[test]
+fn small_messages_are_taken_while_large_ones_are_all_that_an_address_may_send() {
+    let served = Served::start_with(HttpOptions::default());
+    let send = |bytes: usize, more: &str| {
+        format!(
+            "POST /api/v1/topics/t/lite/a/messages HTTP/1.1\r\nHost: localhost\r\n\
+            Content-Type: application/json\r\nContent-Length: {bytes}\r\n{more}\r\n"
+        )
+    };
+    let large = send(SMALL_BODY_BYTES_MAX + 1, "Expect: 100-continue\r\n");
+    let mut waiting: Vec<_> = (0..BODIES_MAX / 2).map(|_| connect(served.address)).collect();
+    for stream in &mut waiting {
+        assert!(ask(stream, &large).starts_with("HTTP/1.1 100 Continue"));
+    }
+    let answer = ask(&mut connect(served.address), &large);
+    assert!(answer.contains("too many messages at a time"), "{answer}");
+    let small = r#"{"body":"x"}"#;
+    let answer = ask(&mut connect(served.address), &(send(small.len(), "") + small));
+    assert!(answer.contains("TOPIC_NOT_FOUND"), "{answer}");
+    drop(waiting);
     served.stop();
 }
 

@@ -179,7 +179,7 @@ pub(crate) fn request(method: Method, path: &str, body: Body) -> Request<Body> {
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Connections of a served door.
-pub(crate) const CONNECTIONS_MAX: usize = 4;
+pub(crate) const CONNECTIONS_MAX: usize = 16;
 
 /// The HTTP door of a fresh broker on a port of its own, until dropped.
 pub(crate) struct Served {

@@ -8,6 +8,8 @@ use litemq_domain::limits::BODY_BYTES_MAX;
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
 /// Body of a request with a message: the largest message with each byte escaped, and its properties.
 pub const MESSAGE_BODY_BYTES_MAX: usize = 2 * BODY_BYTES_MAX + (1 << 20);
+/// A request with a message of so many bytes does not count as one of [`BODIES_MAX`].
+pub const SMALL_BODY_BYTES_MAX: usize = 4 << 10;
 /// Requests and answers with message bodies in memory at a time; one more is told to try later.
 pub const BODIES_MAX: usize = 8;
 /// Messages of one peek.

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,7 @@ use litemq_protocol::v2::Encoding;
 use serde::Serialize;
 
 use super::App;
-use super::limits::{PEEK_MESSAGES_DEFAULT, PEEK_MESSAGES_MAX};
+use super::limits::{PEEK_MESSAGES_DEFAULT, PEEK_MESSAGES_MAX, SMALL_BODY_BYTES_MAX};
 use super::lite::check_limit;
 use super::model::{
     BodyFormat, DeadLetterView, ErrorView, MessageOrder, MessagePage, MessageView, NewMessageForm,
@@ -37,7 +37,7 @@ pub(super) async fn send(
     State(app): State<App>,
     Segments((topic, name)): Segments<(String, String)>,
     asker: Asker,
-    _permit: BodyPermit,
+    _permit: SendPermit,
     Form(form): Form<NewMessageForm>,
 ) -> Reply<(StatusCode, Json<SentView>)> {
     let topic = TopicName::new(&topic)?;
@@ -137,6 +137,26 @@ impl FromRequestParts<App> for BodyPermit {
         held.map(|held| Self { _held: held }).ok_or_else(|| {
             Error::new(ErrorCode::Overloaded, "too many messages at a time; try again").into()
         })
+    }
+}
+
+/// The right to send. A small message needs no [`BodyPermit`]: as few are in memory as there are
+/// connections.
+pub(super) struct SendPermit {
+    _held: Option<BodyPermit>,
+}
+
+impl FromRequestParts<App> for SendPermit {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let declared = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        let declared: Option<usize> = declared.and_then(|length| length.parse().ok());
+        let _held = match declared.is_some_and(|bytes| bytes <= SMALL_BODY_BYTES_MAX) {
+            true => None,
+            false => Some(BodyPermit::from_request_parts(parts, app).await?),
+        };
+        Ok(Self { _held })
     }
 }
 
