@@ -75,7 +75,8 @@ impl Clients {
                 let stamp = self.arrivals.read(&delivery.body);
                 let held = stamp.and_then(|stamp| Some((stamp, self.channels.get(stamp.channel)?)));
                 if let Some((stamp, held)) = held {
-                    if held.client.load(Ordering::Relaxed) != client {
+                    // A client that gave a channel up still serves what it has of it.
+                    if self.takes_over && held.client.load(Ordering::Relaxed) != client {
                         self.astray.fetch_add(1, Ordering::Relaxed);
                         continue;
                     }

@@ -37,7 +37,7 @@ pub(crate) trait Audience: Send + Sync {
 pub(crate) struct Strays {
     /// Acks that were refused, as the channel was another client's by then.
     pub(crate) acks_too_late: u64,
-    /// Messages that came to a client whose reader had gone; they are in nobody's hand.
+    /// Messages that came to a client from which the channel had been taken; they are in nobody's hand.
     pub(crate) astray: u64,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Load<'a> {
 /// What one round found.
 #[derive(Debug, Serialize)]
 pub(crate) struct Round {
-    /// Messages that were due in the measured time and that the server holds.
+    /// Messages that the server took in the measured time.
     appends: u64,
     /// Sends that were refused, in the warm-up too.
     failed: u64,

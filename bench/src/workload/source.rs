@@ -67,7 +67,7 @@ impl Source {
         self.pace.until().unwrap_or(self.zero)
     }
 
-    /// Messages due in the measured time that the server holds.
+    /// Messages that the server held in the measured time.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -134,7 +134,8 @@ impl Source {
             match connection.append(channel, stamp.body(self.zero, self.body_bytes)?).await {
                 Ok(()) => {
                     self.ledger.sent(stamp);
-                    self.sent.fetch_add(u64::from(is_measured), Ordering::Relaxed);
+                    let is_counted = (self.from()..self.until()).contains(&Instant::now());
+                    self.sent.fetch_add(u64::from(is_counted), Ordering::Relaxed);
                 }
                 Err(error) if self.failed.fetch_add(1, Ordering::Relaxed) >= FAILURES_MAX => {
                     return Err(error);
