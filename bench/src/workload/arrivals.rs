@@ -78,7 +78,7 @@ impl Arrivals {
     }
 
     /// A message is in the hand of the reader at a place.
-    pub(crate) fn take(&self, stamp: Stamp, place: usize, now: Instant) -> Arrival {
+    pub(crate) fn take(&self, stamp: Stamp, place: usize, now: Instant) {
         let arrival = self.ledger.delivered(stamp);
         self.count.fetch_add(1, Ordering::Relaxed);
         let is_first = arrival == Arrival::First;
@@ -86,7 +86,7 @@ impl Arrivals {
         if is_first && stamp.due >= self.source.from() {
             found.delivery.record(now.saturating_duration_since(stamp.due));
         }
-        let Some(moving) = self.moves.get(stamp.channel) else { return arrival };
+        let Some(moving) = self.moves.get(stamp.channel) else { return };
         let mut moving = lock(moving);
         if let Some(at) = moving.as_mut().filter(|moving| moving.to == place) {
             if !at.is_reached {
@@ -98,12 +98,11 @@ impl Arrivals {
                 *moving = None;
             }
         }
-        arrival
     }
 
     /// It will not come again.
-    pub(crate) fn settle(&self, stamp: Stamp, arrival: Arrival) {
-        self.ledger.settled(stamp, arrival);
+    pub(crate) fn settle(&self, stamp: Stamp) {
+        self.ledger.settled(stamp);
     }
 
     /// The reader of a channel goes to another place.

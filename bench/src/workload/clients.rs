@@ -81,10 +81,9 @@ impl Clients {
                         continue;
                     }
                     held.in_hand.fetch_add(1, Ordering::Relaxed);
-                    arrived.push(Some((stamp, self.arrivals.take(stamp, client, now), held)));
-                } else {
-                    arrived.push(None);
+                    self.arrivals.take(stamp, client, now);
                 }
+                arrived.push(held);
                 taken.push(delivery);
             }
             if taken.is_empty() {
@@ -92,9 +91,9 @@ impl Clients {
             }
             let acked = consumer.ack_all(&taken).await?;
             for (arrived, is_good) in arrived.into_iter().zip(acked) {
-                let Some((stamp, arrival, held)) = arrived else { continue };
+                let Some((stamp, held)) = arrived else { continue };
                 match is_good {
-                    true => self.arrivals.settle(stamp, arrival),
+                    true => self.arrivals.settle(stamp),
                     false => drop(self.acks_too_late.fetch_add(1, Ordering::Relaxed)),
                 }
                 held.in_hand.fetch_sub(1, Ordering::Relaxed);

@@ -49,8 +49,8 @@ impl Readers {
                         let (now, visit) = (Instant::now(), seat.visit.load(Ordering::Relaxed));
                         for (body, behind) in found? {
                             if let Some(stamp) = self.arrivals.read(&body) {
-                                let arrival = self.arrivals.take(stamp, visit, now);
-                                self.arrivals.settle(stamp, arrival);
+                                self.arrivals.take(stamp, visit, now);
+                                self.arrivals.settle(stamp);
                             }
                             position = behind;
                         }
