@@ -77,7 +77,10 @@ pub const TTL_STEP: DurationMs = DurationMs::from_secs(60);
 /// Nothing expires so soon after a start, so that clients can come back first.
 pub const EXPIRY_GRACE: DurationMs = DurationMs::from_secs(30);
 /// Lite topics and subscriptions to them that go per tick because lite topics expire.
-pub const EXPIRIES_PER_TICK: usize = 512;
+pub const EXPIRIES_PER_TICK: usize = 128;
+/// How long a shard leaves what is due alone after so many have gone, so that a wave of them is not felt
+/// by others: 64,000 a second are left.
+pub const EXPIRY_PAUSE: DurationMs = DurationMs(2);
 
 /// Highest offset: clients know it as a signed number.
 pub const OFFSET_MAX: u64 = i64::MAX as u64;

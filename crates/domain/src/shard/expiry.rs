@@ -10,7 +10,7 @@ use crate::effects::{Effects, Event};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::GroupId;
 use crate::lifetime::{LifetimeChange, LiteTopicRoom, OwnLifetime, Protection};
-use crate::limits::EXPIRIES_PER_TICK;
+use crate::limits::{EXPIRIES_PER_TICK, EXPIRY_PAUSE};
 use crate::lite::{NONE, Slot, SlotState};
 use crate::names::LiteTopicName;
 use crate::time::{Second, Timestamp};
@@ -69,14 +69,15 @@ impl Shard {
         self.describe(now, topic, name).ok_or_else(|| no_lite_topic(name))
     }
 
-    /// Removes what is due and not protected, a bounded part of it.
+    /// Removes what is due and not protected, a bounded part of it; then there is a pause.
     pub(super) fn expire(&mut self, now: Timestamp, fx: &mut Effects) {
         let farewells_before = fx.farewells.len();
         let mut looked_at = 0;
-        while looked_at + fx.farewells.len() - farewells_before < EXPIRIES_PER_TICK
-            && let Some(index) = self.lifetimes.pop_due(now)
-        {
+        while let Some(index) = self.lifetimes.pop_due(now) {
             looked_at += 1;
+            if looked_at + fx.farewells.len() - farewells_before >= EXPIRIES_PER_TICK {
+                self.lifetimes.not_before = now + EXPIRY_PAUSE;
+            }
             let Some(slot) = self.lites.get_mut(index) else { continue };
             slot.filed_at = Second::NONE;
             let Some(slot) = self.lites.get(index) else { continue };

@@ -191,7 +191,7 @@ impl Shard {
     /// others end and their messages are ready again; lite topics that waited for their rate are ready
     /// again; lite topics expire. Until then nobody is handed a message whose lease has run out. At
     /// most [`TICK_CURSORS_MAX`] positions of each kind and [`crate::limits::EXPIRIES_PER_TICK`] lite
-    /// topics a call; what is left is due still.
+    /// topics a call; what is left is due still, the latter after a pause.
     pub fn tick(
         &mut self,
         now: Timestamp,

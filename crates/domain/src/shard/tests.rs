@@ -7,7 +7,7 @@ use crate::client::Subscribing;
 use crate::group::{GroupOptions, SubscriptionMode};
 use crate::handle::Handle;
 use crate::lifetime::LiteTopicRoom;
-use crate::limits::EXPIRIES_PER_TICK;
+use crate::limits::{EXPIRIES_PER_TICK, EXPIRY_PAUSE};
 use crate::lite::SlotState;
 use crate::names::{ClientId, GroupName, TopicName};
 use crate::time::DurationMs;
@@ -179,7 +179,7 @@ fn a_move_leaves_alone_what_took_the_slot_of_a_lite_topic_that_ended() {
 }
 
 #[test]
-fn a_tick_lets_so_many_lite_topics_expire_and_leaves_the_rest_due() {
+fn so_many_lite_topics_expire_at_a_time_and_the_rest_after_a_pause() {
     let mut shard = shard(true);
     let ttl = Some(DurationMs::from_secs(60));
     let options = TopicOptions { ttl, ..TopicOptions::default() };
@@ -195,13 +195,19 @@ fn a_tick_lets_so_many_lite_topics_expire_and_leaves_the_rest_due() {
     let due = NOW + DurationMs::from_secs(60);
     assert_eq!(shard.next_deadline(), Some(due));
     let mut left = Vec::new();
-    while shard.next_deadline().is_some() {
+    while let Some(at) = shard.next_deadline() {
         let mut fx = Effects::default();
-        shard.tick(due, &|_| false, &mut fx);
-        left.push((shard.lites.live_of(TOPIC), fx.farewells.len()));
-        assert_eq!(shard.audit(due), []);
+        shard.tick(at, &|_| false, &mut fx);
+        left.push((at, shard.lites.live_of(TOPIC), fx.farewells.len()));
+        assert_eq!(shard.audit(at), []);
+        shard.tick(at, &|_| false, &mut Effects::default());
+        assert_eq!(
+            shard.lites.live_of(TOPIC),
+            left.last().unwrap().1,
+            "nothing before the pause is over"
+        );
     }
-    assert_eq!(left, [(30, 20), (0, 0)]);
+    assert_eq!(left, [(due, 30, 20), (due + EXPIRY_PAUSE, 0, 0)]);
 }
 
 #[test]

@@ -110,7 +110,10 @@ fn changed_options_hold_for_what_is_there() {
 fn a_topic_with_many_lite_topics_takes_up_changed_options_in_steps() {
     let names: Vec<String> = (0..1500).map(|number| format!("s{number}")).collect();
     let sends: Vec<String> = names.iter().map(|name| format!("send {name} {name}")).collect();
-    let script = format!("{} | options ttl=1m | step -> more | step | wait 1m", sends.join(" | "));
+    // So many at a time go, with a pause behind each.
+    let waits = ["wait 1s"; 12].join(" | ");
+    let script =
+        format!("{} | options ttl=1m | step -> more | step | wait 1m | {waits}", sends.join(" | "));
     let mut world = crate::script::world::World::new();
     for step in script.split('|').chain(["names"]) {
         let (step, expected) = crate::script::step::Step::parse(step.trim());
