@@ -58,7 +58,8 @@ class LiteMqHttp(LiteMq):
     one_request_per_connection = True
     in_flight_max = 64
     take_over_group = None
-    lacks = {**dict.fromkeys(NO_CONSUMERS, "it is consumed over gRPC"), "density": "the same server as litemq"}
+    lacks = {**dict.fromkeys(NO_CONSUMERS, "it is consumed over gRPC"), "density": "the same server as litemq",
+             "stream": "it has no reader that waits"}
 
     def launch(self, durability):
         super().launch(durability)

@@ -167,6 +167,12 @@ def plots(results):
     for cell, systems in cells(results, "deliver").items():
         rates = {name: middle(readings, rate) for name, readings in systems.items()}
         pictures["deliver-rate.svg"] = plot.bars(f"Cycles of send, deliver, ack per second, {cell}", rates, limits, lambda value: f"{value:,.0f}")
+    for number, (cell, systems) in enumerate(cells(results, "handover").items()):
+        gaps = {name: middle(readings, lambda reading: reading["gap"]["p99_us"] / 1e3) for name, readings in systems.items()}
+        pictures[f"handover-{number}-gap.svg"] = plot.bars(f"p99 of the gap in ms, {cell}", gaps, limits, lambda value: f"{value:,.2f}")
+    for cell, systems in cells(results, "stream").items():
+        tails = {name: middle(readings, lambda reading: reading["latency"]["p99_us"] / 1e3) for name, readings in systems.items()}
+        pictures["stream-p99.svg"] = plot.bars(f"p99 of the delivery of a token in ms, {cell}", tails, limits, lambda value: f"{value:,.2f}")
     for cell, systems in cells(results, "density").items():
         memory = {name: middle(readings, lambda reading: reading["resident_each"]) for name, readings in systems.items()}
         restart = {name: middle(readings, lambda reading: reading["ready_after_kill_seconds"]) for name, readings in systems.items()}

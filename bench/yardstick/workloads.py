@@ -193,7 +193,7 @@ class Lacking(Exception):
 
 def check_has(system, workload):
     if workload in system.lacks:
-        raise Lacking(f"{workload}: {system.lacks[workload]}")
+        raise Lacking(system.lacks[workload])
 
 
 def take_over(system):
