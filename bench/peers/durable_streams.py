@@ -13,6 +13,8 @@ class DurableStreams(Peer):
     lacks = NO_CONSUMERS
     # It holds a descriptor for each stream, and most machines allow 20,000 or fewer.
     channels_max = 18_000
+    # A start takes it up to 20 ms for each.
+    density_max = 5_000
 
     def fetch(self):
         build = self.home / "build"

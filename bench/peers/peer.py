@@ -53,6 +53,8 @@ class Peer:
     take_over_group = None
     # The most channels it is asked for, and why.
     channels_max = None
+    # The same where it is started on what it holds.
+    density_max = None
     # The same of requests in flight.
     in_flight_max = None
 

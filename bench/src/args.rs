@@ -62,7 +62,7 @@ pub(crate) enum Command {
     Stream(StreamArgs),
     /// The disk alone: writes with a sync after each, as JSON
     Disk(DiskArgs),
-    /// Many lite topics due at the same moment: how soon they are gone, and sends meanwhile
+    /// A wave of lite topics that are due: how soon they are gone, and sends meanwhile
     Expire(ExpireArgs),
     /// The bare unary echo, as a process of its own
     #[command(hide = true)]
@@ -147,14 +147,17 @@ pub(crate) struct ExpireArgs {
     /// Lite topics that are due
     #[arg(long, default_value = "200000", value_name = "N")]
     pub(crate) lite_topics: NonZeroUsize,
+    /// The time over which they become due; 0 is as fast as they can be made
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=40), value_name = "SECONDS")]
+    pub(crate) over_seconds: u64,
     /// Lite topics that live on, to which is sent meanwhile
     #[arg(long, default_value = "100", value_name = "N")]
     pub(crate) busy_lite_topics: NonZeroUsize,
     /// Sends a second to those, whatever their answers do
     #[arg(long, default_value = "1000", value_name = "N")]
     pub(crate) rate: NonZeroU32,
-    /// How long is measured before and after, at most 60
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60), value_name = "SECONDS")]
+    /// How long is measured before and after, at most 15
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=15), value_name = "SECONDS")]
     pub(crate) seconds: u64,
     #[command(flatten)]
     pub(crate) create: CreateArgs,

@@ -12,24 +12,8 @@ const ANSWER_BYTES_MAX: u64 = 4 << 20;
 
 /// Gets a path; the result is the status and the body.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
-    ask(address, &format!("GET {path}"), "").await
-}
-
-/// Changes what is at a path.
-pub(crate) async fn patch(address: SocketAddr, path: &str, change: &str) -> Result<()> {
-    match ask(address, &format!("PATCH {path}"), change).await? {
-        (200..300, _) => Ok(()),
-        (status, body) => Err(format!("PATCH {path} answered {status}: {body}").into()),
-    }
-}
-
-async fn ask(address: SocketAddr, what: &str, body: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(address).await?;
-    let request = format!(
-        "{what} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: \
-         application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;

@@ -17,12 +17,11 @@ pub(crate) struct Report {
     pub(crate) machine: Machine,
     /// Every reading, not only what the tables show.
     pub(crate) readings: Value,
-    #[serde(skip)]
     pub(crate) tables: Vec<Table>,
 }
 
 /// A table for people.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Table {
     pub(crate) title: String,
     pub(crate) columns: Vec<&'static str>,

@@ -33,10 +33,13 @@ class Generator:
         return dict(self.call("disk", "--folder", folder, "--write-bytes", ",".join(map(str, sizes))))
 
     def call(self, *arguments):
+        return json.loads(self.run(*arguments))
+
+    def run(self, *arguments):
         run = subprocess.run([*self.command, *map(str, arguments)], capture_output=True, text=True)
         if run.returncode:
-            raise RuntimeError(f"litemq-bench {arguments[0]}: {run.stderr.strip()[-400:]}")
-        return json.loads(run.stdout)
+            raise RuntimeError(f"litemq-bench {' '.join(map(str, arguments))}: {run.stderr.strip()[-400:]}")
+        return run.stdout
 
 
 def machine_seconds():

@@ -6,6 +6,9 @@ from statistics import median
 from . import plot
 
 
+BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
+
+
 def write(results, out):
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text(json.dumps(results, indent=1, default=str) + "\n")
@@ -14,7 +17,22 @@ def write(results, out):
         (out / name).write_text(picture)
 
 
-def markdown(results):
+def write_into(results, page):
+    """Puts the tables between the marks of a page, and the plots and all readings into the folder of its name."""
+    folder = page.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.svg"):
+        old.unlink()
+    before, rest = page.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    text = markdown(results, f"{folder.name}/")
+    page.write_text(before + BEGIN + "\n" + text + "\n" + END + after)
+    (folder / "results.json").write_text(json.dumps(results, default=str) + "\n")
+    for name, picture in plots(results).items():
+        (folder / name).write_text(picture)
+
+
+def markdown(results, pictures=""):
     parts = [heading(results), versions(results)]
     appends = cells(results, "append")
     if appends:
@@ -31,7 +49,10 @@ def markdown(results):
         parts.append(f"## Redelivery beside healthy traffic (W7): {cell}, 1 % not acked at first\n\n" + redeliver_table(systems))
     for cell, systems in cells(results, "stream").items():
         parts.append(f"## Token streams (W8): {cell}\n\n" + moving_table(systems, "reconnects"))
-    parts += [f"![{name.removesuffix('.svg')}]({name})" for name in plots(results)]
+    for title, workload in (("A wave of expiry (W9)", "expire"), ("Very many idle lite topics, of LiteMQ alone (W3, W4)", "idle")):
+        for systems in cells(results, workload).values():
+            parts += alone(title, systems["litemq"][0])
+    parts += [f"![{name.removesuffix('.svg')}]({pictures}{name})" for name in plots(results)]
     if results["dashes"]:
         parts.append("## Not measured\n\n" + "\n".join(f"- {dash['system']}: {dash['reason']}" for dash in results["dashes"]))
     return "\n\n".join(parts) + "\n"
@@ -154,6 +175,14 @@ def redeliver_table(systems):
     ]
     return table(["system", "healthy cycles/s", "send to acked p50", "send to acked p99", "came again", "asked to stay away", "came again after p50",
                   "p99", "at most", "lost", "failed", "server CPU s per million"], rows)
+
+
+def alone(title, reading):
+    """The tables of the load generator itself."""
+    command = " ".join(word for word in reading["command"][1:] if "/" not in word)
+    yield f"## {title}\n\n`litemq-bench {command}`"
+    for found in reading["tables"]:
+        yield f"{found['title']}\n\n{table(found['columns'], found['rows'])}"
 
 
 def plots(results):

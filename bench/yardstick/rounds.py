@@ -9,7 +9,7 @@ from pathlib import Path
 from peers import NotInstalled
 
 from . import generator
-from .workloads import Lacking
+from .workloads import Lacking, check_measures
 
 # A round is steady while the disk keeps its speed and others take little of the machine.
 DISK_CHANGE_MAX = 2.0
@@ -45,7 +45,8 @@ def run(plan):
         first = number % max(1, len(systems))
         for system in systems[first:] + systems[:first]:
             for workload in plan.workloads:
-                one_round(plan, bench, number, system, workload, results)
+                if number < (workload.rounds_max or plan.rounds) and workload.is_for(system):
+                    one_round(plan, bench, number, system, workload, results)
     return results
 
 
@@ -70,6 +71,7 @@ def one_round(plan, bench, number, system, workload, results):
     before = probe(bench, plan.folder)
     say(f"round {number + 1}/{plan.rounds} {workload.name} {system.name}: fdatasync before p50 {before['p50_us']:.0f} us p99 {before['p99_us']:.0f} us")
     try:
+        check_measures(workload, system)
         readings = workload.measure(system, folder, plan.durability, bench)
     except Exception as error:  # whatever goes wrong with one system is told of it, and the others go on
         say(f"  failed: {error}")
@@ -82,7 +84,8 @@ def one_round(plan, bench, number, system, workload, results):
     after = probe(bench, plan.folder)
     say(f"  fdatasync after p50 {after['p50_us']:.0f} us p99 {after['p99_us']:.0f} us")
     for reading in readings:
-        say(f"  {reading['cell']}: {reading['appends_per_second']:.0f}/s p99 {reading['latency']['p99_us'] / 1e3:.2f} ms")
+        if "latency" in reading:
+            say(f"  {reading['cell']}: {reading['appends_per_second']:.0f}/s p99 {reading['latency']['p99_us'] / 1e3:.2f} ms")
         why = unsteady(before, after, reading)
         results["rounds"].append({
             "round": number, "system": system.name, "workload": workload.name, "disk_before": before, "disk_after": after,
@@ -99,7 +102,7 @@ def unsteady(before, after, reading):
     slow, fast = max(before["p50_us"], after["p50_us"]), min(before["p50_us"], after["p50_us"])
     if slow > DISK_CHANGE_MAX * fast:
         return f"fdatasync p50 went from {before['p50_us']:.0f} to {after['p50_us']:.0f} us"
-    load = reading["others_seconds"] / max(reading["seconds"], 1e-3)
+    load = reading.get("others_seconds", 0) / max(reading.get("seconds", 0), 1e-3)
     return f"others kept {load:.1f} cores busy" if load > OTHERS_LOAD_MAX else None
 
 

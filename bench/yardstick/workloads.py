@@ -1,6 +1,7 @@
 """What is measured. A workload gets a system that is installed and a folder, starts and ends the server itself,
 and gives its readings: dictionaries with the name of their cell."""
 
+import json
 import time
 
 from .generator import descriptors, folder_use, memory_bytes, process_seconds
@@ -22,11 +23,25 @@ TOKEN_BYTES = 20
 FAULTS = ("missing", "repeated", "reordered", "lost")
 
 
-class Append:
+class Workload:
+    """What is common to all. `measure` starts and ends the server itself."""
+
+    name = ""
+    # How often it is measured at most, however many rounds there are: what is long and repeats well.
+    rounds_max = None
+
+    def is_for(self, system):
+        return not system.is_limit
+
+
+class Append(Workload):
     """W1: one message a request to channels that take turns. First the ceiling, with so many requests in flight; then
     half of that ceiling as a fixed rate, where every stall counts."""
 
     name = "append"
+
+    def is_for(self, system):
+        return True
 
     def __init__(self, options):
         self.channels, self.in_flight = options.channels, options.in_flight
@@ -53,22 +68,22 @@ class Append:
         return readings
 
 
-class Density:
+class Density(Workload):
     """W2, W3 and W4: each of many channels is made by its first message; then they rest; then the server is killed and
     started, stopped and started. Ready is when a message to one of the channels is acknowledged."""
 
     name = "density"
+    rounds_max = 1
 
     def __init__(self, options):
-        self.channels, self.rest_seconds = options.density, options.rest_seconds
+        self.channels, self.rest_seconds, self.in_flight = options.density, options.rest_seconds, max(options.in_flight)
 
     def measure(self, system, folder, durability, generator):
-        if system.is_limit:
-            return []
-        channels = min(self.channels, system.channels_max or self.channels)
+        most = system.density_max or system.channels_max
+        channels = min(self.channels, most or self.channels)
         start(system, folder, durability, generator)
         empty = self.weigh(system, folder)
-        creation = generator.drive(system, *shape(system, 64, channels), "--create")
+        creation = generator.drive(system, *shape(system, min(self.in_flight, system.in_flight_max or self.in_flight), channels), "--create")
         time.sleep(self.rest_seconds)
         cpu = sum(map(process_seconds, system.pids))
         time.sleep(self.rest_seconds)
@@ -98,7 +113,7 @@ class Density:
         return time.monotonic() - begun
 
 
-class Deliver:
+class Deliver(Workload):
     """W5: send, deliver, ack, over many channels with an exclusive consumer each, all held by one client."""
 
     name = "deliver"
@@ -109,9 +124,6 @@ class Deliver:
         self.time, self.warmup_seconds = ["--seconds", options.seconds], options.warmup_seconds
 
     def measure(self, system, folder, durability, generator):
-        if system.is_limit:
-            return []
-        check_has(system, self.name)
         start(system, folder, durability, generator)
         reading = generator.drive(
             system, "--channels", self.consumers, "--in-flight", self.in_flight, "--receives", RECEIVES,
@@ -132,7 +144,7 @@ class Redeliver(Deliver):
         self.more = ["--unacked-channels", options.unacked, "--invisible-seconds", INVISIBLE_SECONDS]
 
 
-class Handover:
+class Handover(Workload):
     """W6: channels move from one client to another under traffic, each once. Where a client can take a channel from
     another, that is measured first; then the old client gives it up before the new one takes it."""
 
@@ -143,9 +155,6 @@ class Handover:
         self.time, self.warmup_seconds = ["--seconds", options.seconds], options.warmup_seconds
 
     def measure(self, system, folder, durability, generator):
-        if system.is_limit:
-            return []
-        check_has(system, self.name)
         ways = {"given up, then taken": []}
         if system.take_over_group:
             ways = {"taken over": take_over(system), **ways}
@@ -161,7 +170,7 @@ class Handover:
         return readings
 
 
-class Stream:
+class Stream(Workload):
     """W8: token streams. Each session has a writer that is never late and a reader; some readers lose their
     connection each second and go on where they were."""
 
@@ -172,9 +181,6 @@ class Stream:
         self.reconnects = options.reconnects
 
     def measure(self, system, folder, durability, generator):
-        if system.is_limit:
-            return []
-        check_has(system, self.name)
         start(system, folder, durability, generator)
         connections = self.sessions if system.one_request_per_connection else CONNECTIONS
         options = take_over(system) if system.take_over_group else []
@@ -187,13 +193,52 @@ class Stream:
         return [{"cell": f"{self.sessions} sessions x {TOKENS_PER_SECOND} tokens/s, {self.reconnects:g} % reconnect each second", **reading}]
 
 
+class Alone(Workload):
+    """What is measured of LiteMQ alone: `litemq-bench` starts and ends the server, and makes the tables."""
+
+    rounds_max = 1
+    options = []
+
+    def is_for(self, system):
+        return system.name == "litemq"
+
+    def measure(self, system, folder, durability, generator):
+        folder.mkdir(parents=True)
+        report = folder / "report.json"
+        cpus = ["--server-cpus", system.cpus] if system.cpus else []
+        generator.run("--litemq", system.binaries / "litemq", "--folder", folder, "--json", report, *cpus, self.name, *self.options)
+        found = json.loads(report.read_text())
+        return [{"cell": self.name, "command": found["command"], "tables": found["tables"], "details": found["readings"]}]
+
+
+class Idle(Alone):
+    """W3 and W4 of very many lite topics, each with a message that was taken and acked, and so with a position."""
+
+    name = "idle"
+
+    def __init__(self, options):
+        counts = ",".join(map(str, [0, *options.idle]))
+        rest = ["--rest-seconds", options.rest_seconds]
+        self.options = ["--counts", counts, "--with-cursor", "--send-batch", "64", *rest]
+
+
+class Expire(Alone):
+    """W9: a wave of lite topics whose time is over, beside sends at a fixed rate."""
+
+    name = "expire"
+
+    def __init__(self, options):
+        self.options = ["--lite-topics", options.due, "--rate", options.due_rate]
+
+
 class Lacking(Exception):
     """A system has nothing that could be measured here."""
 
 
-def check_has(system, workload):
-    if workload in system.lacks:
-        raise Lacking(system.lacks[workload])
+def check_measures(workload, system):
+    """Whether a system has what a workload measures."""
+    if workload.name in system.lacks:
+        raise Lacking(system.lacks[workload.name])
 
 
 def take_over(system):
@@ -228,4 +273,4 @@ def shape(system, in_flight, channels):
     return ["--connections", connections, "--in-flight", in_flight, "--channels", channels, "--body-bytes", BODY_BYTES]
 
 
-ALL = {workload.name: workload for workload in (Append, Density, Deliver, Handover, Redeliver, Stream)}
+ALL = {workload.name: workload for workload in (Append, Density, Deliver, Handover, Redeliver, Stream, Expire, Idle)}

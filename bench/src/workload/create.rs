@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use litemq_protocol::v2::SendMessageRequest;
 use serde::Serialize;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use crate::Result;
 use crate::args::CreateArgs;
@@ -24,11 +25,12 @@ pub(super) struct Created {
     pub(super) lite_topics_per_second: f64,
 }
 
-/// Sends one message to each of `count` lite topics.
+/// Sends one message to each of `count` lite topics, spread over a time, or as fast as it goes.
 pub(super) async fn create(
     args: &CreateArgs,
     address: SocketAddr,
     count: usize,
+    over: Duration,
 ) -> Result<Created> {
     if count == 0 {
         return Ok(Created::default());
@@ -50,6 +52,7 @@ pub(super) async fn create(
                 if first >= count {
                     return Ok::<_, Box<dyn std::error::Error + Send + Sync>>(());
                 }
+                sleep_until(begun + over.mul_f64(first as f64 / count as f64)).await;
                 let turn = first..count.min(first + batch);
                 let messages = turn.map(|number| messages.to(number)).collect();
                 client.send(SendMessageRequest { messages }).await?;

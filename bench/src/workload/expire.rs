@@ -1,4 +1,4 @@
-//! Many lite topics that are due at the same moment: how soon they are gone, and what others feel of it.
+//! A wave of lite topics whose time is over: how soon they are gone, and what others feel of it.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +13,14 @@ use crate::args::{Common, ExpireArgs};
 use crate::client::Client;
 use crate::latency::{Latencies, LatencySummary};
 use crate::machine::MachineBefore;
-use crate::messages::{Messages, TOPIC};
+use crate::messages::Messages;
 use crate::report::{Report, Table, micros};
 use crate::server::LiteMq;
 use crate::{Result, http};
 
 /// The least that a time to live can be.
 const TTL: Duration = Duration::from_secs(60);
+const TTL_SETTING: &str = "1m";
 /// Longer than it should ever take.
 const GONE_MAX: Duration = Duration::from_secs(300);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -33,7 +34,7 @@ const LATE_MAX: Duration = Duration::from_secs(1);
 struct ExpireReading {
     lite_topics: usize,
     created: Created,
-    /// From the moment when all were due until the last was gone.
+    /// From the moment when the last was due until it was gone.
     gone_after_seconds: f64,
     before: LatencySummary,
     during: LatencySummary,
@@ -44,27 +45,30 @@ struct ExpireReading {
 type Sample = (Instant, Duration);
 
 pub(crate) async fn run(common: &Common, args: &ExpireArgs) -> Result<Report> {
-    let litemq = LiteMq::new(common, &[], "", None)?;
+    let litemq = LiteMq::new(common, &[], "", Some(TTL_SETTING))?;
     let machine = MachineBefore::look(litemq.folder()).await?;
     let server = litemq.start().await?.running;
-    let count = args.lite_topics.get();
-    let created = create::create(&args.create, server.address, count).await?;
-    let all_idle_at = tokio::time::Instant::now() + TTL + Duration::from_secs(1);
+    let (count, over) = (args.lite_topics.get(), Duration::from_secs(args.over_seconds));
+    let first_due = Instant::now() + TTL;
+    let created = create::create(&args.create, server.address, count, over).await?;
+    let last_due = Instant::now() + TTL;
 
     let phase = Duration::from_secs(args.seconds);
-    sleep_until(all_idle_at - phase).await;
+    if Instant::now() + phase > first_due {
+        return Err("the lite topics were made too slowly".into());
+    }
+    sleep_until((first_due - phase).into()).await;
     let samples = Arc::new(Mutex::new(Vec::new()));
     let load = tokio::spawn(send(args.clone(), server.address, Arc::clone(&samples)));
     let before = Instant::now();
-    sleep_until(all_idle_at).await;
+    sleep_until((first_due - LOOK_INTERVAL).into()).await;
     let alive = http::metric(litemq.http, "litemq_lite_topics").await? as usize;
     if alive != count + args.busy_lite_topics.get() {
         return Err(format!("{alive} lite topics are alive before any is due").into());
     }
-    let due = Instant::now();
-    http::patch(litemq.http, &format!("/api/v1/topics/{TOPIC}"), r#"{"ttl":"1m"}"#).await?;
+    sleep_until(first_due.into()).await;
     while http::metric(litemq.http, "litemq_lite_topics").await? as usize > alive - count {
-        if due.elapsed() > GONE_MAX {
+        if Instant::now() > last_due + GONE_MAX {
             return Err(format!("not all are gone {GONE_MAX:?} after they were due").into());
         }
         sleep(LOOK_INTERVAL).await;
@@ -85,9 +89,9 @@ pub(crate) async fn run(common: &Common, args: &ExpireArgs) -> Result<Report> {
     let reading = ExpireReading {
         lite_topics: count,
         created,
-        gone_after_seconds: (gone - due).as_secs_f64(),
-        before: summary(&samples, before, due)?,
-        during: summary(&samples, due, gone)?,
+        gone_after_seconds: (gone - last_due).as_secs_f64(),
+        before: summary(&samples, before, first_due)?,
+        during: summary(&samples, first_due, gone)?,
         after: summary(&samples, gone, end)?,
     };
     Ok(Report {
@@ -163,11 +167,11 @@ fn table(args: &ExpireArgs, reading: &ExpireReading) -> Table {
     };
     Table {
         title: format!(
-            "{} lite topics due at the same moment, gone after {:.1} s ({:.0}/s); beside them {} \
-             sends/s to {} others, open loop",
+            "{} lite topics due within {:.0} s, the last gone {:.1} s later; beside them {} sends/s to {} \
+             others, open loop",
             reading.lite_topics,
+            reading.created.seconds,
             reading.gone_after_seconds,
-            reading.lite_topics as f64 / reading.gone_after_seconds,
             args.rate,
             args.busy_lite_topics
         ),

@@ -4,6 +4,8 @@ mod drain;
 mod rest;
 mod restart;
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::create::{self, Created};
@@ -57,7 +59,7 @@ pub(crate) async fn run(common: &Common, args: &IdleArgs) -> Result<Report> {
 async fn measure(litemq: &LiteMq<'_>, args: &IdleArgs, count: usize) -> Result<IdleReading> {
     let [kill, stop] = PROBE_GROUPS;
     let server = litemq.start().await?.running;
-    let created = create::create(&args.create, server.address, count).await?;
+    let created = create::create(&args.create, server.address, count, Duration::ZERO).await?;
     let drained = match args.with_cursor {
         true => Some(drain::drain(server.address, count).await?),
         false => None,
