@@ -179,8 +179,8 @@ def redeliver_table(systems):
 
 def alone(title, reading):
     """The tables of the load generator itself."""
-    command = " ".join(word for word in reading["command"][1:] if "/" not in word)
-    yield f"## {title}\n\n`litemq-bench {command}`"
+    words = reading["command"]
+    yield f"## {title}\n\n`litemq-bench {' '.join(words[words.index(reading['workload']):])}`"
     for found in reading["tables"]:
         yield f"{found['title']}\n\n{table(found['columns'], found['rows'])}"
 
