@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use server::{ClientArgs, HandoverArgs, RedeliverArgs, ServerArgs, StreamArgs};
+pub(crate) use server::{
+    ClientArgs, HandoverArgs, RedeliverArgs, ServerArgs, StreamArgs, SubscriptionsArgs,
+};
 
 /// Measures LiteMQ: closed loops, idle channels, restarts.
 #[derive(Debug, Parser)]
@@ -60,6 +62,8 @@ pub(crate) enum Command {
     Handover(HandoverArgs),
     /// One round of token streams whose readers reconnect, as JSON
     Stream(StreamArgs),
+    /// One round of clients that say again and again what they are subscribed to, as JSON
+    Subscriptions(SubscriptionsArgs),
     /// The disk alone: writes with a sync after each, as JSON
     Disk(DiskArgs),
     /// A wave of lite topics that are due: how soon they are gone, and sends meanwhile

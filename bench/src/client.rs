@@ -49,6 +49,11 @@ impl Client {
         Ok(Self { grpc, id: id.parse()? })
     }
 
+    /// Another client on the same connection: who calls stands in each request.
+    pub(crate) fn beside(&self, id: &str) -> Result<Self> {
+        Ok(Self { grpc: self.grpc.clone(), id: id.parse()? })
+    }
+
     /// Sends; the error is about the call or about the first message that was refused.
     pub(crate) async fn send(&mut self, request: SendMessageRequest) -> Result<()> {
         let request = self.request(request);
@@ -64,6 +69,15 @@ impl Client {
     /// Takes lite topics away from it.
     pub(crate) async fn unsubscribe(&mut self, group: &str, names: Vec<String>) -> Result<()> {
         self.sync(group, LiteSubscriptionAction::PartialRemove, names).await
+    }
+
+    /// Says all that it is subscribed to, as the SDKs do again and again.
+    pub(crate) async fn subscribe_to_exactly(
+        &mut self,
+        group: &str,
+        names: Vec<String>,
+    ) -> Result<()> {
+        self.sync(group, LiteSubscriptionAction::CompleteAdd, names).await
     }
 
     async fn sync(

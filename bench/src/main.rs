@@ -49,6 +49,9 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Redeliver(args) => return print_json(&workload::redeliver::run(&args).await?),
         Command::Handover(args) => return print_json(&workload::handover::run(&args).await?),
         Command::Stream(args) => return print_json(&workload::stream::run(&args).await?),
+        Command::Subscriptions(args) => {
+            return print_json(&workload::subscriptions::run(&args).await?);
+        }
         Command::Disk(args) => return print_json(&disk_speeds(&cli.common, &args).await?),
         Command::Send(args) => workload::send::run(&cli.common, &args).await?,
         Command::Cycle(args) => workload::cycle::run(&cli.common, &args).await?,

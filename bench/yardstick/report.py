@@ -49,6 +49,8 @@ def markdown(results, pictures=""):
         parts.append(f"## Redelivery beside healthy traffic (W7): {cell}, 1 % not acked at first\n\n" + redeliver_table(systems))
     for cell, systems in cells(results, "stream").items():
         parts.append(f"## Token streams (W8): {cell}\n\n" + moving_table(systems, "reconnects"))
+    for cell, systems in cells(results, "subscriptions").items():
+        parts.append(f"## Subscriptions said again: {cell}\n\n" + subscriptions_table(systems))
     for title, workload in (("A wave of expiry (W9)", "expire"), ("Very many idle lite topics, of LiteMQ alone (W3, W4)", "idle")):
         for systems in cells(results, workload).values():
             parts += alone(title, systems["litemq"][0])
@@ -183,6 +185,26 @@ def alone(title, reading):
     yield f"## {title}\n\n`litemq-bench {' '.join(words[words.index(reading['workload']):])}`"
     for found in reading["tables"]:
         yield f"{found['title']}\n\n{table(found['columns'], found['rows'])}"
+
+
+def subscriptions_table(systems):
+    def percent(readings, value):
+        return f"{middle(readings, value):.1f} %"
+
+    rows = [
+        [name, percent(readings, lambda reading: reading["server_cpu_percent"]), percent(readings, lambda reading: reading["rest_cpu_percent"]),
+         f"{middle(readings, lambda reading: reading['server_cpu_us_per_name']):.2f} µs", spread([rate(reading) for reading in readings], lambda value: f"{value:,.0f}"),
+         *(micros(middle(readings, lambda reading, key=key: reading["latency"][key])) for key in ("p50_us", "p99_us")),
+         f"{middle(readings, lambda reading: reading['first_syncs_names_per_second']):,.0f}",
+         f"{middle(readings, lambda reading: reading['subscription_bytes']):,.0f}",
+         *(micros(middle(readings, lambda reading, key=key: reading["traffic"]["delivery"][key])) for key in ("p50_us", "p99_us")),
+         percent(readings, lambda reading: reading["traffic"]["server_cpu_percent"]),
+         f"{sum(reading['missing'] for reading in readings):,}", f"{sum(reading['failed'] for reading in readings):,}",
+         f"{middle(readings, lambda reading: reading['server_resident_bytes']) / (1 << 20):,.0f}"]
+        for name, readings in sorted(systems.items(), key=lambda item: middle(item[1], lambda reading: reading["server_cpu_percent"]))
+    ]
+    return table(["system", "server CPU of one core", "the same without syncs", "of a name", "names/s", "sync p50", "sync p99", "first syncs, names/s",
+                  "RSS B of a subscription", "delivery p50 beside syncs", "delivery p99", "server CPU then", "missing", "failed", "RSS MiB at the end"], rows)
 
 
 def plots(results):

@@ -193,6 +193,33 @@ class Stream(Workload):
         return [{"cell": f"{self.sessions} sessions x {TOKENS_PER_SECOND} tokens/s, {self.reconnects:g} % reconnect each second", **reading}]
 
 
+class Subscriptions(Workload):
+    """Clients that say again and again, each, all that they are subscribed to, as the SDKs do: what that costs and what
+    a subscription takes; then the same beside a few messages."""
+
+    name = "subscriptions"
+    rounds_max = 1
+
+    def __init__(self, options):
+        self.shapes = list(zip(options.clients, options.names, strict=True))
+        self.period, self.periods, self.rate = options.period_seconds, options.periods, options.sparse_rate
+
+    def measure(self, system, folder, durability, generator):
+        check_has(system, self.name)
+        if system.protocol != "rocketmq":
+            raise Lacking(f"{self.name}: clients do not say again what they are subscribed to")
+        readings = []
+        for number, (clients, names) in enumerate(self.shapes):
+            start(system, folder / str(number), durability, generator)
+            reading = generator.drive(
+                system, "--clients", clients, "--names", names, "--period-seconds", self.period, "--periods", self.periods,
+                "--rate", self.rate, "--body-bytes", BODY_BYTES, command=self.name,
+            )
+            system.stop()
+            readings.append({"cell": f"{clients} clients x {names} names every {self.period} s", **reading})
+        return readings
+
+
 class Alone(Workload):
     """What is measured of LiteMQ alone: `litemq-bench` starts and ends the server, and makes the tables."""
 
@@ -273,4 +300,4 @@ def shape(system, in_flight, channels):
     return ["--connections", connections, "--in-flight", in_flight, "--channels", channels, "--body-bytes", BODY_BYTES]
 
 
-ALL = {workload.name: workload for workload in (Append, Density, Deliver, Handover, Redeliver, Stream, Expire, Idle)}
+ALL = {workload.name: workload for workload in (Append, Density, Deliver, Handover, Redeliver, Stream, Subscriptions, Expire, Idle)}

@@ -124,3 +124,30 @@ pub(crate) struct StreamArgs {
     #[command(flatten)]
     pub(crate) time: TimeArgs,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct SubscriptionsArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Connections that the clients share
+    #[arg(long, default_value = "8", value_name = "N")]
+    pub(crate) connections: NonZeroUsize,
+    /// Clients
+    #[arg(long, default_value = "1000", value_name = "N")]
+    pub(crate) clients: NonZeroUsize,
+    /// Channels that each client is subscribed to; no two share one
+    #[arg(long, default_value = "2000", value_name = "N")]
+    pub(crate) names: NonZeroUsize,
+    /// How often each client says all of them again
+    #[arg(long, default_value = "30", value_name = "SECONDS")]
+    pub(crate) period_seconds: NonZeroU32,
+    /// How often that is measured without messages; then once more beside some
+    #[arg(long, default_value = "2", value_name = "N")]
+    pub(crate) periods: NonZeroU32,
+    /// Messages a second to channels at random, in that last period
+    #[arg(long, default_value = "300", value_name = "N")]
+    pub(crate) rate: NonZeroU32,
+    /// Size of a body
+    #[arg(long, default_value_t = 256, value_name = "BYTES")]
+    pub(crate) body_bytes: usize,
+}

@@ -20,6 +20,7 @@ pub(crate) mod send;
 pub(crate) mod source;
 pub(crate) mod stamp;
 pub(crate) mod stream;
+pub(crate) mod subscriptions;
 pub(crate) mod unacked;
 
 /// More refused requests end a round.
