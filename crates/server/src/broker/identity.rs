@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 
 use litemq_domain::{ClientId, ClientKey, LiteTopicName, UserKey, UserName};
 use siphasher::sip::SipHasher13;
+use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher13Of128};
 
 /// The key drawn at the first start, and what is hashed with it.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,7 @@ enum Kind {
     Attempt = 4,
     Who = 5,
     User = 6,
+    Member = 7,
 }
 
 impl Keys {
@@ -52,6 +54,14 @@ impl Keys {
     pub(super) fn shard(&self, lite_topic: &LiteTopicName) -> usize {
         let hash = self.hash(Kind::LiteTopic, lite_topic.as_str());
         (hash % u64::from(self.shards)) as usize
+    }
+
+    /// A lite topic as one of a set.
+    pub(super) fn member(&self, lite_topic: &LiteTopicName) -> u128 {
+        let mut hasher = SipHasher13Of128::new_with_key(&self.hash_key);
+        hasher.write_u8(Kind::Member as u8);
+        hasher.write(lite_topic.as_str().as_bytes());
+        hasher.finish128().as_u128()
     }
 
     /// A message id's tag; 0 for an empty one.

@@ -14,6 +14,7 @@ mod deliveries;
 mod durability;
 mod edge;
 mod handle;
+mod held;
 mod identity;
 mod inspect;
 mod life;

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use litemq_domain::{
     ClientKey, DurationMs, Error, ErrorCode, Farewell, Group, GroupId, LiteTopicName, Result,
-    Timestamp,
+    SyncOutcome, Timestamp, UserKey,
 };
 use tokio::sync::{
     Mutex as AsyncMutex, OwnedMutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
 
+use super::held::{Digest, Held};
 use super::limits::FULL_SYNC_RACE_WINDOW;
+use super::request::SyncAction;
 
 /// What is known here of each client of each group. Whoever changes one holds its [`Changing`] until
 /// the change is made in all shards, so that two changes of one client never mix and the quota is
@@ -47,8 +49,19 @@ struct SubscriptionSet {
     /// put together before an add may arrive after it (Node sends both at its start, each in a call
     /// of its own); it does not take such a name away. SDKs remove names by name only.
     added: BTreeMap<LiteTopicName, Timestamp>,
+    /// What the shards have said of its names when that was durable.
+    held: Held,
+    /// Lite topics that were taken from it so far.
+    losses: u64,
     /// It is a client of a wildcard group.
     has_joined: bool,
+}
+
+/// A change of a set that is on its way through the shards.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun {
+    action: SyncAction,
+    losses: u64,
 }
 
 /// Pairs of all clients together.
@@ -126,6 +139,11 @@ impl SubscriptionSets {
         let is_used = {
             let mut set = lock(&kept.set);
             set.count -= i64::from(farewell.ended);
+            if farewell.ended {
+                set.losses += 1;
+                // It is not durable yet, so who asks next must wait for the shard.
+                set.held = Held::Unknown;
+            }
             set.added.remove(&farewell.lite_topic);
             if !set.is_changing {
                 set.settle(&self.room);
@@ -204,6 +222,11 @@ impl SubscriptionSet {
         self.count > 0 || self.has_joined
     }
 
+    fn forget_old_added(&mut self, now: Timestamp) {
+        let window = DurationMs(FULL_SYNC_RACE_WINDOW.as_millis() as u64);
+        self.added.retain(|_, at| now.since(*at) < window);
+    }
+
     /// What room was taken for is what there is.
     fn settle(&mut self, room: &Room) {
         let count = u64::try_from(self.count).unwrap_or(0);
@@ -222,6 +245,44 @@ impl Changing<'_> {
     /// Whether there is room for any number of pairs.
     pub(super) fn is_unlimited(&self) -> bool {
         self.sets.all().1.is_none()
+    }
+
+    /// Whether a full sync with these names changes nothing, names that were added just before
+    /// included.
+    pub(super) fn has_exactly(&self, names: Digest, user: Option<UserKey>) -> bool {
+        let set = lock(&self.kept.set);
+        set.held.is(names, user, u64::try_from(set.count).unwrap_or(0))
+    }
+
+    /// A change of the set begins.
+    pub(super) fn begin(&self, action: SyncAction) -> Begun {
+        let mut set = lock(&self.kept.set);
+        if matches!(action, SyncAction::CompleteAdd | SyncAction::CompleteRemove) {
+            set.held = Held::Unknown;
+        }
+        Begun { action, losses: set.losses }
+    }
+
+    /// It has ended in all shards, which said what it did; with an error, in some.
+    pub(super) fn end(
+        &self,
+        begun: Begun,
+        (names, user): (Digest, Option<UserKey>),
+        outcome: Option<SyncOutcome>,
+    ) {
+        let mut set = lock(&self.kept.set);
+        let count = u64::try_from(set.count).unwrap_or(0);
+        set.held = match (outcome, begun.action) {
+            (Some(outcome), SyncAction::PartialAdd) => set.held.added(names, user, outcome.added),
+            (Some(outcome), SyncAction::PartialRemove) => set.held.removed(names, outcome.removed),
+            // It has none but these, and as many; nothing was taken from it meanwhile.
+            (Some(_), SyncAction::CompleteAdd)
+                if count == names.names() && set.losses == begun.losses =>
+            {
+                Held::These(names, user)
+            }
+            _ => Held::Unknown,
+        };
     }
 
     /// Takes room for the set to have so many pairs. What it has room for already is free.
@@ -260,6 +321,11 @@ impl Changing<'_> {
         lock(&self.kept.set).added.clear();
     }
 
+    /// The same of what was added so long ago that no full sync can be older.
+    pub(super) fn forget_old_added(&self, now: Timestamp) {
+        lock(&self.kept.set).forget_old_added(now);
+    }
+
     /// It is a client of a wildcard group from now on, or is none any more.
     pub(super) fn set_joined(&self, has_joined: bool) {
         lock(&self.kept.set).has_joined = has_joined;
@@ -273,11 +339,10 @@ impl Changing<'_> {
         group: &Group,
         now: Timestamp,
     ) {
-        let window = DurationMs(FULL_SYNC_RACE_WINDOW.as_millis() as u64);
         let kept: BTreeSet<LiteTopicName> = {
-            let added = &mut lock(&self.kept.set).added;
-            added.retain(|_, at| now.since(*at) < window);
-            added.keys().chain(names.iter()).cloned().collect()
+            let mut set = lock(&self.kept.set);
+            set.forget_old_added(now);
+            set.added.keys().chain(names.iter()).cloned().collect()
         };
         let quota = group.options.client_quota.map_or(u64::MAX, u64::from);
         let count = kept.len() as u64;

@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use litemq_domain::limits::SYNC_NAMES_MAX;
-use litemq_domain::{ClientId, ClientKey, Error, ErrorCode, Group, GroupId, LiteTopicName, Result};
+use litemq_domain::{
+    ClientId, ClientKey, Error, ErrorCode, Group, GroupId, LiteTopicName, Result, SyncOutcome,
+    UserKey,
+};
 
+use super::held::Digest;
 use super::limits::SYNC_NAMES_PER_STEP;
 use super::request::{Start, SyncAction};
 use super::sessions::Sessions;
@@ -67,15 +71,21 @@ impl Broker {
                 format!("one request may name at most {SYNC_NAMES_MAX} lite topics"),
             ));
         }
-        let mut names = set_of(names).await;
+        let named = self.digest_of(&names).await;
         let key = self.keys.client(client);
         let changing = self.context.subscriptions.change(key, group).await;
         // Only now, as its mode is the same until the end of the change.
         let group = self.context.catalog.group_by_id(group).ok_or_else(group_deleted)?;
         if group.options.wildcard().is_some() {
-            return self.change_membership(client, &group, action, &names, &changing);
+            return self.change_membership(client, &group, action, named.names(), &changing);
         }
-        let now = self.now();
+        let (now, user) = (self.now(), self.context.sessions.user_of(key));
+        if action == SyncAction::CompleteAdd && changing.has_exactly(named, user) {
+            self.context.sessions.keep(client);
+            changing.forget_old_added(now);
+            return room_within_quota(&changing, &group, named.names());
+        }
+        let mut names = set_of(names).await;
         let mut noted = Vec::new();
         match action {
             SyncAction::CompleteAdd => changing.keep_added(&mut names, &group, now),
@@ -83,9 +93,9 @@ impl Broker {
             SyncAction::CompleteRemove => changing.forget_all_added(),
             SyncAction::PartialAdd => noted = changing.note_added(&names, now),
         }
-        let client = Changed { client, key, group: group.id };
+        let client = Changed { client, key, user, group: group.id };
         let changed = match self.take_room(&changing, client, &group, (action, &names)).await {
-            Ok(()) => self.sync_shards(client, action, names, start).await,
+            Ok(()) => self.sync_shards(&changing, client, (action, names), start).await,
             Err(error) => Err(error),
         };
         if changed.is_err() {
@@ -103,11 +113,11 @@ impl Broker {
         client: &ClientId,
         group: &Group,
         action: SyncAction,
-        names: &BTreeSet<LiteTopicName>,
+        names: u64,
         changing: &Changing<'_>,
     ) -> Result<()> {
         match action {
-            SyncAction::PartialAdd if !names.is_empty() => Err(Error::new(
+            SyncAction::PartialAdd if names > 0 => Err(Error::new(
                 ErrorCode::BadRequest,
                 format!(
                     "all clients of consumer group '{}' share its lite topics; they receive without \
@@ -222,9 +232,9 @@ impl Broker {
             if !is_gone(&self.context.sessions) {
                 return Ok(());
             }
-            let of = Changed { client: &nobody, key: client, group };
-            let (action, none) = (SyncAction::CompleteRemove, BTreeSet::new());
-            self.sync_shards(of, action, none, None).await?;
+            let of = Changed { client: &nobody, key: client, user: None, group };
+            let nothing = (SyncAction::CompleteRemove, BTreeSet::new());
+            self.sync_shards(&changing, of, nothing, None).await?;
             changing.forget_all_added();
             changing.set_joined(false);
         }
@@ -244,7 +254,7 @@ impl Broker {
         group: &Group,
         (action, names): (SyncAction, &BTreeSet<LiteTopicName>),
     ) -> Result<()> {
-        let quota = group.options.client_quota.map_or(u64::MAX, u64::from);
+        let quota = quota_of(group);
         let (named, count) = (names.len() as u64, changing.count());
         let wanted = match action {
             SyncAction::PartialRemove | SyncAction::CompleteRemove => return Ok(()),
@@ -256,16 +266,7 @@ impl Broker {
             SyncAction::PartialAdd if named > quota => named,
             SyncAction::PartialAdd => count + self.count_new(client.key, group.id, names).await?,
         };
-        if wanted <= quota {
-            return changing.take_room(wanted);
-        }
-        Err(Error::new(
-            ErrorCode::LiteSubscriptionQuotaExceeded,
-            format!(
-                "the client would have {wanted} lite topics of consumer group '{}'; its quota is {quota}",
-                group.name
-            ),
-        ))
+        room_within_quota(changing, group, wanted)
     }
 
     async fn count_new(
@@ -286,15 +287,29 @@ impl Broker {
     /// Changes the set in each shard, which counts what has changed.
     async fn sync_shards(
         &self,
+        changing: &Changing<'_>,
         client: Changed<'_>,
-        action: SyncAction,
-        names: BTreeSet<LiteTopicName>,
+        (action, names): (SyncAction, BTreeSet<LiteTopicName>),
         start: Option<Start>,
     ) -> Result<()> {
-        let Changed { client, key, group } = client;
-        let user = self.context.sessions.user_of(key);
+        let begun = changing.begin(action);
+        let named = self.digest_of(&names).await;
+        let outcome = self.sync_each_shard(client, action, &names, start).await;
+        changing.end(begun, (named, client.user), outcome.as_ref().ok().copied());
+        outcome.map(drop)
+    }
+
+    async fn sync_each_shard(
+        &self,
+        client: Changed<'_>,
+        action: SyncAction,
+        names: &BTreeSet<LiteTopicName>,
+        start: Option<Start>,
+    ) -> Result<SyncOutcome> {
+        let Changed { client, key, user, group } = client;
         let whole = matches!(action, SyncAction::CompleteAdd | SyncAction::CompleteRemove);
-        for (shard, names) in self.shards.iter().zip(self.by_shard(&names)) {
+        let mut all = SyncOutcome::default();
+        for (shard, names) in self.shards.iter().zip(self.by_shard(names)) {
             let steps = steps(action, names);
             for (change, names) in steps.into_iter().filter(|(_, names)| whole || !names.is_empty())
             {
@@ -303,10 +318,24 @@ impl Broker {
                     None => Vec::new(),
                 };
                 let sync = Sync { client: client.clone(), key, user, group, change, names, starts };
-                shard.ask(|reply| Command::Sync(sync, reply)).await?;
+                let outcome = shard.ask(|reply| Command::Sync(sync, reply)).await?;
+                all.added += outcome.added;
+                all.removed += outcome.removed;
             }
         }
-        Ok(())
+        Ok(all)
+    }
+
+    /// What these names are recognised by, made in steps between which others run.
+    async fn digest_of<'n>(&self, names: impl IntoIterator<Item = &'n LiteTopicName>) -> Digest {
+        let mut digest = Digest::default();
+        for name in names {
+            digest.add(self.keys.member(name));
+            if digest.names().is_multiple_of(SYNC_NAMES_PER_STEP as u64) {
+                tokio::task::yield_now().await;
+            }
+        }
+        digest
     }
 
     fn by_shard(&self, names: &BTreeSet<LiteTopicName>) -> Vec<Vec<LiteTopicName>> {
@@ -332,11 +361,32 @@ async fn set_of(names: Vec<LiteTopicName>) -> BTreeSet<LiteTopicName> {
     set
 }
 
+fn quota_of(group: &Group) -> u64 {
+    group.options.client_quota.map_or(u64::MAX, u64::from)
+}
+
+/// Takes room for the set to have so many lite topics, if a client may.
+fn room_within_quota(changing: &Changing<'_>, group: &Group, wanted: u64) -> Result<()> {
+    let quota = quota_of(group);
+    if wanted <= quota {
+        return changing.take_room(wanted);
+    }
+    Err(Error::new(
+        ErrorCode::LiteSubscriptionQuotaExceeded,
+        format!(
+            "the client would have {wanted} lite topics of consumer group '{}'; its quota is {quota}",
+            group.name
+        ),
+    ))
+}
+
 /// A client whose set is changed.
 #[derive(Clone, Copy)]
 struct Changed<'a> {
     client: &'a ClientId,
     key: ClientKey,
+    /// Whose it is.
+    user: Option<UserKey>,
     group: GroupId,
 }
 

@@ -32,5 +32,6 @@ mod sessions;
 mod stingy;
 mod subscriptions;
 mod support;
+mod syncs_again;
 mod trace;
 mod wildcard;
