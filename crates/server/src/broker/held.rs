@@ -19,11 +19,11 @@ pub(super) struct Digest {
 /// What a client of a group has, as far as that is known without asking the shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Held {
-    /// After a start, when something was taken from it, and after a change whose effect was not
-    /// plain. The next full sync asks the shards and ends this.
+    /// After a start, and after a change whose effect was not plain. The next full sync asks the
+    /// shards and ends this.
     #[default]
     Unknown,
-    /// These, all of them held for this user.
+    /// These, for this user, but for what was taken from it since.
     These(Digest, Option<UserKey>),
 }
 
@@ -49,8 +49,9 @@ impl Digest {
 }
 
 impl Held {
-    /// Whether these are exactly the names of a full sync of this user. What the shards have counted
-    /// must agree: it is kept apart from this, in other places.
+    /// Whether these are exactly the names of a full sync of this user. `count` is what the shards
+    /// have counted: it is lower from the moment when something is taken from the client, which is
+    /// not told here, and before that is durable.
     pub(super) fn is(&self, digest: Digest, user: Option<UserKey>, count: u64) -> bool {
         *self == Self::These(digest, user) && digest.names == count
     }
@@ -92,7 +93,7 @@ mod tests {
         let held = held.added(digest(&[u128::MAX, 7]), None, 2).removed(digest(&[1]), 1);
         assert!(held.is(digest(&[7, 2, u128::MAX]), None, 3));
         assert!(!held.is(digest(&[7, 2, 8]), None, 3));
-        assert!(!held.is(digest(&[7, 2, u128::MAX]), None, 2), "the shards know better");
+        assert!(!held.is(digest(&[7, 2, u128::MAX]), None, 2), "one was taken from it");
     }
 
     #[test]

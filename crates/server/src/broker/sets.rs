@@ -51,17 +51,8 @@ struct SubscriptionSet {
     added: BTreeMap<LiteTopicName, Timestamp>,
     /// What the shards have said of its names when that was durable.
     held: Held,
-    /// Lite topics that were taken from it so far.
-    losses: u64,
     /// It is a client of a wildcard group.
     has_joined: bool,
-}
-
-/// A change of a set that is on its way through the shards.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Begun {
-    action: SyncAction,
-    losses: u64,
 }
 
 /// Pairs of all clients together.
@@ -139,11 +130,6 @@ impl SubscriptionSets {
         let is_used = {
             let mut set = lock(&kept.set);
             set.count -= i64::from(farewell.ended);
-            if farewell.ended {
-                set.losses += 1;
-                // It is not durable yet, so who asks next must wait for the shard.
-                set.held = Held::Unknown;
-            }
             set.added.remove(&farewell.lite_topic);
             if !set.is_changing {
                 set.settle(&self.room);
@@ -211,13 +197,17 @@ impl SubscriptionSets {
         let of_group = sets.iter().filter(|((_, of), _)| *of == group);
         let counts = of_group.filter_map(|((key, _), kept)| {
             let set = lock(&kept.set);
-            set.is_used().then(|| (*key, u64::try_from(set.count).unwrap_or(0)))
+            set.is_used().then(|| (*key, set.counted()))
         });
         counts.collect()
     }
 }
 
 impl SubscriptionSet {
+    fn counted(&self) -> u64 {
+        u64::try_from(self.count).unwrap_or(0)
+    }
+
     fn is_used(&self) -> bool {
         self.count > 0 || self.has_joined
     }
@@ -229,7 +219,7 @@ impl SubscriptionSet {
 
     /// What room was taken for is what there is.
     fn settle(&mut self, room: &Room) {
-        let count = u64::try_from(self.count).unwrap_or(0);
+        let count = self.counted();
         room.taken.fetch_add(count.saturating_sub(self.taken), Ordering::Relaxed);
         room.taken.fetch_sub(self.taken.saturating_sub(count), Ordering::Relaxed);
         self.taken = count;
@@ -239,7 +229,7 @@ impl SubscriptionSet {
 impl Changing<'_> {
     /// Lite topics it has.
     pub(super) fn count(&self) -> u64 {
-        u64::try_from(lock(&self.kept.set).count).unwrap_or(0)
+        lock(&self.kept.set).counted()
     }
 
     /// Whether there is room for any number of pairs.
@@ -251,34 +241,23 @@ impl Changing<'_> {
     /// included.
     pub(super) fn has_exactly(&self, names: Digest, user: Option<UserKey>) -> bool {
         let set = lock(&self.kept.set);
-        set.held.is(names, user, u64::try_from(set.count).unwrap_or(0))
+        set.held.is(names, user, set.counted())
     }
 
-    /// A change of the set begins.
-    pub(super) fn begin(&self, action: SyncAction) -> Begun {
-        let mut set = lock(&self.kept.set);
-        if matches!(action, SyncAction::CompleteAdd | SyncAction::CompleteRemove) {
-            set.held = Held::Unknown;
-        }
-        Begun { action, losses: set.losses }
-    }
-
-    /// It has ended in all shards, which said what it did; with an error, in some.
-    pub(super) fn end(
+    /// What all shards have said, durably, of a change of the set; nothing after an error, when some
+    /// have made it.
+    pub(super) fn learn(
         &self,
-        begun: Begun,
+        action: SyncAction,
         (names, user): (Digest, Option<UserKey>),
         outcome: Option<SyncOutcome>,
     ) {
         let mut set = lock(&self.kept.set);
-        let count = u64::try_from(set.count).unwrap_or(0);
-        set.held = match (outcome, begun.action) {
+        set.held = match (outcome, action) {
             (Some(outcome), SyncAction::PartialAdd) => set.held.added(names, user, outcome.added),
             (Some(outcome), SyncAction::PartialRemove) => set.held.removed(names, outcome.removed),
-            // It has none but these, and as many; nothing was taken from it meanwhile.
-            (Some(_), SyncAction::CompleteAdd)
-                if count == names.names() && set.losses == begun.losses =>
-            {
+            // It has none but these; not all of them, if others own some or there was no room.
+            (Some(_), SyncAction::CompleteAdd) if set.counted() == names.names() => {
                 Held::These(names, user)
             }
             _ => Held::Unknown,

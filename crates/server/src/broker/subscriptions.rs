@@ -292,10 +292,9 @@ impl Broker {
         (action, names): (SyncAction, BTreeSet<LiteTopicName>),
         start: Option<Start>,
     ) -> Result<()> {
-        let begun = changing.begin(action);
         let named = self.digest_of(&names).await;
         let outcome = self.sync_each_shard(client, action, &names, start).await;
-        changing.end(begun, (named, client.user), outcome.as_ref().ok().copied());
+        changing.learn(action, (named, client.user), outcome.as_ref().ok().copied());
         outcome.map(drop)
     }
 
