@@ -17,7 +17,7 @@ def bars(title, values, limits, form):
              f'<rect class="background" width="{WIDTH}" height="{height}"/>', f'<text class="title" x="12" y="26">{escape(title)}</text>']
     for number, (name, value) in enumerate(sorted(values.items(), key=lambda item: -item[1])):
         y = TOP + number * (BAR + GAP)
-        kind = "ours" if name == "litemq" else "limit" if name in limits else "peer"
+        kind = "ours" if name.startswith("litemq") else "limit" if name in limits else "peer"
         length = max(1.0, (WIDTH - NAMES - VALUES) * max(value, 0) / longest)
         lines += [
             f'<text x="{NAMES - 10}" y="{y + 16}" text-anchor="end">{escape(name)}</text>',

@@ -90,7 +90,7 @@ def versions(results):
 def append_table(results, systems):
     limits = {name for name, system in results["systems"].items() if system["limit"]}
     rates = {name: middle(readings, rate) for name, readings in systems.items()}
-    peers = [rates[name] for name in systems if name not in limits and name != "litemq"]
+    peers = [rates[name] for name in systems if name not in limits and not name.startswith("litemq")]
     ceiling = next((rates[name] for name in systems if name in limits), None)
     rows = []
     for name, readings in sorted(systems.items(), key=lambda item: -rates[item[0]]):
