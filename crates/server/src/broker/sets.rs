@@ -26,6 +26,8 @@ use super::request::SyncAction;
 #[derive(Debug, Default)]
 pub(in crate::broker) struct SubscriptionSets {
     sets: Mutex<BTreeMap<(ClientKey, GroupId), Arc<Kept>>>,
+    /// Those that have noted what was added to them.
+    with_added: Mutex<BTreeSet<(ClientKey, GroupId)>>,
     /// Shared by changes, and held alone while the mode of a group changes.
     modes: RwLock<()>,
     room: Room,
@@ -139,6 +141,20 @@ impl SubscriptionSets {
         // Whoever waits to change it holds another.
         if !is_used && Arc::strong_count(kept) == 1 {
             sets.remove(&key);
+        }
+    }
+
+    /// Forgets what was added so long ago that no full sync can be older.
+    pub(super) fn forget_old_added(&self, now: Timestamp) {
+        let keys = std::mem::take(&mut *lock(&self.with_added));
+        for key in keys {
+            let sets = lock(&self.sets);
+            let Some(kept) = sets.get(&key) else { continue };
+            let mut set = lock(&kept.set);
+            set.forget_old_added(now);
+            if !set.added.is_empty() {
+                lock(&self.with_added).insert(key);
+            }
         }
     }
 
@@ -282,9 +298,14 @@ impl Changing<'_> {
         names: &BTreeSet<LiteTopicName>,
         now: Timestamp,
     ) -> Vec<LiteTopicName> {
-        let added = &mut lock(&self.kept.set).added;
-        let is_new = |name: &&LiteTopicName| added.insert((*name).clone(), now).is_none();
-        names.iter().filter(is_new).cloned().collect()
+        let new = {
+            let added = &mut lock(&self.kept.set).added;
+            let is_new = |name: &&LiteTopicName| added.insert((*name).clone(), now).is_none();
+            names.iter().filter(is_new).cloned().collect()
+        };
+        // Only now, as who looks through them takes them out.
+        lock(&self.sets.with_added).insert(self.key);
+        new
     }
 
     /// These names were not added, or are removed by name.
@@ -298,11 +319,6 @@ impl Changing<'_> {
     /// Nothing that was added counts as new any more.
     pub(super) fn forget_all_added(&self) {
         lock(&self.kept.set).added.clear();
-    }
-
-    /// The same of what was added so long ago that no full sync can be older.
-    pub(super) fn forget_old_added(&self, now: Timestamp) {
-        lock(&self.kept.set).forget_old_added(now);
     }
 
     /// It is a client of a wildcard group from now on, or is none any more.
@@ -445,6 +461,22 @@ mod tests {
         sets.recover(CLIENT, GROUP, 1);
         sets.lost(&farewell("a"));
         assert_eq!((sets.all().0, sets.groups_of(CLIENT)), (0, vec![]));
+    }
+
+    #[tokio::test]
+    async fn names_that_were_added_are_forgotten_when_no_full_sync_can_be_older() {
+        let sets = sets(10);
+        let window = FULL_SYNC_RACE_WINDOW.as_millis() as u64;
+        let kept = |change: &Changing<'_>| lock(&change.kept.set).added.len();
+        let name = |name: &str| BTreeSet::from([LiteTopicName::new(name).unwrap()]);
+        let change = sets.change(CLIENT, GROUP).await;
+        change.note_added(&name("a"), Timestamp(0));
+        change.note_added(&name("b"), Timestamp(1));
+        for (now, left) in [(window - 1, 2), (window, 1), (window + 1, 0), (window + 2, 0)] {
+            sets.forget_old_added(Timestamp(now));
+            assert_eq!(kept(&change), left, "at {now}");
+        }
+        assert!(lock(&sets.with_added).is_empty(), "nobody is looked at in vain");
     }
 
     #[tokio::test]

@@ -79,13 +79,12 @@ impl Broker {
         if group.options.wildcard().is_some() {
             return self.change_membership(client, &group, action, named.names(), &changing);
         }
-        let (now, user) = (self.now(), self.context.sessions.user_of(key));
+        let user = self.context.sessions.user_of(key);
         if action == SyncAction::CompleteAdd && changing.has_exactly(named, user) {
             self.context.sessions.keep(client);
-            changing.forget_old_added(now);
             return room_within_quota(&changing, &group, named.names());
         }
-        let mut names = set_of(names).await;
+        let (mut names, now) = (set_of(names).await, self.now());
         let mut noted = Vec::new();
         match action {
             SyncAction::CompleteAdd => changing.keep_added(&mut names, &group, now),

@@ -48,7 +48,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Writes checkpoints, notes the time and applies retention, until the broker stops.
+    /// Writes checkpoints, notes the time, forgets what is over and applies retention, until the broker stops.
     pub async fn keep_up(self: Arc<Self>) {
         let mut ticks = interval(UPKEEP_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -70,6 +70,7 @@ impl Broker {
                 }
             }
             self.note_time(&mut noted);
+            self.context.subscriptions.forget_old_added(self.now());
             self.apply_retention().await;
         }
     }
