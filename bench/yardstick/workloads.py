@@ -201,13 +201,12 @@ class Subscriptions(Workload):
     rounds_max = 1
 
     def __init__(self, options):
-        self.shapes = list(zip(options.clients, options.names, strict=True))
+        self.shapes = list(zip(options.clients, options.names_each, strict=True))
         self.period, self.periods, self.rate = options.period_seconds, options.periods, options.sparse_rate
 
     def measure(self, system, folder, durability, generator):
-        check_has(system, self.name)
         if system.protocol != "rocketmq":
-            raise Lacking(f"{self.name}: clients do not say again what they are subscribed to")
+            raise Lacking("clients do not say again what they are subscribed to")
         readings = []
         for number, (clients, names) in enumerate(self.shapes):
             start(system, folder / str(number), durability, generator)
