@@ -299,4 +299,6 @@ def shape(system, in_flight, channels):
     return ["--connections", connections, "--in-flight", in_flight, "--channels", channels, "--body-bytes", BODY_BYTES]
 
 
+# Of a full run; of all others one.
+FULL_ROUNDS = {"append": 2}
 ALL = {workload.name: workload for workload in (Append, Density, Deliver, Handover, Redeliver, Stream, Subscriptions, Expire, Idle)}
