@@ -7,6 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
+# Longer than any run; a system that hangs is not to end all.
+RUN_MAX_S = 1800
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,7 +38,7 @@ class Generator:
         return json.loads(self.run(*arguments))
 
     def run(self, *arguments):
-        run = subprocess.run([*self.command, *map(str, arguments)], capture_output=True, text=True)
+        run = subprocess.run([*self.command, *map(str, arguments)], capture_output=True, text=True, timeout=RUN_MAX_S)
         if run.returncode:
             raise RuntimeError(f"litemq-bench {' '.join(map(str, arguments))}: {run.stderr.strip()[-400:]}")
         return run.stdout
