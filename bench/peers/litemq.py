@@ -56,7 +56,7 @@ class LiteMqHttp(LiteMq):
     protocol = "litemq-http"
     flags = "HTTP/1.1, JSON; the door of administration, with at most 128 connections of one address"
     one_request_per_connection = True
-    in_flight_max = 64
+    in_flight_max = {"append": 64}
     take_over_group = None
     lacks = {**dict.fromkeys(NO_CONSUMERS, "it is consumed over gRPC"), "density": "the same server as litemq",
              "stream": "it has no reader that waits"}

@@ -55,8 +55,8 @@ class Peer:
     channels_max = None
     # The same where it is started on what it holds.
     density_max = None
-    # The same of requests in flight.
-    in_flight_max = None
+    # Workload -> the most requests in flight that it is given.
+    in_flight_max = {}
 
     # Beside every class: a limit, not a competitor.
     is_limit = False

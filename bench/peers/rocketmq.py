@@ -34,6 +34,8 @@ class RocketMq(Peer):
     version = "5.5.0"
     protocol = "rocketmq"
     warmup_seconds_min = 20
+    # With more it refuses so many sends that a run ends.
+    in_flight_max = {"density": 64, "deliver": 64}
     settings = {DURABLE: "flushDiskType=SYNC_FLUSH", PROCESS: "flushDiskType=ASYNC_FLUSH"}
     flags = "storeType=defaultRocksDB, enableLmq, enableMultiDispatch; heaps 4 GiB broker, 1 GiB proxy"
 

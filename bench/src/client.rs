@@ -1,5 +1,6 @@
 //! A client of the protocol, as thin as it can be.
 
+use std::fmt;
 use std::future::ready;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -253,6 +254,26 @@ fn expect_ok(status: Option<Status>) -> Result<()> {
     let status = status.ok_or("an answer without status")?;
     match status.code() {
         Code::Ok => Ok(()),
-        code => Err(format!("{}: {}", code.as_str_name(), status.message).into()),
+        code => Err(Box::new(Refused { code, message: status.message })),
     }
+}
+
+/// What a server said no to.
+#[derive(Debug)]
+struct Refused {
+    code: Code,
+    message: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.code.as_str_name(), self.message)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Whether a server asks for the same again after a while.
+pub(crate) fn is_overload(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error.downcast_ref().is_some_and(|refused: &Refused| refused.code == Code::TooManyRequests)
 }

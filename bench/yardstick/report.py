@@ -132,7 +132,7 @@ def density_table(systems):
 
 def deliver_table(systems):
     rows = [
-        [name, spread([rate(reading) for reading in readings], lambda value: f"{value:,.0f}"),
+        [name, readings[0].get("under_way", "-"), spread([rate(reading) for reading in readings], lambda value: f"{value:,.0f}"),
          *(micros(middle(readings, lambda reading, key=key: reading[key[0]][key[1]]))
            for key in (("delivery", "p50_us"), ("delivery", "p99_us"), ("latency", "p50_us"), ("latency", "p99_us"))),
          f"{middle(readings, lambda reading: reading['messages_per_receive']):.1f}", f"{sum(reading['failed'] for reading in readings):,}",
@@ -143,7 +143,7 @@ def deliver_table(systems):
          f"{middle(readings, lambda reading: reading['server_resident_bytes']) / (1 << 20):,.0f}"]
         for name, readings in sorted(systems.items(), key=lambda item: -middle(item[1], rate))
     ]
-    return table(["system", "cycles/s", "delivery p50", "delivery p99", "send to acked p50", "send to acked p99", "messages per receive",
+    return table(["system", "under way", "cycles/s", "delivery p50", "delivery p99", "send to acked p50", "send to acked p99", "messages per receive",
                   "failed", "redelivered", "server CPU s per million", "consumers made in", "RSS MiB of the consumers", "RSS MiB at the end"], rows)
 
 
@@ -181,8 +181,7 @@ def redeliver_table(systems):
 
 def alone(title, reading):
     """The tables of the load generator itself."""
-    words = reading["command"]
-    yield f"## {title}\n\n`litemq-bench {' '.join(words[words.index(reading['workload']):])}`"
+    yield f"## {title}\n\n`litemq-bench {' '.join(reading['command'])}`"
     for found in reading["tables"]:
         yield f"{found['title']}\n\n{table(found['columns'], found['rows'])}"
 

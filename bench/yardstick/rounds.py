@@ -36,7 +36,7 @@ def run(plan):
     plan.folder.mkdir(parents=True, exist_ok=True)
     bench = generator.Generator(plan.binaries / "litemq-bench", plan.generator_cpus)
     results = {
-        "command": sys.argv, "durability": plan.durability, "began": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "command": command(), "durability": plan.durability, "began": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "machine": generator.machine(), "server_cpus": plan.server_cpus, "generator_cpus": plan.generator_cpus,
         "systems": {}, "dashes": [], "rounds": [], "bare_loop": bench.disk(plan.folder, LOOP_BYTES),
     }
@@ -48,6 +48,11 @@ def run(plan):
                 if number < (workload.rounds_max or plan.rounds) and workload.is_for(system):
                     one_round(plan, bench, number, system, workload, results)
     return results
+
+
+def command():
+    """What was typed, without the folders of this machine."""
+    return ["bench/run", *(word for word in sys.argv[1:] if "/" not in word and word not in ("--installed", "--out", "--folder", "--binaries", "--into"))]
 
 
 def is_there(system, durability, results):
@@ -75,7 +80,9 @@ def one_round(plan, bench, number, system, workload, results):
         readings = workload.measure(system, folder, plan.durability, bench)
     except Exception as error:  # whatever goes wrong with one system is told of it, and the others go on
         say(f"  failed: {error}")
-        reason = f"{workload.name}, round {number + 1}: {str(error)[:400]}"
+        # Without the folders of this machine.
+        said = " ".join(word for word in str(error).split() if "/" not in word)
+        reason = f"{workload.name}, round {number + 1}: {said[:400]}"
         results["dashes"].append({"system": system.name, "reason": reason, "failed": not isinstance(error, Lacking)})
         return
     finally:

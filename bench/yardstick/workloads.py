@@ -55,7 +55,7 @@ class Append(Workload):
             if system.channels_max and channels > system.channels_max:
                 continue
             peak = 0
-            allowed = [number for number in self.in_flight if number <= (system.in_flight_max or number)]
+            allowed = [number for number in self.in_flight if number == bounded(number, self, system)]
             for in_flight in allowed:
                 load = shape(system, in_flight, channels)
                 reading = generator.drive(system, *load, *timed)
@@ -83,7 +83,7 @@ class Density(Workload):
         channels = min(self.channels, most or self.channels)
         start(system, folder, durability, generator)
         empty = self.weigh(system, folder)
-        creation = generator.drive(system, *shape(system, min(self.in_flight, system.in_flight_max or self.in_flight), channels), "--create")
+        creation = generator.drive(system, *shape(system, bounded(self.in_flight, self, system), channels), "--create")
         time.sleep(self.rest_seconds)
         cpu = sum(map(process_seconds, system.pids))
         time.sleep(self.rest_seconds)
@@ -125,12 +125,14 @@ class Deliver(Workload):
 
     def measure(self, system, folder, durability, generator):
         start(system, folder, durability, generator)
+        in_flight = bounded(self.in_flight, self, system)
         reading = generator.drive(
-            system, "--channels", self.consumers, "--in-flight", self.in_flight, "--receives", RECEIVES,
+            system, "--channels", self.consumers, "--in-flight", in_flight, "--receives", RECEIVES,
             "--body-bytes", BODY_BYTES, *time_options(self, system), *self.more, command=self.name,
         )
         system.stop()
-        return [{"cell": f"{self.consumers} channels, {self.in_flight} under way", **reading}]
+        # In one table with the others, whatever it was given.
+        return [{"cell": f"{self.consumers} channels, {self.in_flight} under way", "under_way": in_flight, **reading}]
 
 
 class Redeliver(Deliver):
@@ -234,7 +236,7 @@ class Alone(Workload):
         cpus = ["--server-cpus", system.cpus] if system.cpus else []
         generator.run("--litemq", system.binaries / "litemq", "--folder", folder, "--json", report, *cpus, self.name, *self.options)
         found = json.loads(report.read_text())
-        return [{"cell": self.name, "command": found["command"], "tables": found["tables"], "details": found["readings"]}]
+        return [{"cell": self.name, "command": [self.name, *map(str, self.options)], "tables": found["tables"], "details": found["readings"]}]
 
 
 class Idle(Alone):
@@ -265,6 +267,10 @@ def check_measures(workload, system):
     """Whether a system has what a workload measures."""
     if workload.name in system.lacks:
         raise Lacking(system.lacks[workload.name])
+
+
+def bounded(in_flight, workload, system):
+    return min(in_flight, system.in_flight_max.get(workload.name, in_flight))
 
 
 def take_over(system):

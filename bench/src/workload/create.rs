@@ -8,15 +8,18 @@ use std::time::Duration;
 use litemq_protocol::v2::SendMessageRequest;
 use serde::Serialize;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::Result;
 use crate::args::CreateArgs;
-use crate::client::Client;
+use crate::client::{Client, is_overload};
 use crate::messages::Messages;
 
 /// Connections that the requests are spread over.
 const CONNECTIONS: usize = 4;
+
+/// Before what a server had no room for is sent again.
+const OVERLOAD_PAUSE: Duration = Duration::from_millis(20);
 
 /// How it went.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -55,7 +58,14 @@ pub(super) async fn create(
                 sleep_until(begun + over.mul_f64(first as f64 / count as f64)).await;
                 let turn = first..count.min(first + batch);
                 let messages = turn.map(|number| messages.to(number)).collect();
-                client.send(SendMessageRequest { messages }).await?;
+                let request = SendMessageRequest { messages };
+                // A message keeps its id, and is stored once.
+                while let Err(error) = client.send(request.clone()).await {
+                    if !is_overload(error.as_ref()) {
+                        return Err(error);
+                    }
+                    sleep(OVERLOAD_PAUSE).await;
+                }
             }
         });
     }
