@@ -59,6 +59,9 @@ impl Client {
     pub(crate) async fn send(&mut self, request: SendMessageRequest) -> Result<()> {
         let request = self.request(request);
         let answer = self.grpc.send_message(request).await?.into_inner();
+        if answer.status.as_ref().is_some_and(|status| status.code() == Code::MultipleResults) {
+            return answer.entries.into_iter().try_for_each(|entry| expect_ok(entry.status));
+        }
         expect_ok(answer.status)
     }
 
