@@ -7,6 +7,7 @@
 //! - `checkpoint` bounds how much of the log `recovery` has to replay.
 
 mod blocking;
+mod breath;
 mod checkpoint;
 mod codec;
 mod committer;
@@ -27,6 +28,7 @@ mod recovery;
 mod replay;
 mod scan;
 mod sealed;
+mod sealing;
 mod snapshot;
 mod span;
 mod store;

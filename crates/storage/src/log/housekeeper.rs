@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use crate::disk::DiskFile;
 
+use super::breath::{Breath, pause};
 use super::engine::Engine;
 use super::files::{FileKey, ReadFault};
 use super::format::SegmentHeader;
 use super::index::{Held, Lookup, Segment};
 use super::layout::{RETIRED, numbered, unfinished};
 use super::queue::Spare;
-use super::sealed::{self, SealedIndex};
+use super::sealed::SealedIndex;
+use super::sealing;
 
 /// Prepared segments behind the present one.
 const SPARES_WANTED: usize = 1;
@@ -22,9 +24,9 @@ const SPARES_WANTED: usize = 1;
 /// wait and memory stays bounded.
 const UNSEALED_MAX: usize = 4;
 /// Bytes written with one sync, so that the syncs of the log never wait for long.
-const BYTES_PER_SYNC: usize = 1 << 20;
+const BYTES_PER_SYNC: usize = 256 << 10;
 /// Pause after each of them, while there is time.
-const PAUSE: Duration = Duration::from_millis(3);
+const PAUSE: Duration = Duration::from_millis(1);
 /// Lower priority of the thread, in steps of `nice`: where cores are few, commits come first.
 const NICE: i32 = 10;
 /// When to look again at a disk that was full or refused.
@@ -192,21 +194,14 @@ fn zeroed_file(engine: &Engine, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         }
         if at < segment_bytes {
             file.sync_data()?;
-            pause(engine);
+            pause(engine, PAUSE);
         }
     }
     Ok(file)
 }
 
-/// Gives way to the commits, unless they are about to need what is being made.
-fn pause(engine: &Engine) {
-    if engine.is_threaded && engine.queue().has_time() {
-        std::thread::sleep(PAUSE);
-    }
-}
-
 fn seal(engine: &Engine, segment: &Segment) -> Chore {
-    match write_index(engine, segment, segment.durable_end()) {
+    match write_index(engine, segment, segment.durable_end(), Breath::of(engine)) {
         Ok(sealed) => {
             install(engine, segment, sealed);
             Chore::Done
@@ -229,10 +224,11 @@ pub(super) fn write_index(
     engine: &Engine,
     segment: &Segment,
     end: u64,
+    breath: Breath<'_>,
 ) -> Result<SealedIndex, ReadFault> {
     let number = segment.number;
     let log_file = engine.files.get(FileKey::Segment(number))?;
-    let bytes = sealed::build(log_file.as_ref(), number, &segment.uuid, end)?;
+    let bytes = sealing::build(log_file.as_ref(), number, &segment.uuid, end, breath)?;
     let path = engine.layout.index(number);
     let fresh = unfinished(&path);
     let file = engine.disk.create(&fresh)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::disk::DiskFile;
 use crate::{ChannelRef, ReadLimit, ReadPage, StoreError};
 
+use super::breath::Breath;
 use super::engine::Engine;
 use super::entries::{Link, Run};
 use super::files::{Access, FileKey, ReadFault, corrupt, io_error};
@@ -280,7 +281,7 @@ impl Page<'_> {
             what,
             "a segment index is made again from the log"
         );
-        let sealed = housekeeper::write_index(self.engine, segment, damaged.end)
+        let sealed = housekeeper::write_index(self.engine, segment, damaged.end, Breath::held())
             .map_err(|error| self.record_fault(segment, 0, error))?;
         housekeeper::install(self.engine, segment, sealed);
         Err(PageFault::Moved)

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use crate::disk::DiskFile;
 use crate::{Durability, Lsn, Recovered, StateSink, StoreError};
 
+use super::breath::Breath;
 use super::committer::Committer;
 use super::engine::Engine;
 use super::files::{Access, FileKey, ReadFault, corrupt, io_error, read_error, read_full};
@@ -39,8 +40,9 @@ pub(super) fn recover(engine: &Engine, sink: &mut dyn StateSink) -> Result<Recov
     tidy(engine, replayed.segment)?;
     end_log(engine, &replayed)?;
     for segment in missing {
-        let sealed = housekeeper::write_index(engine, &segment, segment.durable_end())
-            .map_err(|fault| index_error(engine, segment.number, fault))?;
+        let sealed =
+            housekeeper::write_index(engine, &segment, segment.durable_end(), Breath::held())
+                .map_err(|fault| index_error(engine, segment.number, fault))?;
         // Retention would take it for older than everything.
         segment.note_at_ms(sealed.newest_at_ms);
         index

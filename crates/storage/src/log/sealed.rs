@@ -2,8 +2,8 @@
 //!
 //! Blocks of 4 KiB, each with its checksum: a header, the sorted directory of channels, the
 //! positions of their records, and a table of the first channel of each directory block, which
-//! alone stays in memory. Derived from the log, so it can be made again whenever it is missing or
-//! damaged.
+//! alone stays in memory. Derived from the log ([`sealing`](super::sealing)), so it can be made again
+//! whenever it is missing or damaged.
 
 use crate::ChannelRef;
 use crate::disk::DiskFile;
@@ -11,163 +11,25 @@ use crate::disk::DiskFile;
 use super::codec::{Cut, crc_of};
 use super::entries::{Link, Run};
 use super::files::{Access, ReadFault, read_full};
-use super::format::{BLOCK_BYTES, FORMAT_VERSION, HeaderFault, Uuid, finish_block, open_block};
+use super::format::{BLOCK_BYTES, HeaderFault, Uuid, open_block};
 use super::heads::NO_ENTRY;
-use super::record::{Record, Records};
-use super::scan::{FrameScan, Scanned};
 
-const INDEX_MAGIC: [u8; 8] = *b"LiteMQix";
-const BLOCK_CONTENT_BYTES: usize = BLOCK_BYTES - 4;
-const RUN_BYTES: usize = 32;
-const RUNS_PER_BLOCK: usize = BLOCK_CONTENT_BYTES / RUN_BYTES;
-const POSITION_BYTES: usize = 4;
-const POSITIONS_PER_BLOCK: usize = BLOCK_CONTENT_BYTES / POSITION_BYTES;
+pub(super) const INDEX_MAGIC: [u8; 8] = *b"LiteMQix";
+pub(super) const BLOCK_CONTENT_BYTES: usize = BLOCK_BYTES - 4;
+pub(super) const RUN_BYTES: usize = 32;
+pub(super) const RUNS_PER_BLOCK: usize = BLOCK_CONTENT_BYTES / RUN_BYTES;
+pub(super) const POSITION_BYTES: usize = 4;
+pub(super) const POSITIONS_PER_BLOCK: usize = BLOCK_CONTENT_BYTES / POSITION_BYTES;
 const TOP_BYTES: usize = 10;
 
 /// Order of the directory.
-type Key = (u16, u32, u32);
+pub(super) type Key = (u16, u32, u32);
 
-fn key_of(channel: ChannelRef) -> Key {
+pub(super) fn key_of(channel: ChannelRef) -> Key {
     (channel.shard.0, channel.slot, channel.generation)
 }
 
-/// One record of the segment, while its index is made.
-#[derive(Debug, Clone, Copy)]
-struct Row {
-    key: Key,
-    position: u32,
-    offset: u64,
-    previous_segment: u32,
-}
-
-/// Makes the bytes of the index of the segment in `file`, from its frames before `end`.
-pub(super) fn build(
-    file: &dyn DiskFile,
-    number: u32,
-    uuid: &Uuid,
-    end: u64,
-) -> Result<Vec<u8>, ReadFault> {
-    let (mut rows, newest_at_ms) = rows_of(file, uuid, end)?;
-    rows.sort_unstable_by_key(|row| (row.key, row.offset));
-
-    let mut directory = Blocks::new(uuid, RUNS_PER_BLOCK * RUN_BYTES);
-    let mut top = Vec::new();
-    let mut start = 0;
-    for (ordinal, run) in rows.chunk_by(|a, b| a.key == b.key).enumerate() {
-        let Some(first) = run.first() else { continue };
-        let (shard, slot, generation) = first.key;
-        if ordinal % RUNS_PER_BLOCK == 0 {
-            top.extend_from_slice(&shard.to_le_bytes());
-            top.extend_from_slice(&slot.to_le_bytes());
-            top.extend_from_slice(&generation.to_le_bytes());
-        }
-        let mut entry = Vec::with_capacity(RUN_BYTES);
-        entry.extend_from_slice(&shard.to_le_bytes());
-        entry.extend_from_slice(&[0; 2]);
-        entry.extend_from_slice(&slot.to_le_bytes());
-        entry.extend_from_slice(&generation.to_le_bytes());
-        entry.extend_from_slice(&first.offset.to_le_bytes());
-        entry.extend_from_slice(&(run.len() as u32).to_le_bytes());
-        entry.extend_from_slice(&(start as u32).to_le_bytes());
-        entry.extend_from_slice(&first.previous_segment.to_le_bytes());
-        directory.push(&entry);
-        start += run.len();
-    }
-    directory.finish();
-
-    let mut positions = Blocks::after(&directory, POSITIONS_PER_BLOCK * POSITION_BYTES);
-    for row in &rows {
-        positions.push(&row.position.to_le_bytes());
-    }
-    positions.finish();
-
-    let mut header = Vec::with_capacity(BLOCK_BYTES);
-    header.extend_from_slice(&INDEX_MAGIC);
-    header.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-    header.extend_from_slice(&number.to_le_bytes());
-    header.extend_from_slice(uuid);
-    header.extend_from_slice(&end.to_le_bytes());
-    header.extend_from_slice(&newest_at_ms.to_le_bytes());
-    header.extend_from_slice(&(directory.blocks() as u32).to_le_bytes());
-    header.extend_from_slice(&(positions.blocks() as u32).to_le_bytes());
-    header.extend_from_slice(&crc32fast::hash(&top).to_le_bytes());
-
-    let mut bytes = finish_block(header);
-    bytes.extend_from_slice(&directory.bytes);
-    bytes.extend_from_slice(&positions.bytes);
-    bytes.extend_from_slice(&top);
-    Ok(bytes)
-}
-
-fn rows_of(file: &dyn DiskFile, uuid: &Uuid, end: u64) -> Result<(Vec<Row>, u64), ReadFault> {
-    let mut rows = Vec::new();
-    let mut newest_at_ms = 0;
-    let mut scan = FrameScan::new(file, *uuid, end);
-    loop {
-        match scan.next()? {
-            Scanned::Frame { at, body, .. } => {
-                let body_at = at as usize + super::format::FRAME_HEADER_BYTES;
-                for (within, record) in Records::new(body) {
-                    let Record::Append(append) = record else { continue };
-                    newest_at_ms = newest_at_ms.max(append.at_ms);
-                    rows.push(Row {
-                        key: key_of(append.channel),
-                        position: (body_at + within) as u32,
-                        offset: append.offset,
-                        previous_segment: append.previous_segment,
-                    });
-                }
-            }
-            Scanned::Stop { at, .. } if at >= end => return Ok((rows, newest_at_ms)),
-            Scanned::Stop { .. } => {
-                return Err(ReadFault::Damaged("a frame of the segment is damaged"));
-            }
-        }
-    }
-}
-
-/// Fills blocks and closes each with a checksum over its number and content.
-#[derive(Debug)]
-struct Blocks {
-    uuid: Uuid,
-    first: usize,
-    fill_bytes: usize,
-    bytes: Vec<u8>,
-    block: Vec<u8>,
-}
-
-impl Blocks {
-    fn new(uuid: &Uuid, fill_bytes: usize) -> Self {
-        Self { uuid: *uuid, first: 1, fill_bytes, bytes: Vec::new(), block: Vec::new() }
-    }
-
-    fn after(before: &Self, fill_bytes: usize) -> Self {
-        Self { first: before.first + before.blocks(), ..Self::new(&before.uuid, fill_bytes) }
-    }
-
-    fn push(&mut self, item: &[u8]) {
-        if self.block.len() >= self.fill_bytes {
-            self.finish();
-        }
-        self.block.extend_from_slice(item);
-    }
-
-    fn finish(&mut self) {
-        if self.block.is_empty() {
-            return;
-        }
-        self.block.resize(BLOCK_CONTENT_BYTES, 0);
-        let crc = block_crc(&self.uuid, self.first + self.blocks(), &self.block);
-        self.bytes.append(&mut self.block);
-        self.bytes.extend_from_slice(&crc.to_le_bytes());
-    }
-
-    fn blocks(&self) -> usize {
-        self.bytes.len() / BLOCK_BYTES
-    }
-}
-
-fn block_crc(uuid: &Uuid, number: usize, content: &[u8]) -> u32 {
+pub(super) fn block_crc(uuid: &Uuid, number: usize, content: &[u8]) -> u32 {
     crc_of(&[uuid, &(number as u32).to_le_bytes(), content])
 }
 
