@@ -266,19 +266,11 @@ impl Broker {
     }
 
     /// Ends when the store or a shard has failed, with the reason: nothing can be promised any more.
+    /// The shards notice it; whoever waits here is not woken for each sync, as they are.
     pub async fn failed(&self) -> StoreError {
-        let mut durable = self.context.store.durable();
         let mut life = self.context.life.subscribe();
-        let reason = tokio::select! {
-            biased;
-            store = durable.wait_for(|state| state.failed.is_some()) => {
-                store.ok().and_then(|state| state.failed.clone())
-            }
-            life = life.wait_for(|life| life.failure().is_some()) => {
-                life.ok().and_then(|life| life.failure().cloned())
-            }
-        };
-        reason.unwrap_or(StoreError::Closed)
+        let life = life.wait_for(|life| life.failure().is_some()).await;
+        life.ok().and_then(|life| life.failure().cloned()).unwrap_or(StoreError::Closed)
     }
 
     /// Makes everything durable, with a checkpoint for a fast start, and closes the store. Call it
