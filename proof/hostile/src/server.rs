@@ -21,6 +21,7 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Child,
+    data: PathBuf,
     log: PathBuf,
     pub(crate) grpc: SocketAddr,
     pub(crate) http: SocketAddr,
@@ -55,7 +56,8 @@ impl Server {
             }
         }
         command.arg("serve").arg("--config").arg(&config);
-        command.arg("--data").arg(folder.join("data"));
+        let data = folder.join("data");
+        command.arg("--data").arg(&data);
         command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
         command.envs(settings::variables());
         command.env("LITEMQ_LOG_LEVEL", log_level);
@@ -77,7 +79,7 @@ impl Server {
             move || watch_memory(id, &peaks)
         });
         let address = |name| field(&ready, name).parse().unwrap();
-        Self { grpc: address("grpc="), http: address("http="), process, log, peaks }
+        Self { grpc: address("grpc="), http: address("http="), process, data, log, peaks }
     }
 
     /// Why it is no longer running, if it is not.
@@ -124,6 +126,8 @@ impl Drop for Server {
         self.peaks.is_over.store(true, Ordering::Relaxed);
         // It may have ended, and this may be a panic already.
         drop(self.process.kill().and_then(|()| self.process.wait()));
+        // It may lie in memory, and a failure keeps the folder for its log.
+        drop(fs::remove_dir_all(&self.data));
     }
 }
 
