@@ -27,6 +27,10 @@ use args::{Cli, Command, Common, DiskArgs};
 use latency::LatencySummary;
 use report::Report;
 
+// As the server has, so that echo and generator are as fast as they can be.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A bench run ends at the first thing that goes wrong; the message is for people.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 

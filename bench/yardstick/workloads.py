@@ -82,6 +82,8 @@ class Density(Workload):
         most = system.density_max or system.channels_max
         channels = min(self.channels, most or self.channels)
         start(system, folder, durability, generator)
+        # What a start leaves behind, such as files made ready for later, is no part of creation.
+        time.sleep(self.rest_seconds)
         empty = self.weigh(system, folder)
         creation = generator.drive(system, *shape(system, bounded(self.in_flight, self, system), channels), "--create")
         time.sleep(self.rest_seconds)
