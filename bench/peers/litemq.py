@@ -41,6 +41,12 @@ class LiteMq(Peer):
         self.spawn(self.binaries / "litemq", "serve", f"--config={config}", f"--data={self.folder / 'data'}",
                    f"--listen={self.address}", f"--http={self.http}")
 
+    def written_bytes(self):
+        """Segments are made ahead, 128 MiB each."""
+        with urlopen(f"http://{self.http}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("litemq_storage_log_bytes_total "))
+
     def is_ready(self):
         try:
             with urlopen(f"http://{self.http}/readyz", timeout=1) as answer:

@@ -12,7 +12,7 @@ pub(crate) use server::{
     ClientArgs, HandoverArgs, RedeliverArgs, ServerArgs, StreamArgs, SubscriptionsArgs,
 };
 
-/// Measures LiteMQ: closed loops, idle channels, restarts.
+/// The load generator: workloads of LiteMQ alone, and rounds at a server that is already there.
 #[derive(Debug, Parser)]
 #[command(name = "litemq-bench", version)]
 pub(crate) struct Cli {
@@ -234,9 +234,12 @@ pub(crate) struct DeliverArgs {
     /// Receives that wait at a time
     #[arg(long, default_value = "1", value_name = "N")]
     pub(crate) receives: NonZeroUsize,
-    /// Size of a body, 8 at least
+    /// Size of a body; the stamp in it takes 20
     #[arg(long, default_value_t = 256, value_name = "BYTES")]
     pub(crate) body_bytes: usize,
+    /// The consumer group, where it is made ahead
+    #[arg(long, default_value = "consumers", value_name = "NAME")]
+    pub(crate) group: String,
     #[command(flatten)]
     pub(crate) time: TimeArgs,
 }

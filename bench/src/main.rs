@@ -1,7 +1,8 @@
 //! The load generator of LiteMQ.
 //!
-//! Each workload starts the server it measures, on a folder of its own, and prints a table with
-//! what is needed to judge it: the machine, its load, and the disk's own speed.
+//! A workload of LiteMQ alone starts the server it measures, on a folder of its own, and prints a table
+//! with what is needed to judge it: the machine, its load, and the disk's own speed. The others are one
+//! round at a server that is already there, for `bench/run`, and print JSON.
 
 mod args;
 mod client;

@@ -40,7 +40,7 @@ def markdown(results, pictures=""):
     for cell, systems in appends.items():
         parts.append(f"### {cell}\n\n" + append_table(results, systems))
     for cell, systems in cells(results, "density").items():
-        parts.append(f"## Creation, rest and restart (W2, W3, W4): {cell}\n\n" + density_table(systems))
+        parts.append(f"## Creation, rest and restart (W2, W3, W4): {cell}\n\n256 B of body in each; disk is with it.\n\n" + density_table(systems))
     for cell, systems in cells(results, "deliver").items():
         parts.append(f"## Send, deliver, ack (W5): {cell}\n\n" + deliver_table(systems))
     for cell, systems in cells(results, "handover").items():
@@ -68,7 +68,9 @@ def heading(results):
     text = (
         f"Class {results['durability']}, began {results['began']}; {machine['processor']}, {machine['cores']} cores, "
         f"{machine['memory_gib']:.0f} GiB, Linux {machine['kernel']}; servers on cores {results['server_cpus'] or 'all'}, "
-        f"load generator on {results['generator_cpus'] or 'all'}.\n\n`{' '.join(results['command'])}`\n\n"
+        f"load generator on {results['generator_cpus'] or 'all'}. Each cell was measured for {results['seconds']} s after "
+        f"{results['warmup_seconds']} s of warm-up, or longer where a virtual machine has to warm up, in {rounds_of(results)}.\n\n"
+        f"`{' '.join(results['command'])}`\n\n"
     )
     if probes:
         text += (
@@ -82,6 +84,17 @@ def heading(results):
     return text
 
 
+def rounds_of(results):
+    """How often each workload was measured."""
+    counts = {}
+    for reading in results["rounds"]:
+        counts[reading["workload"]] = max(counts.get(reading["workload"], 0), reading["round"] + 1)
+    words = {}
+    for workload, count in counts.items():
+        words.setdefault(count, []).append(workload)
+    return ", ".join(f"{count} round{'s' if count > 1 else ''} of {', '.join(names)}" for count, names in sorted(words.items(), reverse=True))
+
+
 def versions(results):
     rows = [[name, system["version"], system["setting"], system["flags"]] for name, system in results["systems"].items()]
     return table(["system", "version", "durability", "flags"], rows)
@@ -92,21 +105,24 @@ def append_table(results, systems):
     rates = {name: middle(readings, rate) for name, readings in systems.items()}
     peers = [rates[name] for name in systems if name not in limits and not name.startswith("litemq")]
     ceiling = next((rates[name] for name in systems if name in limits), None)
+    cpu = {name: middle(readings, lambda reading: reading["server_cpu_seconds_per_million"]) for name, readings in systems.items()}
+    least = next((cpu[name] for name in systems if name in limits), None)
     rows = []
     for name, readings in sorted(systems.items(), key=lambda item: -rates[item[0]]):
         first = readings[0]
         rows.append([
             name, spread([rate(reading) for reading in readings], lambda value: f"{value:,.0f}"),
             *(micros(middle(readings, lambda reading, key=key: reading["latency"][key])) for key in ("p50_us", "p99_us", "p999_us")),
-            f"{middle(readings, lambda reading: reading['server_cpu_seconds_per_million']):.1f}",
+            f"{cpu[name]:.1f}",
             f"{middle(readings, lambda reading: reading['generator_cpu_seconds_per_million']):.1f}",
             f"{middle(readings, lambda reading: reading['server_resident_bytes']) / (1 << 20):,.0f}",
             f"{sum(reading['failed'] for reading in readings):,} / {sum(reading['not_begun'] for reading in readings):,}",
             ratio(rates[name], max(peers, default=None)) if first["offered_per_second"] is None and name not in limits else "-",
             ratio(rates[name], ceiling) if first["offered_per_second"] is None else "-",
+            ratio(cpu[name], least),
         ])
     return table(["system", "appends/s", "p50", "p99", "p99.9", "server CPU s per million", "generator CPU s per million", "RSS MiB",
-                  "failed / not begun", "beside the best peer", "beside the echo"], rows)
+                  "failed / not begun", "rate beside the best peer", "rate beside the echo", "server CPU beside the echo"], rows)
 
 
 def density_table(systems):
@@ -119,14 +135,14 @@ def density_table(systems):
     rows = [
         [name, spread([rate(reading) for reading in readings], lambda value: f"{value:,.0f}"),
          f"{middle(readings, lambda reading: reading['server_cpu_seconds_per_million']):.1f}",
-         each(readings, "resident_each"), each(readings, "anonymous_each"), each(readings, "disk_each"),
+         f"{sum(reading['failed'] for reading in readings):,}", each(readings, "resident_each"), each(readings, "anonymous_each"), each(readings, "disk_each"),
          f"{middle(readings, lambda reading: reading['descriptors_each']):.2f} / {middle(readings, lambda reading: reading['files_each']):.2f}",
          f"{100 * middle(readings, lambda reading: reading['cpu_at_rest']):.1f} %",
          f"{middle(readings, lambda reading: reading['resident_after_restart']) / (1 << 20):,.0f}",
          *(seconds(readings, key) for key in ("ready_after_kill_seconds", "stop_seconds", "ready_after_stop_seconds"))]
         for name, readings in systems.items()
     ]
-    return table(["system", "creations/s", "server CPU s per million", "RSS B each", "anonymous B each", "disk B each", "descriptors / files each",
+    return table(["system", "creations/s", "server CPU s per million", "failed", "RSS B each", "anonymous B each", "disk B each", "descriptors / files each",
                   "CPU at rest", "RSS MiB after restart", "first append after kill -9", "stop", "first append after stop"], rows)
 
 
@@ -223,11 +239,11 @@ def plots(results):
     for cell, systems in cells(results, "stream").items():
         tails = {name: middle(readings, lambda reading: reading["latency"]["p99_us"] / 1e3) for name, readings in systems.items()}
         pictures["stream-p99.svg"] = plot.bars(f"p99 of the delivery of a token in ms, {cell}", tails, limits, lambda value: f"{value:,.2f}")
-    for cell, systems in cells(results, "density").items():
+    for number, (cell, systems) in enumerate(cells(results, "density").items()):
         memory = {name: middle(readings, lambda reading: reading["resident_each"]) for name, readings in systems.items()}
         restart = {name: middle(readings, lambda reading: reading["ready_after_kill_seconds"]) for name, readings in systems.items()}
-        pictures["density-memory.svg"] = plot.bars(f"Resident bytes of an idle channel, {cell}", memory, limits, lambda value: f"{value:,.0f}")
-        pictures["density-restart.svg"] = plot.bars(f"Seconds from start to first append after kill -9, {cell}", restart, limits, lambda value: f"{value:,.2f}")
+        pictures[f"density-{number}-memory.svg"] = plot.bars(f"Resident bytes of an idle channel, {cell}", memory, limits, lambda value: f"{value:,.0f}")
+        pictures[f"density-{number}-restart.svg"] = plot.bars(f"Seconds from start to first append after kill -9, {cell}", restart, limits, lambda value: f"{value:,.2f}")
     return pictures
 
 

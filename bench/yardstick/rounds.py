@@ -29,6 +29,8 @@ class Plan:
     binaries: Path
     server_cpus: str | None
     generator_cpus: str | None
+    seconds: int
+    warmup_seconds: int
 
 
 def run(plan):
@@ -38,6 +40,7 @@ def run(plan):
     results = {
         "command": command(), "durability": plan.durability, "began": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "machine": generator.machine(), "server_cpus": plan.server_cpus, "generator_cpus": plan.generator_cpus,
+        "seconds": plan.seconds, "warmup_seconds": plan.warmup_seconds,
         "systems": {}, "dashes": [], "rounds": [], "bare_loop": bench.disk(plan.folder, LOOP_BYTES),
     }
     systems = [system for system in plan.systems if is_there(system, plan.durability, results)]

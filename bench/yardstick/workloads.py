@@ -56,6 +56,8 @@ class Append(Workload):
                 continue
             peak = 0
             allowed = [number for number in self.in_flight if number == bounded(number, self, system)]
+            if not allowed:
+                raise Lacking(f"at most {system.in_flight_max[self.name]} in flight")
             for in_flight in allowed:
                 load = shape(system, in_flight, channels)
                 reading = generator.drive(system, *load, *timed)
@@ -97,7 +99,7 @@ class Density(Workload):
         stop_seconds = system.stop()
         after_stop = self.ready_after(system, folder, durability, generator)
         system.stop()
-        each = {f"{name}_each": (full[name] - empty[name]) / channels for name in full}
+        each = {f"{name}_each": (full[name] - empty[name]) / creation["appends"] for name in full}
         return [{
             "cell": f"{channels} channels", **creation, **each, "cpu_at_rest": cpu / self.rest_seconds,
             "resident_after_restart": restarted["resident"], "ready_after_kill_seconds": after_kill,
@@ -107,7 +109,8 @@ class Density(Workload):
     def weigh(self, system, folder):
         resident, anonymous = memory_bytes(system.pids)
         disk, files = folder_use(folder)
-        return {"resident": resident, "anonymous": anonymous, "disk": disk, "files": files, "descriptors": descriptors(system.pids)}
+        written = system.written_bytes()
+        return {"resident": resident, "anonymous": anonymous, "disk": disk if written is None else written, "files": files, "descriptors": descriptors(system.pids)}
 
     def ready_after(self, system, folder, durability, generator):
         begun = time.monotonic()
@@ -128,8 +131,9 @@ class Deliver(Workload):
     def measure(self, system, folder, durability, generator):
         start(system, folder, durability, generator)
         in_flight = bounded(self.in_flight, self, system)
+        group = ["--group", system.take_over_group] if system.take_over_group else []
         reading = generator.drive(
-            system, "--channels", self.consumers, "--in-flight", in_flight, "--receives", RECEIVES,
+            system, *group, "--channels", self.consumers, "--in-flight", in_flight, "--receives", RECEIVES,
             "--body-bytes", BODY_BYTES, *time_options(self, system), *self.more, command=self.name,
         )
         system.stop()
@@ -307,6 +311,4 @@ def shape(system, in_flight, channels):
     return ["--connections", connections, "--in-flight", in_flight, "--channels", channels, "--body-bytes", BODY_BYTES]
 
 
-# Of a full run; of all others one.
-FULL_ROUNDS = {"append": 2}
 ALL = {workload.name: workload for workload in (Append, Density, Deliver, Handover, Redeliver, Stream, Subscriptions, Expire, Idle)}

@@ -72,7 +72,7 @@ pub(crate) struct HandoverArgs {
     /// Messages a second to all channels together, whatever the answers do
     #[arg(long, default_value = "2000", value_name = "N")]
     pub(crate) rate: NonZeroU32,
-    /// Size of a body, 16 at least
+    /// Size of a body; the stamp in it takes 20
     #[arg(long, default_value_t = 256, value_name = "BYTES")]
     pub(crate) body_bytes: usize,
     #[command(flatten)]
@@ -109,7 +109,7 @@ pub(crate) struct StreamArgs {
     /// Tokens a second of each session, whatever the answers do
     #[arg(long, default_value = "50", value_name = "N")]
     pub(crate) tokens_per_second: NonZeroU32,
-    /// Size of a token, 16 at least
+    /// Size of a token; the stamp in it takes 20
     #[arg(long, default_value_t = 20, value_name = "BYTES")]
     pub(crate) body_bytes: usize,
     /// Readers that reconnect each second

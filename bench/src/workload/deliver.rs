@@ -23,7 +23,6 @@ use crate::systems::{self, Connection, Consumer, Holding};
 /// With nothing acked for so long, something is lost.
 const STALL_MAX: Duration = Duration::from_secs(30);
 const CONNECTIONS: usize = 8;
-const GROUP: &str = "consumers";
 
 /// What one round found.
 #[derive(Debug, Serialize)]
@@ -64,7 +63,7 @@ pub(crate) async fn run(args: &DeliverArgs, unacked: Option<Unacked>) -> Result<
     let begun = Instant::now();
     let holding = Holding {
         client: 0,
-        group: GROUP.to_owned(),
+        group: args.group.clone(),
         channels: 0..unacked.as_ref().map_or(args.channels.get(), |some| some.channels().end),
         invisible: unacked.as_ref().map(Unacked::invisible),
     };

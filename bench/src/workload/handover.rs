@@ -7,15 +7,13 @@ use crate::Result;
 use crate::args::HandoverArgs;
 use crate::systems;
 
-const LANES: usize = 64;
-
 /// Runs one round.
 pub(crate) async fn run(args: &HandoverArgs) -> Result<Round> {
     let (server, channels) = (&args.server, args.channels.get());
     let load = Load {
         server,
         connections: server.connect(args.connections.get(), channels).await?,
-        lanes: LANES,
+        lanes: channels,
         channels,
         per_second: f64::from(args.rate.get()),
         body_bytes: args.body_bytes,

@@ -12,7 +12,7 @@ use crate::Result;
 use crate::latency::{Latencies, LatencySummary};
 
 /// How long after its time a message may come again before it counts as lost.
-const LATE_MAX: Duration = Duration::from_secs(10);
+const LATE_MAX: Duration = Duration::from_secs(40);
 
 /// One message of so many is not acknowledged.
 #[derive(Debug)]

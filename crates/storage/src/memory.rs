@@ -401,6 +401,7 @@ impl ShardStore for MemoryStore {
             disk_bytes: 0,
             unsynced_bytes: state.waiting.iter().map(bytes).sum(),
             syncs: state.syncs,
+            log_bytes: 0,
             log_bytes_since_checkpoint: state
                 .disk
                 .replay

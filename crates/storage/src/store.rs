@@ -94,6 +94,9 @@ pub struct StoreUsage {
     pub unsynced_bytes: u64,
     /// Syncs done since the store was opened.
     pub syncs: u64,
+    /// Log bytes written since the store was opened, those that its recovery replayed among them; 0
+    /// where nothing is on a disk.
+    pub log_bytes: u64,
     /// Log bytes written since the last finished checkpoint.
     pub log_bytes_since_checkpoint: u64,
 }

@@ -144,18 +144,25 @@ impl SubscriptionSets {
         }
     }
 
-    /// Forgets what was added so long ago that no full sync can be older.
-    pub(super) fn forget_old_added(&self, now: Timestamp) {
+    /// Forgets what was added so long ago that no full sync can be older; others get a turn after
+    /// each client.
+    pub(super) async fn forget_old_added(&self, now: Timestamp) {
         let keys = std::mem::take(&mut *lock(&self.with_added));
         for key in keys {
-            let sets = lock(&self.sets);
-            let Some(kept) = sets.get(&key) else { continue };
-            let mut set = lock(&kept.set);
-            set.forget_old_added(now);
-            if !set.added.is_empty() {
+            if self.forget_old_added_of(key, now) {
                 lock(&self.with_added).insert(key);
             }
+            tokio::task::yield_now().await;
         }
+    }
+
+    /// Whether something is left.
+    fn forget_old_added_of(&self, key: (ClientKey, GroupId), now: Timestamp) -> bool {
+        let sets = lock(&self.sets);
+        let Some(kept) = sets.get(&key) else { return false };
+        let mut set = lock(&kept.set);
+        set.forget_old_added(now);
+        !set.added.is_empty()
     }
 
     /// Adds what was recovered.
@@ -473,7 +480,7 @@ mod tests {
         change.note_added(&name("a"), Timestamp(0));
         change.note_added(&name("b"), Timestamp(1));
         for (now, left) in [(window - 1, 2), (window, 1), (window + 1, 0), (window + 2, 0)] {
-            sets.forget_old_added(Timestamp(now));
+            sets.forget_old_added(Timestamp(now)).await;
             assert_eq!(kept(&change), left, "at {now}");
         }
         assert!(lock(&sets.with_added).is_empty(), "nobody is looked at in vain");

@@ -70,7 +70,7 @@ impl Broker {
                 }
             }
             self.note_time(&mut noted);
-            self.context.subscriptions.forget_old_added(self.now());
+            self.context.subscriptions.forget_old_added(self.now()).await;
             self.apply_retention().await;
         }
     }

@@ -91,5 +91,7 @@ pub(super) const NOTICES_DROPPED: Name =
     name("litemq_notices_dropped", "The same, not told because no stream was open or read");
 pub(super) const TASKS: Name = name("litemq_tasks", "Tasks of the process");
 pub(super) const SYNCS: Name = name("litemq_storage_syncs", "Syncs of the log to the disk");
+pub(super) const LOG_BYTES: Name =
+    name("litemq_storage_log_bytes", "Bytes written to the log, or replayed from it at the start");
 pub(super) const CHECKPOINT_BEHIND: Name =
     name("litemq_storage_checkpoint_behind_bytes", "Log bytes that a restart now would replay");

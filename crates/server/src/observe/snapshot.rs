@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub unsynced_bytes: u64,
     /// Syncs since the start.
     pub syncs: u64,
+    /// Log bytes written since the start, those that it replayed among them.
+    pub log_bytes: u64,
     /// Log bytes written since the last checkpoint.
     pub log_bytes_since_checkpoint: u64,
 }
@@ -105,6 +107,7 @@ impl Snapshot {
         gauge(&mut registry, names::CHECKPOINT_BEHIND, self.log_bytes_since_checkpoint);
         for (name, count) in [
             (names::SYNCS, self.syncs),
+            (names::LOG_BYTES, self.log_bytes),
             (names::NOTICES, self.notices),
             (names::NOTICES_DROPPED, self.notices_dropped),
         ] {
@@ -147,6 +150,7 @@ mod tests {
         let snapshot = Snapshot {
             up: true,
             syncs: 7,
+            log_bytes: 4096,
             groups: vec![GroupGauges {
                 topic: TopicName::new("chat").unwrap(),
                 group: GroupName::new("bots").unwrap(),
@@ -169,6 +173,7 @@ mod tests {
             "rocketmq_consumer_lag_latency{topic=\"chat\",consumer_group=\"bots\"} 1500",
             "litemq_lagging_lite_topics{topic=\"chat\",consumer_group=\"bots\"} 4",
             "litemq_storage_syncs_total 7",
+            "litemq_storage_log_bytes_total 4096",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in:\n{text}");
         }

@@ -38,9 +38,9 @@ impl<'e> Breath<'e> {
     }
 }
 
-/// Gives way to the commits, unless they are about to need what is being made.
+/// Gives way to the commits, unless they are about to need what is being made, or a stop waits for it.
 pub(super) fn pause(engine: &Engine, time: Duration) {
-    if engine.is_threaded && engine.queue().has_time() {
+    if engine.is_threaded && !engine.is_stopping() && engine.queue().has_time() {
         std::thread::sleep(time);
     }
 }

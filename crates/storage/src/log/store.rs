@@ -296,6 +296,7 @@ impl ShardStore for LogStore {
                 + load(&counters.checkpoint_bytes),
             unsynced_bytes: self.engine.queue().unsynced_bytes(),
             syncs: load(&counters.syncs),
+            log_bytes,
             log_bytes_since_checkpoint: log_bytes
                 .saturating_sub(load(&self.engine.checkpoints.log_bytes)),
         }

@@ -86,7 +86,9 @@ impl ShardActor {
         queue: mpsc::Receiver<Command>,
         own: mpsc::WeakSender<Command>,
     ) -> Self {
-        let durable = context.store.durable();
+        let mut durable = context.store.durable();
+        // What happened before counts as well.
+        durable.mark_changed();
         let trace = ShardTrace::new(context.trace_bytes, context.clock.now());
         Self {
             shard,

@@ -93,6 +93,7 @@ async fn snapshot(broker: &Broker) -> Snapshot {
         storage_bytes: usage.disk_bytes,
         unsynced_bytes: usage.unsynced_bytes,
         syncs: usage.syncs,
+        log_bytes: usage.log_bytes,
         log_bytes_since_checkpoint: usage.log_bytes_since_checkpoint,
     }
 }
