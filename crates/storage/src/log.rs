@@ -3,7 +3,8 @@
 //! - `committer` turns what callers queue into frames, one write and one sync each.
 //! - `index` finds records: sixteen bytes a channel, entries of the open segments, index files of
 //!   sealed ones. The log is the truth; everything else is made from it.
-//! - `housekeeper` prepares and recycles segment files and seals full ones, beside the commits.
+//! - `housekeeper` prepares and recycles segment files and seals full ones, beside the commits;
+//!   `compaction` writes those again that are mostly of no use.
 //! - `checkpoint` bounds how much of the log `recovery` has to replay.
 
 mod blocking;
@@ -11,6 +12,7 @@ mod breath;
 mod checkpoint;
 mod codec;
 mod committer;
+mod compaction;
 mod engine;
 mod entries;
 mod files;
@@ -26,6 +28,7 @@ mod reader;
 mod record;
 mod recovery;
 mod replay;
+mod rewriting;
 mod scan;
 mod sealed;
 mod sealing;

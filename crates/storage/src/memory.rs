@@ -408,6 +408,8 @@ impl ShardStore for MemoryStore {
                 .iter()
                 .map(|(_, batch)| bytes(batch))
                 .sum(),
+            compacted_bytes: 0,
+            wants_checkpoint: false,
         }
     }
 

@@ -99,6 +99,11 @@ pub struct StoreUsage {
     pub log_bytes: u64,
     /// Log bytes written since the last finished checkpoint.
     pub log_bytes_since_checkpoint: u64,
+    /// Bytes of disk given back by compaction since the store was opened.
+    pub compacted_bytes: u64,
+    /// Two more checkpoints, or one, would let the engine give back more bytes of disk than the
+    /// checkpoints take.
+    pub wants_checkpoint: bool,
 }
 
 /// A snapshot of the callers' state being written. Dropping it without `finish` discards it.

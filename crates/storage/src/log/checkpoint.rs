@@ -138,8 +138,14 @@ impl Writer {
         let state = &engine.checkpoints;
         let before = state.good.swap(self.header.number, Ordering::AcqRel);
         state.number.store(self.header.number, Ordering::Release);
-        state.replay_from.store(self.header.replay_from, Ordering::Release);
+        let replay_from_before = state.replay_from.swap(self.header.replay_from, Ordering::AcqRel);
+        let is_first = before == 0;
+        state
+            .replay_from_before
+            .store(if is_first { 0 } else { replay_from_before }, Ordering::Release);
         state.log_bytes.store(self.log_bytes, Ordering::Release);
+        engine.counters.wants_checkpoint.store(false, Ordering::Relaxed);
+        engine.call_housekeeper();
         remove_others(&engine, [self.header.number, before])
             .map_err(|error| io_error(&engine.layout.checkpoint_dir, &error))
     }

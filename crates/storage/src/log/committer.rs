@@ -8,7 +8,6 @@ use crate::Lsn;
 use crate::disk::DiskFile;
 
 use super::engine::Engine;
-use super::files::FileKey;
 use super::format::{FRAME_HEADER_BYTES, FRAMES_START, FrameHeader, frames_end};
 use super::index::Segment;
 use super::queue::{Taken, recycle};
@@ -79,7 +78,7 @@ impl Committer {
             self.segment = spare.segment;
             self.file = spare.file;
             self.position = FRAMES_START;
-            engine.files.keep(FileKey::Segment(self.segment.number), Arc::clone(&self.file));
+            engine.files.keep(self.segment.log_key(), Arc::clone(&self.file));
             engine.index_mut().open_segment(Arc::clone(&self.segment));
             engine.call_housekeeper();
         }
@@ -105,7 +104,7 @@ impl Committer {
     /// and notes in each where its channel's record before it is.
     fn index_records(&mut self, engine: &Engine, frame: &mut [u8]) -> Result<(), String> {
         let number = self.segment.number;
-        let mut newest_at_ms = 0;
+        let (mut newest_at_ms, mut ended_lives) = (0, 0);
         let mut at = FRAME_HEADER_BYTES;
         self.starts.clear();
         while at < frame.len() {
@@ -122,7 +121,7 @@ impl Committer {
                             index.append(number, append.channel, append.offset, position)?;
                         record::set_previous_segment(rest, previous);
                     }
-                    Record::Drop { channel } => index.end_life(channel),
+                    Record::Drop { channel } => ended_lives += u64::from(index.end_life(channel)),
                     Record::Put { .. } | Record::Delete { .. } => {}
                 }
                 self.starts.push(at);
@@ -130,6 +129,7 @@ impl Committer {
             }
         }
         self.segment.note_at_ms(newest_at_ms);
+        engine.counters.ended_lives.fetch_add(ended_lives, Ordering::Relaxed);
         Ok(())
     }
 

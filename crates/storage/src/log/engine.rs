@@ -56,9 +56,13 @@ pub(super) struct Engine {
 pub(super) struct Counters {
     pub(super) syncs: AtomicU64,
     pub(super) log_bytes: AtomicU64,
-    pub(super) segment_files: AtomicU64,
+    pub(super) segment_bytes: AtomicU64,
     pub(super) index_bytes: AtomicU64,
     pub(super) checkpoint_bytes: AtomicU64,
+    /// Lives that ended, as far as they had records.
+    pub(super) ended_lives: AtomicU64,
+    pub(super) compacted_bytes: AtomicU64,
+    pub(super) wants_checkpoint: AtomicBool,
 }
 
 /// The newest finished checkpoint.
@@ -70,8 +74,27 @@ pub(super) struct CheckpointState {
     pub(super) good: AtomicU32,
     /// Recovery reads the log from this segment on.
     pub(super) replay_from: AtomicU32,
+    /// And from this one if the newest is damaged; 0 when there is no other.
+    pub(super) replay_from_before: AtomicU32,
     /// Log bytes that were written when it began.
     pub(super) log_bytes: AtomicU64,
+}
+
+impl CheckpointState {
+    /// Segments before this one are read by no recovery.
+    pub(super) fn covered_from(&self) -> u32 {
+        let newest = self.replay_from.load(Ordering::Acquire);
+        match self.replay_from_before.load(Ordering::Acquire) {
+            0 => newest,
+            before => newest.min(before),
+        }
+    }
+
+    /// The same, where a damaged checkpoint must not make the log unreadable.
+    pub(super) fn covered_twice_from(&self) -> u32 {
+        let newest = self.replay_from.load(Ordering::Acquire);
+        newest.min(self.replay_from_before.load(Ordering::Acquire))
+    }
 }
 
 impl Engine {

@@ -91,18 +91,23 @@ pub(super) fn read_error(path: &Path, position: u64, fault: ReadFault) -> StoreE
     }
 }
 
-/// Which file of the data folder.
+/// Which file of the data folder: a segment or its index, and how often this process has compacted
+/// it, so that who still looks for what was there before never opens the new file for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum FileKey {
-    Segment(u32),
-    Index(u32),
+    Segment(u32, Life),
+    Index(u32, Life),
 }
+
+/// How often a segment was compacted since the store was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Life(pub(super) u32);
 
 impl FileKey {
     pub(super) fn path(self, layout: &Layout) -> PathBuf {
         match self {
-            Self::Segment(number) => layout.segment(number),
-            Self::Index(number) => layout.index(number),
+            Self::Segment(number, _) => layout.segment(number),
+            Self::Index(number, _) => layout.index(number),
         }
     }
 }

@@ -38,9 +38,16 @@ pub(super) struct SegmentHeader {
     /// life never validate.
     pub(super) uuid: Uuid,
     pub(super) segment_bytes: u64,
+    /// Length of this file: that of all segments, or less when it was compacted.
+    pub(super) file_bytes: u64,
 }
 
 impl SegmentHeader {
+    /// Whether what nobody needs was taken out: recovery cannot replay it.
+    pub(super) fn is_compacted(&self) -> bool {
+        self.file_bytes < self.segment_bytes
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut block = Vec::with_capacity(BLOCK_BYTES);
         block.extend_from_slice(&SEGMENT_MAGIC);
@@ -49,6 +56,7 @@ impl SegmentHeader {
         block.extend_from_slice(&self.database);
         block.extend_from_slice(&self.uuid);
         block.extend_from_slice(&self.segment_bytes.to_le_bytes());
+        block.extend_from_slice(&self.file_bytes.to_le_bytes());
         finish_block(block)
     }
 
@@ -60,9 +68,15 @@ impl SegmentHeader {
                 database: cut.array()?,
                 uuid: cut.array()?,
                 segment_bytes: cut.u64()?,
+                file_bytes: cut.u64()?,
             })
         };
-        parse().ok_or(HeaderFault::Damaged("header too short"))
+        // A folder of an earlier version has no such field.
+        let whole = |header: Self| match header.file_bytes {
+            0 => Self { file_bytes: header.segment_bytes, ..header },
+            _ => header,
+        };
+        parse().map(whole).ok_or(HeaderFault::Damaged("header too short"))
     }
 }
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 use crate::disk::DiskFile;
 
 use super::breath::{Breath, pause};
+use super::compaction::{self, Compaction};
 use super::engine::Engine;
-use super::files::{FileKey, ReadFault};
+use super::files::{FileKey, Life, ReadFault};
 use super::format::SegmentHeader;
 use super::index::{Held, Lookup, Segment};
 use super::layout::{RETIRED, numbered, unfinished};
@@ -39,6 +40,7 @@ pub(super) struct Chores {
     pub(super) next_number: u32,
     /// Files that wait for another life.
     pub(super) recycled: Vec<PathBuf>,
+    pub(super) compaction: Compaction,
 }
 
 /// What a step came to.
@@ -86,7 +88,7 @@ pub(super) fn step(engine: &Engine) -> Chore {
             }
         };
     }
-    Chore::Nothing
+    compaction::step(engine, &mut chores.compaction)
 }
 
 fn unsealed(engine: &Engine) -> Vec<Arc<Segment>> {
@@ -100,7 +102,8 @@ fn add_spare(engine: &Engine, chores: &mut Chores) -> Chore {
     match prepare(engine, chores, number) {
         Ok(spare) => {
             chores.next_number += 1;
-            engine.counters.segment_files.fetch_add(1, Ordering::Relaxed);
+            let segment_bytes = engine.options.segment_bytes;
+            engine.counters.segment_bytes.fetch_add(segment_bytes, Ordering::Relaxed);
             engine.queue().add_spare(spare);
             engine.queue_changed().notify_all();
             Chore::Done
@@ -138,13 +141,14 @@ pub(super) fn prepare(engine: &Engine, chores: &mut Chores, number: u32) -> io::
         number,
         uuid: engine.disk.draw_identity()?,
         segment_bytes: engine.options.segment_bytes,
+        file_bytes: engine.options.segment_bytes,
     };
     file.write_at(&header.encode(), 0)?;
     file.sync_data()?;
     engine.disk.rename(&fresh, &path)?;
     engine.disk.sync_dir(&engine.layout.log_dir)?;
-    engine.files.forget(FileKey::Segment(number));
-    Ok(Spare { segment: Arc::new(Segment::new(number, header.uuid)), file })
+    engine.files.forget(FileKey::Segment(number, Life::default()));
+    Ok(Spare { segment: Arc::new(Segment::new(&header)), file })
 }
 
 /// A file of a removed segment under a new name. Those that somebody has removed or cut are passed
@@ -157,7 +161,8 @@ fn recycled_file(
     while let Some(old) = chores.recycled.last() {
         let is_there = is_there(engine.disk.rename(old, fresh))?;
         chores.recycled.pop();
-        engine.counters.segment_files.fetch_sub(1, Ordering::Relaxed);
+        let segment_bytes = engine.options.segment_bytes;
+        engine.counters.segment_bytes.fetch_sub(segment_bytes, Ordering::Relaxed);
         if is_there {
             let file = engine.disk.open(fresh)?;
             if file.len_bytes()? == engine.options.segment_bytes {
@@ -227,21 +232,31 @@ pub(super) fn write_index(
     breath: Breath<'_>,
 ) -> Result<SealedIndex, ReadFault> {
     let number = segment.number;
-    let log_file = engine.files.get(FileKey::Segment(number))?;
+    let log_file = engine.files.get(segment.log_key())?;
     let bytes = sealing::build(log_file.as_ref(), number, &segment.uuid, end, breath)?;
     let path = engine.layout.index(number);
     let fresh = unfinished(&path);
-    let file = engine.disk.create(&fresh)?;
+    let file = write_synced(engine, &fresh, &bytes)?;
+    engine.files.forget(segment.index_key());
+    engine.disk.rename(&fresh, &path)?;
+    engine.disk.sync_dir(&engine.layout.index_dir)?;
+    SealedIndex::open(file.as_ref(), number, &segment.uuid)
+}
+
+/// Makes a file of these bytes that survives, but for its name.
+pub(super) fn write_synced(
+    engine: &Engine,
+    path: &Path,
+    bytes: &[u8],
+) -> io::Result<Arc<dyn DiskFile>> {
+    let file = engine.disk.create(path)?;
     let mut at = 0;
     for piece in bytes.chunks(BYTES_PER_SYNC) {
         file.write_at(piece, at)?;
         file.sync_data()?;
         at += piece.len() as u64;
     }
-    engine.files.forget(FileKey::Index(number));
-    engine.disk.rename(&fresh, &path)?;
-    engine.disk.sync_dir(&engine.layout.index_dir)?;
-    SealedIndex::open(file.as_ref(), number, &segment.uuid)
+    Ok(file)
 }
 
 /// Readers find the segment through its index file from now on.
@@ -263,23 +278,25 @@ pub(super) fn install(engine: &Engine, segment: &Segment, sealed: SealedIndex) {
 /// Takes a segment whose records are all older than `at_ms` out of sight, and those before it;
 /// their files follow later. The log that recovery needs stays.
 pub(super) fn retain_after(engine: &Engine, at_ms: u64) {
-    let replay_from = engine.checkpoints.replay_from.load(Ordering::Acquire);
+    take_out(engine, |segment| segment.newest_at_ms() < at_ms);
+    engine.call_housekeeper();
+}
+
+/// Takes the first segments out of sight, as long as they may go and no recovery reads them.
+pub(super) fn take_out(engine: &Engine, may_go: impl Fn(&Segment) -> bool) {
+    let covered_from = engine.checkpoints.covered_from();
     let mut removed = engine.removed();
     let mut index = engine.index_mut();
     while let Some(first) = index.segments.first_entry() {
         let Held { segment, lookup } = first.get();
-        let is_old = segment.newest_at_ms() < at_ms && segment.number < replay_from;
         let Lookup::Sealed(sealed) = lookup else { break };
-        if !is_old {
+        if segment.number >= covered_from || !may_go(segment) {
             break;
         }
         engine.counters.index_bytes.fetch_sub(sealed.file_bytes, Ordering::Relaxed);
         segment.retire();
         removed.push_back(first.remove().segment);
     }
-    drop(index);
-    drop(removed);
-    engine.call_housekeeper();
 }
 
 /// Removes the index of a removed segment, and then gives its file another name or removes that
@@ -288,15 +305,16 @@ pub(super) fn retain_after(engine: &Engine, at_ms: u64) {
 fn put_away(engine: &Engine, chores: &mut Chores, segment: &Segment) -> io::Result<()> {
     let number = segment.number;
     let path = engine.layout.segment(number);
-    engine.files.forget(FileKey::Segment(number));
-    engine.files.forget(FileKey::Index(number));
+    engine.files.forget(segment.log_key());
+    engine.files.forget(segment.index_key());
     is_there(engine.disk.remove(&engine.layout.index(number)))?;
     engine.disk.sync_dir(&engine.layout.index_dir)?;
     let old = numbered(&engine.layout.log_dir, number, RETIRED);
-    if chores.recycled.len() < engine.options.recycled_files_max {
+    let is_whole = segment.file_bytes == engine.options.segment_bytes;
+    if is_whole && chores.recycled.len() < engine.options.recycled_files_max {
         is_there(engine.disk.rename(&path, &old))?;
     } else if is_there(engine.disk.remove(&path))? {
-        engine.counters.segment_files.fetch_sub(1, Ordering::Relaxed);
+        engine.counters.segment_bytes.fetch_sub(segment.file_bytes, Ordering::Relaxed);
     }
     engine.disk.sync_dir(&engine.layout.log_dir)?;
     // Not before its old name is gone for good, or a crash would find another segment under it.

@@ -2,13 +2,15 @@
 //! segments' indexes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::ChannelRef;
+use crate::disk::DiskFile;
 
 use super::entries::{Entries, Link, Previous};
-use super::format::{FRAMES_START, Uuid};
+use super::files::{FileKey, Life};
+use super::format::{FRAMES_START, SegmentHeader, Uuid};
 use super::heads::{Head, Heads, NO_ENTRY};
 use super::sealed::SealedIndex;
 
@@ -17,23 +19,55 @@ use super::sealed::SealedIndex;
 pub(super) struct Segment {
     pub(super) number: u32,
     pub(super) uuid: Uuid,
+    /// Length of its file.
+    pub(super) file_bytes: u64,
+    life: Life,
     /// Frames before this position are durable; readers see nothing behind it.
     durable_end: AtomicU64,
     newest_at_ms: AtomicU64,
     /// Set before the file gets another life: what a reader finds in it from then on means
     /// nothing.
     retired: AtomicBool,
+    /// Its files, once others take their names.
+    replaced: OnceLock<Replaced>,
+}
+
+/// The files of a segment that was compacted, for those who found it before.
+#[derive(Debug)]
+pub(super) struct Replaced {
+    pub(super) log: Arc<dyn DiskFile>,
+    pub(super) index: Arc<dyn DiskFile>,
 }
 
 impl Segment {
-    pub(super) fn new(number: u32, uuid: Uuid) -> Self {
+    pub(super) fn new(header: &SegmentHeader) -> Self {
+        Self::of_life(header, Life::default())
+    }
+
+    /// The segment after its compaction.
+    pub(super) fn compacted(&self, header: &SegmentHeader) -> Self {
+        Self::of_life(header, Life(self.life.0.wrapping_add(1)))
+    }
+
+    fn of_life(header: &SegmentHeader, life: Life) -> Self {
         Self {
-            number,
-            uuid,
+            number: header.number,
+            uuid: header.uuid,
+            file_bytes: header.file_bytes,
+            life,
             durable_end: AtomicU64::new(FRAMES_START),
             newest_at_ms: AtomicU64::new(0),
             retired: AtomicBool::new(false),
+            replaced: OnceLock::new(),
         }
+    }
+
+    pub(super) fn log_key(&self) -> FileKey {
+        FileKey::Segment(self.number, self.life)
+    }
+
+    pub(super) fn index_key(&self) -> FileKey {
+        FileKey::Index(self.number, self.life)
     }
 
     pub(super) fn durable_end(&self) -> u64 {
@@ -58,6 +92,21 @@ impl Segment {
 
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
+    }
+
+    /// Before other files take the names of these.
+    pub(super) fn replace(&self, files: Replaced) {
+        self.replaced.get_or_init(|| files);
+        self.retire();
+    }
+
+    /// No other files took the names after all.
+    pub(super) fn stay(&self) {
+        self.retired.store(false, Ordering::Release);
+    }
+
+    pub(super) fn replaced(&self) -> Option<&Replaced> {
+        self.replaced.get()
     }
 }
 
@@ -122,13 +171,22 @@ impl Index {
         })
     }
 
-    /// Ends a life of a channel.
-    pub(super) fn end_life(&mut self, channel: ChannelRef) {
+    /// Ends a life of a channel; whether it had records that are now nobody's.
+    pub(super) fn end_life(&mut self, channel: ChannelRef) -> bool {
         self.heads.update(channel, |head| {
+            let had_records = head.segment != 0 && channel.generation >= head.generation;
             if channel.generation >= head.generation {
                 *head = Head::dropped(channel.generation);
             }
-        });
+            had_records
+        })
+    }
+
+    /// Whether records of this life may still be read.
+    pub(super) fn is_alive(&self, channel: ChannelRef) -> bool {
+        let head = self.heads.get(channel);
+        channel.generation > head.generation
+            || (channel.generation == head.generation && !head.is_dropped())
     }
 
     /// Takes over a head from a checkpoint. What `replayed_from` and later segments hold of the

@@ -9,7 +9,7 @@ use crate::{ChannelRef, ReadLimit, ReadPage, StoreError};
 use super::breath::Breath;
 use super::engine::Engine;
 use super::entries::{Link, Run};
-use super::files::{Access, FileKey, ReadFault, corrupt, io_error};
+use super::files::{Access, ReadFault, corrupt, io_error};
 use super::heads::Head;
 use super::housekeeper;
 use super::index::{Lookup, Segment};
@@ -197,14 +197,15 @@ impl Page<'_> {
                 index.positions(file, found, skip, count, self.access)
             })?,
         };
-        let number = part.segment.number;
         let fault =
             |position: u64, fault: ReadFault| self.record_fault(&part.segment, position, fault);
-        let file = self
-            .engine
-            .files
-            .get(FileKey::Segment(number))
-            .map_err(|error| fault(0, error.into()))?;
+        let file = match part.segment.replaced() {
+            Some(replaced) => Arc::clone(&replaced.log),
+            None => {
+                let file = self.engine.files.get(part.segment.log_key());
+                file.map_err(|error| fault(0, error.into()))?
+            }
+        };
         let mut span = Span::new(file.as_ref(), part.segment.durable_end(), self.access);
         for (ordinal, position) in positions.iter().enumerate() {
             let ahead = positions.get(ordinal..).unwrap_or_default();
@@ -242,7 +243,10 @@ impl Page<'_> {
         index: &Arc<SealedIndex>,
         ask: impl FnOnce(&dyn DiskFile) -> Result<R, ReadFault>,
     ) -> Result<R, PageFault> {
-        let file = self.engine.files.get(FileKey::Index(segment.number)).map_err(ReadFault::Io);
+        let file = match segment.replaced() {
+            Some(replaced) => Ok(Arc::clone(&replaced.index)),
+            None => self.engine.files.get(segment.index_key()).map_err(ReadFault::Io),
+        };
         let what = match file.and_then(|file| ask(file.as_ref())) {
             Ok(answer) => return Ok(answer),
             Err(_) if segment.is_retired() => return Err(PageFault::Moved),

@@ -12,7 +12,7 @@ use crate::{Durability, Lsn, Recovered, StateSink, StoreError};
 use super::breath::Breath;
 use super::committer::Committer;
 use super::engine::Engine;
-use super::files::{Access, FileKey, ReadFault, corrupt, io_error, read_error, read_full};
+use super::files::{Access, FileKey, Life, ReadFault, corrupt, io_error, read_error, read_full};
 use super::format::{FRAME_HEADER_BYTES, FrameHeader, SegmentHeader, frames_end};
 use super::housekeeper;
 use super::index::{Held, Index, Lookup, Segment};
@@ -59,7 +59,7 @@ fn hold_sealed(
     index: &mut Index,
     header: &SegmentHeader,
 ) -> Result<Option<Arc<Segment>>, StoreError> {
-    let segment = Arc::new(Segment::new(header.number, header.uuid));
+    let segment = Arc::new(Segment::new(header));
     let what = match survey::open_index(engine, header) {
         Ok(sealed) => {
             segment.set_durable_end(sealed.end);
@@ -183,7 +183,7 @@ fn end_log(engine: &Engine, replayed: &Replayed) -> Result<(), StoreError> {
 /// Makes a frame surely durable. When its sync failed in a former life, it may be in memory and not
 /// on the disk.
 fn write_again(engine: &Engine, last: &LastFrame) -> Result<(), ReadFault> {
-    let file = engine.files.get(FileKey::Segment(last.segment))?;
+    let file = engine.files.get(FileKey::Segment(last.segment, Life::default()))?;
     let mut frame = vec![0; last.bytes];
     read_full(file.as_ref(), &mut frame, last.at, Access::Waiting)?;
     file.write_at(&frame, last.at)?;
@@ -194,7 +194,7 @@ fn write_mark(engine: &Engine, replayed: &Replayed, mark: &[u8]) -> std::io::Res
     if replayed.position + mark.len() as u64 > engine.options.segment_bytes {
         return Ok(());
     }
-    let file = engine.files.get(FileKey::Segment(replayed.segment))?;
+    let file = engine.files.get(FileKey::Segment(replayed.segment, Life::default()))?;
     file.write_at(mark, replayed.position)?;
     file.sync_data()
 }
@@ -207,7 +207,10 @@ fn start(
 ) -> Result<Recovered, StoreError> {
     let open = |number: u32| -> Result<Arc<dyn DiskFile>, StoreError> {
         let path = engine.layout.segment(number);
-        engine.files.get(FileKey::Segment(number)).map_err(|error| io_error(&path, &error))
+        engine
+            .files
+            .get(FileKey::Segment(number, Life::default()))
+            .map_err(|error| io_error(&path, &error))
     };
     let held = index.segments.get(&replayed.segment);
     let segment = held
@@ -226,8 +229,10 @@ fn start(
     let good = survey.start.as_ref().map_or(0, |start| start.header.number);
     engine.checkpoints.good.store(good, Ordering::Release);
     engine.checkpoints.replay_from.store(survey.replay_from(), Ordering::Release);
+    let before = survey.replay_from_before;
+    engine.checkpoints.replay_from_before.store(before, Ordering::Release);
 
-    let mut segment_files = survey.segments.len() as u64;
+    let mut segment_bytes: u64 = survey.segments.iter().map(|header| header.file_bytes).sum();
     let dir = &engine.layout.log_dir;
     {
         let mut chores = engine.chores();
@@ -235,11 +240,12 @@ fn start(
         for name in survey::list(engine, dir)? {
             if number_of(&name, RETIRED).is_some() {
                 chores.recycled.push(dir.join(name));
-                segment_files += 1;
+                segment_bytes += engine.options.segment_bytes;
             }
         }
+        chores.compaction.begin(good);
     }
-    counters.segment_files.store(segment_files, Ordering::Relaxed);
+    counters.segment_bytes.store(segment_bytes, Ordering::Relaxed);
     super::checkpoint::count_bytes(engine)
         .map_err(|error| io_error(&engine.layout.checkpoint_dir, &error))?;
 
@@ -250,7 +256,7 @@ fn start(
     engine.watermark.send_replace(Durability { durable, failed: None });
     let mut queue = engine.queue();
     for header in survey.segments.iter().filter(|header| header.number > replayed.segment) {
-        let segment = Arc::new(Segment::new(header.number, header.uuid));
+        let segment = Arc::new(Segment::new(header));
         queue.add_spare(Spare { segment, file: open(header.number)? });
     }
     let last_frame_in = replayed.last_frame.map_or(replayed.segment, |last| last.segment);

@@ -7,7 +7,7 @@ use crate::disk::DiskFile;
 use crate::{Lsn, StateSink, StoreError};
 
 use super::engine::Engine;
-use super::files::{FileKey, ReadFault, corrupt, io_error};
+use super::files::{FileKey, Life, ReadFault, corrupt, io_error};
 use super::format::{FRAME_HEADER_BYTES, FRAMES_START, FrameHeader, SegmentHeader, Uuid};
 use super::index::{Held, Index, Lookup, Segment};
 use super::record::{Record, Records};
@@ -129,8 +129,8 @@ fn with_scan<R>(
     header: &SegmentHeader,
     action: impl FnOnce(&mut FrameScan<'_>) -> io::Result<R>,
 ) -> io::Result<R> {
-    let file = engine.files.get(FileKey::Segment(header.number))?;
-    action(&mut FrameScan::new(file.as_ref(), header.uuid, header.segment_bytes))
+    let file = engine.files.get(FileKey::Segment(header.number, Life::default()))?;
+    action(&mut FrameScan::new(file.as_ref(), header.uuid, header.file_bytes))
 }
 
 /// The end of the frames of a segment that other segments follow.
@@ -183,7 +183,7 @@ struct End {
 impl Replay<'_> {
     /// Replays one segment. Its index file counts only if the log goes on in the next.
     fn segment(&mut self, header: &SegmentHeader, goes_on: bool) -> Result<End, StoreError> {
-        let segment = Arc::new(Segment::new(header.number, header.uuid));
+        let segment = Arc::new(Segment::new(header));
         match survey::open_index(self.engine, header) {
             Ok(sealed) if goes_on => {
                 let lookup = Lookup::Sealed(Arc::new(sealed));
@@ -204,7 +204,7 @@ impl Replay<'_> {
         let path = self.engine.layout.segment(header.number);
         let io = |error: io::Error| io_error(&path, &error);
         let file: Arc<dyn DiskFile> =
-            self.engine.files.get(FileKey::Segment(header.number)).map_err(io)?;
+            self.engine.files.get(FileKey::Segment(header.number, Life::default())).map_err(io)?;
         let mut scan = FrameScan::new(file.as_ref(), header.uuid, header.segment_bytes);
         let end = loop {
             match scan.next().map_err(io)? {

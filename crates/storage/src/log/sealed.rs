@@ -50,6 +50,8 @@ pub(super) struct SealedIndex {
     pub(super) end: u64,
     /// The newest acceptance time of its records.
     pub(super) newest_at_ms: u64,
+    /// What all its records take; 0 in the index of an earlier version.
+    pub(super) record_bytes: u64,
     /// Length of the file.
     pub(super) file_bytes: u64,
 }
@@ -72,10 +74,19 @@ impl SealedIndex {
                 cut.u32()?,
                 cut.u32()?,
                 cut.u32()?,
+                cut.u64()?,
             ))
         };
-        let (found, found_uuid, end, newest_at_ms, directory_blocks, position_blocks, top_crc) =
-            parse().ok_or(ReadFault::Damaged("header too short"))?;
+        let (
+            found,
+            found_uuid,
+            end,
+            newest_at_ms,
+            directory_blocks,
+            position_blocks,
+            top_crc,
+            record_bytes,
+        ) = parse().ok_or(ReadFault::Damaged("header too short"))?;
         if found != number || found_uuid != *uuid {
             return Err(ReadFault::Damaged("the index of another segment"));
         }
@@ -101,6 +112,7 @@ impl SealedIndex {
             top,
             end,
             newest_at_ms,
+            record_bytes,
             file_bytes: top_at + top_bytes.len() as u64,
         })
     }
@@ -124,6 +136,30 @@ impl SealedIndex {
             Some((found, _)) => found.cmp(&key),
         });
         Ok(found.ok().and_then(|at| runs.get(at)).and_then(|bytes| decode_run(bytes)))
+    }
+
+    /// How many channels there are at most.
+    pub(super) fn runs_max(&self) -> usize {
+        self.directory_blocks * RUNS_PER_BLOCK
+    }
+
+    /// The channels of one block of the directory, with how many records each has; `None` behind the last.
+    pub(super) fn runs(
+        &self,
+        file: &dyn DiskFile,
+        block: usize,
+    ) -> Result<Option<Vec<(Key, u64)>>, ReadFault> {
+        if block >= self.directory_blocks {
+            return Ok(None);
+        }
+        let content = self.block(file, 1 + block, Access::Waiting)?;
+        let runs = content.chunks_exact(RUN_BYTES).take(RUNS_PER_BLOCK).filter_map(run_key);
+        // Zeros fill the last block; a real entry has records.
+        Ok(Some(
+            runs.filter(|(_, count)| *count > 0)
+                .map(|(key, count)| (key, u64::from(count)))
+                .collect(),
+        ))
     }
 
     /// Positions of `count` records of a run, from its `skip`th on.

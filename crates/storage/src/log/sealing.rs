@@ -12,7 +12,7 @@ use crate::disk::DiskFile;
 use super::breath::Breath;
 use super::files::ReadFault;
 use super::format::{BLOCK_BYTES, FORMAT_VERSION, FRAME_HEADER_BYTES, Uuid, finish_block};
-use super::record::{Record, Records};
+use super::record::{APPEND_HEADER_BYTES, Record, Records};
 use super::scan::{FrameScan, Scanned};
 use super::sealed::{
     BLOCK_CONTENT_BYTES, INDEX_MAGIC, Key, POSITION_BYTES, POSITIONS_PER_BLOCK, RUN_BYTES,
@@ -47,7 +47,7 @@ pub(super) fn build(
     end: u64,
     mut breath: Breath<'_>,
 ) -> Result<Vec<u8>, ReadFault> {
-    let (mut rows, newest_at_ms) = rows_of(file, uuid, end, &mut breath)?;
+    let Rows { mut rows, newest_at_ms, record_bytes } = rows_of(file, uuid, end, &mut breath)?;
     for piece in rows.chunks_mut(SORTED_AT_ONCE) {
         piece.sort_unstable_by_key(Row::order);
         breath.take();
@@ -81,6 +81,7 @@ pub(super) fn build(
     header.extend_from_slice(&(directory.blocks() as u32).to_le_bytes());
     header.extend_from_slice(&(blocks.blocks() as u32).to_le_bytes());
     header.extend_from_slice(&crc32fast::hash(&top).to_le_bytes());
+    header.extend_from_slice(&record_bytes.to_le_bytes());
 
     let mut bytes = finish_block(header);
     bytes.extend_from_slice(&directory.bytes);
@@ -89,14 +90,21 @@ pub(super) fn build(
     Ok(bytes)
 }
 
+/// What a segment holds of channels.
+#[derive(Debug, Default)]
+struct Rows {
+    rows: Vec<Row>,
+    newest_at_ms: u64,
+    record_bytes: u64,
+}
+
 fn rows_of(
     file: &dyn DiskFile,
     uuid: &Uuid,
     end: u64,
     breath: &mut Breath<'_>,
-) -> Result<(Vec<Row>, u64), ReadFault> {
-    let mut rows = Vec::new();
-    let mut newest_at_ms = 0;
+) -> Result<Rows, ReadFault> {
+    let mut found = Rows::default();
     let mut scan = FrameScan::new(file, *uuid, end);
     loop {
         breath.take();
@@ -105,8 +113,9 @@ fn rows_of(
                 let body_at = at as usize + FRAME_HEADER_BYTES;
                 for (within, record) in Records::new(body) {
                     let Record::Append(append) = record else { continue };
-                    newest_at_ms = newest_at_ms.max(append.at_ms);
-                    rows.push(Row {
+                    found.newest_at_ms = found.newest_at_ms.max(append.at_ms);
+                    found.record_bytes += (APPEND_HEADER_BYTES + append.payload.len()) as u64;
+                    found.rows.push(Row {
                         key: key_of(append.channel),
                         position: (body_at + within) as u32,
                         offset: append.offset,
@@ -114,7 +123,7 @@ fn rows_of(
                     });
                 }
             }
-            Scanned::Stop { at, .. } if at >= end => return Ok((rows, newest_at_ms)),
+            Scanned::Stop { at, .. } if at >= end => return Ok(found),
             Scanned::Stop { .. } => {
                 return Err(ReadFault::Damaged("a frame of the segment is damaged"));
             }

@@ -291,7 +291,7 @@ impl ShardStore for LogStore {
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let log_bytes = load(&counters.log_bytes);
         StoreUsage {
-            disk_bytes: load(&counters.segment_files) * self.engine.options.segment_bytes
+            disk_bytes: load(&counters.segment_bytes)
                 + load(&counters.index_bytes)
                 + load(&counters.checkpoint_bytes),
             unsynced_bytes: self.engine.queue().unsynced_bytes(),
@@ -299,6 +299,8 @@ impl ShardStore for LogStore {
             log_bytes,
             log_bytes_since_checkpoint: log_bytes
                 .saturating_sub(load(&self.engine.checkpoints.log_bytes)),
+            compacted_bytes: load(&counters.compacted_bytes),
+            wants_checkpoint: counters.wants_checkpoint.load(Ordering::Relaxed),
         }
     }
 

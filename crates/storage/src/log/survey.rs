@@ -8,7 +8,7 @@ use crate::disk::DiskFile;
 
 use super::codec::Cut;
 use super::engine::Engine;
-use super::files::{Access, FileKey, ReadFault, corrupt, io_error, read_error, read_full};
+use super::files::{Access, FileKey, Life, ReadFault, corrupt, io_error, read_error, read_full};
 use super::format::{BLOCK_BYTES, FRAME_HEADER_BYTES, FRAMES_START, FrameHeader, SegmentHeader};
 use super::layout::{CHECKPOINT, INDEX, LOG, Layout, number_of};
 use super::meta::header_error;
@@ -24,6 +24,8 @@ pub(super) struct Survey {
     pub(super) start: Option<Start>,
     /// The highest number of any checkpoint file.
     pub(super) newest_checkpoint: u32,
+    /// Recovery reads the log from this segment on if `start` should get damaged; 0 is not at all.
+    pub(super) replay_from_before: u32,
 }
 
 /// A checkpoint whose every chunk is intact.
@@ -40,7 +42,26 @@ impl Survey {
         let segments = segments(engine)?;
         reject_lost(engine, &segments)?;
         let (start, newest_checkpoint) = choose_start(engine, &segments)?;
-        Ok(Self { segments, start, newest_checkpoint })
+        let replay_from_before = match &start {
+            Some(start) => before(engine, start.header.number)?,
+            None => 0,
+        };
+        let survey = Self { segments, start, newest_checkpoint, replay_from_before };
+        survey.reject_compacted(engine)?;
+        Ok(survey)
+    }
+
+    /// What was taken out of a segment is in the checkpoints behind it, and nowhere else.
+    fn reject_compacted(&self, engine: &Engine) -> Result<(), StoreError> {
+        let replayed = self.segments.iter().filter(|segment| segment.number >= self.replay_from());
+        match replayed.into_iter().find(|segment| segment.is_compacted()) {
+            Some(segment) => Err(corrupt(
+                &engine.layout.segment(segment.number),
+                0,
+                "the segment was compacted, and no checkpoint behind it can be read",
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Recovery reads the log from this segment on.
@@ -91,19 +112,20 @@ fn reject_lost(engine: &Engine, segments: &[SegmentHeader]) -> Result<(), StoreE
 fn segment_header(engine: &Engine, number: u32) -> Result<SegmentHeader, StoreError> {
     let path = engine.layout.segment(number);
     let io = |error: io::Error| io_error(&path, &error);
-    let file = engine.files.get(FileKey::Segment(number)).map_err(io)?;
+    let file = engine.files.get(FileKey::Segment(number, Life::default())).map_err(io)?;
     let file_bytes = file.len_bytes().map_err(io)?;
-    if file_bytes != engine.options.segment_bytes {
-        return Err(corrupt(&path, file_bytes, "the segment has the wrong length"));
-    }
     let mut block = vec![0; BLOCK_BYTES];
     read_full(file.as_ref(), &mut block, 0, Access::Waiting)
         .map_err(|fault| read_error(&path, 0, fault))?;
     let header = SegmentHeader::decode(&block)
         .map_err(|fault| header_error(&path, &engine.layout, fault))?;
+    if file_bytes != header.file_bytes {
+        return Err(corrupt(&path, file_bytes, "the segment has the wrong length"));
+    }
     let is_ours = header.number == number
         && header.database == engine.database
-        && header.segment_bytes == engine.options.segment_bytes;
+        && header.segment_bytes == engine.options.segment_bytes
+        && (FRAMES_START..=header.segment_bytes).contains(&header.file_bytes);
     if !is_ours {
         return Err(corrupt(&path, 0, "the segment belongs somewhere else"));
     }
@@ -153,6 +175,22 @@ fn choose_start(
     }
 }
 
+/// Where recovery would read the log from without checkpoint `number`, as far as the one before it
+/// says so; 0 when there is none.
+fn before(engine: &Engine, number: u32) -> Result<u32, StoreError> {
+    let dir = &engine.layout.checkpoint_dir;
+    let names = list(engine, dir)?;
+    let numbers = names.iter().filter_map(|name| number_of(name, CHECKPOINT));
+    let Some(older) = numbers.filter(|other| *other < number).max() else { return Ok(0) };
+    let path = engine.layout.checkpoint(older);
+    let file = engine.disk.open(&path).map_err(ReadFault::Io);
+    match file.and_then(|file| snapshot::read_header(file.as_ref())) {
+        Ok(header) => Ok(header.replay_from),
+        Err(ReadFault::Io(error)) => Err(io_error(&path, &error)),
+        Err(ReadFault::Damaged(_) | ReadFault::WouldWait) => Ok(0),
+    }
+}
+
 fn checked_start(engine: &Engine, number: u32) -> Result<Start, ReadFault> {
     let file = engine.disk.open(&engine.layout.checkpoint(number))?;
     let header = snapshot::read_header(file.as_ref())?;
@@ -175,9 +213,9 @@ pub(super) fn open_index(
     engine: &Engine,
     segment: &SegmentHeader,
 ) -> Result<SealedIndex, ReadFault> {
-    let file = engine.files.get(FileKey::Index(segment.number))?;
+    let file = engine.files.get(FileKey::Index(segment.number, Life::default()))?;
     let sealed = SealedIndex::open(file.as_ref(), segment.number, &segment.uuid)?;
-    if !(FRAMES_START..=segment.segment_bytes).contains(&sealed.end) {
+    if !(FRAMES_START..=segment.file_bytes).contains(&sealed.end) {
         return Err(ReadFault::Damaged("its segment does not reach that far"));
     }
     Ok(sealed)
@@ -190,7 +228,7 @@ pub(super) fn first_frame(
 ) -> Result<Option<FrameHeader>, StoreError> {
     let path = engine.layout.segment(segment.number);
     let mut bytes = [0; FRAME_HEADER_BYTES];
-    let file = engine.files.get(FileKey::Segment(segment.number));
+    let file = engine.files.get(FileKey::Segment(segment.number, Life::default()));
     file.map_err(ReadFault::Io)
         .and_then(|file| read_full(file.as_ref(), &mut bytes, FRAMES_START, Access::Waiting))
         .map_err(|fault| read_error(&path, FRAMES_START, fault))?;

@@ -282,6 +282,8 @@ impl<'a> Workload<'a> {
                 break;
             }
         }
+        let is_compacted = self.store().usage().compacted_bytes > 0;
+        self.figures.reached("compacted_segments", is_compacted);
         self.alive()
     }
 

@@ -22,6 +22,7 @@ fn crash_at_any_act_loses_nothing_durable_and_shows_nothing_torn() {
         "recycled_files_with_old_frames",
         "unfinished_files_removed",
         "new_folders_lost",
+        "compacted_segments",
     ];
     prove("crashes", &goals, crash_everywhere);
 }

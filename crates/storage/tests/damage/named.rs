@@ -175,13 +175,17 @@ fn checkpoint_after_a_damaged_one_leaves_the_good_one_before_it() {
 
 #[test]
 fn damaged_checkpoints_are_refused_when_the_log_does_not_reach_back() {
-    let (disk, _) = filled(100, &[60, 80]);
+    let (disk, model) = filled(100, &[60, 80]);
     let (store, _, _) = recover(&disk).expect("the store recovers");
     store.retain_after(u64::MAX).expect("retention runs");
     chores(&store);
     drop(store);
+    assert!(!disk.paths().contains(&path("log/00000001.log")), "retention has removed something");
     let newest = path("ckpt/00000002.ckpt");
     flip(&disk, &newest, 4_105);
+    let (_, recovered, _) = recover(&disk).expect("retention has left what the older one needs");
+    assert_eq!(recovered.state, model.state);
+    flip(&disk, &path("ckpt/00000001.ckpt"), 4_105);
     assert_refused(&disk, &newest);
 }
 

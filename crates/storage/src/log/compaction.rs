@@ -1,0 +1,313 @@
+//! Gives back the space of what nobody can read any more: records of lives that have ended, and
+//! state that is in the checkpoints.
+//!
+//! A segment that both checkpoints have left behind is written again with the records that are still
+//! alive, and takes the place of the old file under its name. A crash in between leaves one or the
+//! other, whole; an index that does not belong to the one that is there is made again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::{ChannelRef, ShardId};
+
+use super::breath::Breath;
+use super::engine::Engine;
+use super::files::ReadFault;
+use super::format::FRAMES_START;
+use super::housekeeper::{Chore, take_out, write_synced};
+use super::index::{Held, Lookup, Replaced, Segment};
+use super::layout::unfinished;
+use super::rewriting::{self, Rewritten};
+use super::sealed::{Key, SealedIndex};
+use super::sealing;
+
+/// Lives that have to end before all segments are looked at without a new checkpoint.
+const ENDED_LIVES_MIN: u64 = 16 << 10;
+/// And one of so many channels in them, so that looking stays small beside what made it needed.
+const ENDED_LIVES_SHARE: usize = 8;
+
+/// What is known of the segments.
+#[derive(Debug, Default)]
+pub(super) struct Compaction {
+    /// Segments that are worth it, and what they would give back.
+    candidates: BTreeMap<u32, u64>,
+    plan: Option<Plan>,
+    /// Segments that do not read back: their good records stay where they are.
+    damaged: BTreeSet<u32>,
+    looked: Looked,
+}
+
+/// What there was when all segments were looked at.
+#[derive(Debug, Default)]
+struct Looked {
+    checkpoint: u32,
+    ended_lives: u64,
+    runs: usize,
+}
+
+/// A segment, and what of it is to stay.
+#[derive(Debug)]
+struct Plan {
+    segment: Arc<Segment>,
+    sealed: Arc<SealedIndex>,
+    use_: Use,
+    /// A life that is not in `use_` ended with this batch or before it.
+    as_of: u64,
+}
+
+/// What a segment is still needed for.
+#[derive(Debug, Default)]
+struct Use {
+    /// Channels with records, in order.
+    alive: Vec<Key>,
+    /// What the file would be without the rest.
+    bytes: u64,
+}
+
+impl Compaction {
+    /// Begins with the checkpoint of the start: so soon after it there are other things to do.
+    pub(super) fn begin(&mut self, checkpoint: u32) {
+        self.looked.checkpoint = checkpoint;
+    }
+
+    fn must_look(&self, engine: &Engine) -> bool {
+        let ended = engine.counters.ended_lives.load(Ordering::Relaxed) - self.looked.ended_lives;
+        let enough = ENDED_LIVES_MIN.max((self.looked.runs / ENDED_LIVES_SHARE) as u64);
+        engine.checkpoints.number.load(Ordering::Acquire) != self.looked.checkpoint
+            || ended >= enough
+    }
+}
+
+/// Does the next piece of it.
+pub(super) fn step(engine: &Engine, compaction: &mut Compaction) -> Chore {
+    if let Some(plan) = compaction.plan.take() {
+        if engine.watermark.borrow().durable.0 < plan.as_of {
+            compaction.plan = Some(plan);
+            return Chore::Nothing;
+        }
+        return outcome(engine, compaction, plan.segment.number, carry_out(engine, &plan));
+    }
+    if compaction.must_look(engine) {
+        return look(engine, compaction);
+    }
+    let covered_from = engine.checkpoints.covered_twice_from();
+    match compaction.candidates.first_key_value() {
+        Some((number, _)) if *number < covered_from => {
+            let number = *number;
+            compaction.candidates.remove(&number);
+            let planned = plan(engine, number);
+            let planned = planned.map(|plan| compaction.plan = plan);
+            outcome(engine, compaction, number, planned)
+        }
+        _ => Chore::Nothing,
+    }
+}
+
+fn outcome(
+    engine: &Engine,
+    compaction: &mut Compaction,
+    number: u32,
+    outcome: Result<(), ReadFault>,
+) -> Chore {
+    match outcome {
+        Ok(()) => Chore::Done,
+        Err(ReadFault::Damaged(what)) => {
+            let path = engine.layout.segment(number);
+            tracing::warn!(path = %path.display(), what, "a segment is kept as it is");
+            compaction.damaged.insert(number);
+            Chore::Done
+        }
+        Err(ReadFault::Io(_)) if engine.is_stopping() => Chore::Nothing,
+        Err(ReadFault::Io(error)) => {
+            tracing::warn!(segment = number, %error, "cannot compact a segment yet");
+            Chore::Refused
+        }
+        Err(ReadFault::WouldWait) => Chore::Refused,
+    }
+}
+
+/// Looks which sealed segments are worth it.
+fn look(engine: &Engine, compaction: &mut Compaction) -> Chore {
+    compaction.looked = Looked {
+        checkpoint: engine.checkpoints.number.load(Ordering::Acquire),
+        ended_lives: engine.counters.ended_lives.load(Ordering::Relaxed),
+        runs: 0,
+    };
+    compaction.candidates.clear();
+    for (segment, sealed) in sealed_segments(engine) {
+        if engine.is_stopping() {
+            return Chore::Nothing;
+        }
+        if compaction.damaged.contains(&segment.number) {
+            continue;
+        }
+        compaction.looked.runs += sealed.runs_max();
+        match use_of(engine, &segment, &sealed) {
+            Ok(use_) if is_worth_it(&segment, &use_) => {
+                compaction.candidates.insert(segment.number, segment.file_bytes - use_.bytes);
+            }
+            Ok(_) => {}
+            // A reader will say so, or make it again; here it only means that it is not known.
+            Err(fault) => tracing::debug!(segment = segment.number, ?fault, "not looked at"),
+        }
+    }
+    let covered_from = engine.checkpoints.covered_twice_from();
+    let waiting_bytes: u64 =
+        compaction.candidates.range(covered_from..).map(|(_, bytes)| bytes).sum();
+    let checkpoint_bytes = engine.counters.checkpoint_bytes.load(Ordering::Relaxed);
+    let wants_checkpoint = waiting_bytes > checkpoint_bytes;
+    engine.counters.wants_checkpoint.store(wants_checkpoint, Ordering::Relaxed);
+    Chore::Done
+}
+
+fn sealed_segments(engine: &Engine) -> Vec<(Arc<Segment>, Arc<SealedIndex>)> {
+    let index = engine.index();
+    let sealed = index.segments.values().filter_map(|held| match &held.lookup {
+        Lookup::Sealed(sealed) => Some((Arc::clone(&held.segment), Arc::clone(sealed))),
+        Lookup::Open(_) => None,
+    });
+    sealed.collect()
+}
+
+/// Half of the file at least has to come back: then each byte that is written frees another.
+fn is_worth_it(segment: &Segment, use_: &Use) -> bool {
+    segment.file_bytes > FRAMES_START && use_.bytes <= segment.file_bytes / 2
+}
+
+fn use_of(engine: &Engine, segment: &Segment, sealed: &SealedIndex) -> Result<Use, ReadFault> {
+    let file = engine.files.get(segment.index_key())?;
+    let mut breath = Breath::of(engine);
+    let mut use_ = Use::default();
+    let (mut records, mut alive, mut block) = (0, 0, 0);
+    while let Some(runs) = sealed.runs(file.as_ref(), block)? {
+        let index = engine.index();
+        for (key, count) in runs {
+            records += count;
+            if index.is_alive(channel_of(key)) {
+                alive += count;
+                use_.alive.push(key);
+            }
+        }
+        drop(index);
+        block += 1;
+        breath.take();
+    }
+    let record_bytes = if sealed.record_bytes == 0 { sealed.end } else { sealed.record_bytes };
+    let alive_bytes = u128::from(record_bytes) * u128::from(alive) / u128::from(records.max(1));
+    use_.bytes = FRAMES_START.saturating_add(u64::try_from(alive_bytes).unwrap_or(u64::MAX));
+    Ok(use_)
+}
+
+fn channel_of((shard, slot, generation): Key) -> ChannelRef {
+    ChannelRef { shard: ShardId(shard), slot, generation }
+}
+
+fn plan(engine: &Engine, number: u32) -> Result<Option<Plan>, ReadFault> {
+    let found = sealed_segments(engine).into_iter().find(|(segment, _)| segment.number == number);
+    let Some((segment, sealed)) = found else { return Ok(None) };
+    let use_ = use_of(engine, &segment, &sealed)?;
+    let as_of = engine.queue().last_lsn();
+    Ok(is_worth_it(&segment, &use_).then_some(Plan { segment, sealed, use_, as_of }))
+}
+
+fn carry_out(engine: &Engine, plan: &Plan) -> Result<(), ReadFault> {
+    let Plan { segment, sealed, use_, .. } = plan;
+    let number = segment.number;
+    if use_.alive.is_empty() {
+        take_out(engine, |first| first.number == number);
+        if !is_held(engine, segment) {
+            return Ok(());
+        }
+    }
+    let free_bytes = engine.disk.free_bytes(&engine.layout.log_dir)?;
+    if free_bytes < use_.bytes.saturating_add(sealed.file_bytes) {
+        let what = format!("{free_bytes} bytes are free, {} are needed", use_.bytes);
+        return Err(io::Error::new(io::ErrorKind::StorageFull, what).into());
+    }
+    let fresh =
+        [unfinished(&engine.layout.segment(number)), unfinished(&engine.layout.index(number))];
+    let is_done = rewrite(engine, plan);
+    if !matches!(is_done, Ok(true)) {
+        for path in &fresh {
+            if let Err(error) = engine.disk.remove(path) {
+                tracing::debug!(%error, "an unfinished file stays until the next start");
+            }
+        }
+    }
+    is_done.map(|_| ())
+}
+
+fn is_held(engine: &Engine, segment: &Arc<Segment>) -> bool {
+    let index = engine.index();
+    index.segments.get(&segment.number).is_some_and(|held| Arc::ptr_eq(&held.segment, segment))
+}
+
+/// Makes both files under other names, then gives them theirs; false when retention has removed the
+/// segment meanwhile.
+fn rewrite(engine: &Engine, plan: &Plan) -> Result<bool, ReadFault> {
+    let Plan { segment, sealed, use_, .. } = plan;
+    let number = segment.number;
+    let rewritten = rewriting::write(engine, segment, &use_.alive)?;
+    let Rewritten { header, file, end } = &rewritten;
+    let breath = Breath::of(engine);
+    let bytes = sealing::build(file.as_ref(), number, &header.uuid, *end, breath)?;
+    let index_file = write_synced(engine, &unfinished(&engine.layout.index(number)), &bytes)?;
+    let index = SealedIndex::open(index_file.as_ref(), number, &header.uuid)?;
+
+    let compacted = Arc::new(segment.compacted(header));
+    compacted.set_durable_end(*end);
+    compacted.note_at_ms(index.newest_at_ms);
+    let index_bytes = index.file_bytes;
+    if !take_over(
+        engine,
+        segment,
+        Held { segment: compacted, lookup: Lookup::Sealed(Arc::new(index)) },
+    )? {
+        return Ok(false);
+    }
+    let counters = &engine.counters;
+    let gained = segment.file_bytes - header.file_bytes;
+    counters.segment_bytes.fetch_sub(gained, Ordering::Relaxed);
+    counters.compacted_bytes.fetch_add(gained, Ordering::Relaxed);
+    counters.index_bytes.fetch_add(index_bytes, Ordering::Relaxed);
+    counters.index_bytes.fetch_sub(sealed.file_bytes, Ordering::Relaxed);
+    // If a power cut brings the old names back, it brings the old files.
+    for dir in [&engine.layout.log_dir, &engine.layout.index_dir] {
+        if let Err(error) = engine.disk.sync_dir(dir) {
+            tracing::warn!(path = %dir.display(), %error, "a compacted segment may be compacted again");
+        }
+    }
+    tracing::debug!(segment = number, gained, "compacted a segment");
+    Ok(true)
+}
+
+/// Puts the new files in the place of the old ones; false when the segment is gone.
+fn take_over(engine: &Engine, old: &Arc<Segment>, new: Held) -> Result<bool, ReadFault> {
+    let number = old.number;
+    let replaced = Replaced {
+        log: engine.files.get(old.log_key())?,
+        index: engine.files.get(old.index_key())?,
+    };
+    // Retention waits, so that it finds either the old segment with the old files or the new one.
+    let removed = engine.removed();
+    if !is_held(engine, old) {
+        return Ok(false);
+    }
+    old.replace(replaced);
+    let path = engine.layout.segment(number);
+    if let Err(error) = engine.disk.rename(&unfinished(&path), &path) {
+        old.stay();
+        return Err(error.into());
+    }
+    let path = engine.layout.index(number);
+    if let Err(error) = engine.disk.rename(&unfinished(&path), &path) {
+        tracing::warn!(path = %path.display(), %error, "the index is left to who reads it");
+    }
+    engine.index_mut().segments.insert(number, new);
+    drop(removed);
+    engine.files.forget(old.log_key());
+    engine.files.forget(old.index_key());
+    Ok(true)
+}
