@@ -163,6 +163,9 @@ pub(crate) struct ExpireArgs {
     /// How long is measured before and after, at most 15
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=15), value_name = "SECONDS")]
     pub(crate) seconds: u64,
+    /// How long after the last is gone their space on the disk is watched, while the sends go on
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=300), value_name = "SECONDS")]
+    pub(crate) space_seconds: u64,
     #[command(flatten)]
     pub(crate) create: CreateArgs,
 }

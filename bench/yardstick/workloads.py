@@ -262,7 +262,7 @@ class Expire(Alone):
     name = "expire"
 
     def __init__(self, options):
-        self.options = ["--lite-topics", options.due, "--rate", options.due_rate]
+        self.options = ["--lite-topics", options.due, "--rate", options.due_rate, "--body-bytes", BODY_BYTES, "--space-seconds", options.space_seconds]
 
 
 class Lacking(Exception):

@@ -24,6 +24,10 @@ const TTL_SETTING: &str = "1m";
 /// Longer than it should ever take.
 const GONE_MAX: Duration = Duration::from_secs(300);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const LOG_BYTES: &str = "litemq_storage_log_bytes_total";
+const DISK_BYTES: &str = "rocketmq_storage_size";
+const COMPACTED_BYTES: &str = "litemq_storage_compacted_bytes_total";
+const MIB: f64 = (1 << 20) as f64;
 const CONNECTIONS: usize = 4;
 /// How often the open loop sends what has come due.
 const TURN: Duration = Duration::from_millis(2);
@@ -36,9 +40,24 @@ struct ExpireReading {
     created: Created,
     /// From the moment when the last was due until it was gone.
     gone_after_seconds: f64,
+    space: Space,
     before: LatencySummary,
     during: LatencySummary,
     after: LatencySummary,
+}
+
+/// What becomes of the space on the disk.
+#[derive(Debug, Serialize)]
+struct Space {
+    /// Log bytes that their creation took.
+    created_bytes: f64,
+    /// All files, before the first was due.
+    before_bytes: f64,
+    /// All files at the end, with what was sent meanwhile.
+    after_bytes: f64,
+    given_back_bytes: f64,
+    /// From the moment when the last was gone until no more came back.
+    given_back_seconds: f64,
 }
 
 /// A send: when it was due, and how long after that it was answered.
@@ -49,9 +68,11 @@ pub(crate) async fn run(common: &Common, args: &ExpireArgs) -> Result<Report> {
     let machine = MachineBefore::look(litemq.folder()).await?;
     let server = litemq.start().await?.running;
     let (count, over) = (args.lite_topics.get(), Duration::from_secs(args.over_seconds));
+    let log_bytes = http::metric(litemq.http, LOG_BYTES).await?;
     let first_due = Instant::now() + TTL;
     let created = create::create(&args.create, server.address, count, over).await?;
     let last_due = Instant::now() + TTL;
+    let created_bytes = http::metric(litemq.http, LOG_BYTES).await? - log_bytes;
 
     let phase = Duration::from_secs(args.seconds);
     if Instant::now() + phase > first_due {
@@ -66,6 +87,7 @@ pub(crate) async fn run(common: &Common, args: &ExpireArgs) -> Result<Report> {
     if alive != count + args.busy_lite_topics.get() {
         return Err(format!("{alive} lite topics are alive before any is due").into());
     }
+    let before_bytes = http::metric(litemq.http, DISK_BYTES).await?;
     sleep_until(first_due.into()).await;
     while http::metric(litemq.http, "litemq_lite_topics").await? as usize > alive - count {
         if Instant::now() > last_due + GONE_MAX {
@@ -74,7 +96,22 @@ pub(crate) async fn run(common: &Common, args: &ExpireArgs) -> Result<Report> {
         sleep(LOOK_INTERVAL).await;
     }
     let gone = Instant::now();
-    sleep(phase).await;
+    let mut space = Space {
+        created_bytes,
+        before_bytes,
+        after_bytes: 0.0,
+        given_back_bytes: 0.0,
+        given_back_seconds: 0.0,
+    };
+    while gone.elapsed() < Duration::from_secs(args.space_seconds) {
+        sleep(LOOK_INTERVAL).await;
+        let given_back_bytes = http::metric(litemq.http, COMPACTED_BYTES).await?;
+        if given_back_bytes > space.given_back_bytes {
+            space.given_back_bytes = given_back_bytes;
+            space.given_back_seconds = gone.elapsed().as_secs_f64();
+        }
+    }
+    space.after_bytes = http::metric(litemq.http, DISK_BYTES).await?;
     let end = Instant::now();
     sleep(LATE_MAX).await;
     load.abort();
@@ -90,6 +127,7 @@ pub(crate) async fn run(common: &Common, args: &ExpireArgs) -> Result<Report> {
         lite_topics: count,
         created,
         gone_after_seconds: (gone - last_due).as_secs_f64(),
+        space,
         before: summary(&samples, before, first_due)?,
         during: summary(&samples, first_due, gone)?,
         after: summary(&samples, gone, end)?,
@@ -99,7 +137,7 @@ pub(crate) async fn run(common: &Common, args: &ExpireArgs) -> Result<Report> {
         server: litemq.version().await?,
         command: std::env::args().collect(),
         machine: machine.and_after(litemq.folder()).await?,
-        tables: vec![table(args, &reading)],
+        tables: vec![table(args, &reading), space_table(&reading)],
         readings: serde_json::to_value(&reading)?,
     })
 }
@@ -177,5 +215,28 @@ fn table(args: &ExpireArgs, reading: &ExpireReading) -> Table {
         ),
         columns: vec!["when", "sends", "p50", "p99", "p99.9", "max", "p99 beside before"],
         rows: phases.into_iter().map(row).collect(),
+    }
+}
+
+fn space_table(reading: &ExpireReading) -> Table {
+    let space = &reading.space;
+    let mib = |bytes: f64| format!("{:.0}", bytes / MIB);
+    Table {
+        title: "Their space on the disk, MiB; the sends go on, and go to segments made ahead"
+            .into(),
+        columns: vec![
+            "log of their creation",
+            "files before",
+            "files at the end",
+            "given back",
+            "until",
+        ],
+        rows: vec![vec![
+            mib(space.created_bytes),
+            mib(space.before_bytes),
+            mib(space.after_bytes),
+            mib(space.given_back_bytes),
+            format!("{:.1} s", space.given_back_seconds),
+        ]],
     }
 }

@@ -14,6 +14,8 @@ use litemq_storage::{
 const SHARDS: u16 = 2;
 const SLOTS: u32 = 50;
 const RECORDS_PER_CHANNEL: u64 = 60;
+/// A slot of lives that come and go, of a record each.
+const PASSING: u32 = SLOTS;
 
 fn options() -> LogOptions {
     LogOptions {
@@ -33,7 +35,16 @@ fn payload(channel: ChannelRef, offset: u64) -> Bytes {
     text.repeat(1 + (offset % 50) as usize).into()
 }
 
-/// Appends to every slot of a shard in turn; how far each batch came is kept as state.
+fn passing(shard: u16, life: u64) -> ChannelRef {
+    ChannelRef { generation: life as u32, ..at(shard, PASSING) }
+}
+
+fn append(channel: ChannelRef, offset: u64, round: u64) -> Op {
+    let payload = payload(channel, round);
+    Op::Append { channel, offset, at_ms: 1_000 + round, tag: round * 7, payload }
+}
+
+/// Appends to every slot of a shard in turn, and to lives that end at once; how far each batch came is kept as state.
 async fn write(store: Arc<LogStore>, shard: u16, written: Arc<AtomicU64>) {
     for offset in 0..RECORDS_PER_CHANNEL {
         for slot in 0..SLOTS {
@@ -42,13 +53,9 @@ async fn write(store: Arc<LogStore>, shard: u16, written: Arc<AtomicU64>) {
             }
             let channel = at(shard, slot);
             let ops = vec![
-                Op::Append {
-                    channel,
-                    offset,
-                    at_ms: 1_000 + offset,
-                    tag: offset * 7,
-                    payload: payload(channel, offset),
-                },
+                append(channel, offset, offset),
+                append(passing(shard, offset * u64::from(SLOTS) + u64::from(slot)), 0, offset),
+                Op::Drop { channel: passing(shard, offset * u64::from(SLOTS) + u64::from(slot)) },
                 Op::Put {
                     shard: channel.shard,
                     key: slot.to_string().into(),
@@ -104,7 +111,7 @@ async fn everything_at_once_loses_nothing_and_shows_nothing_wrong() {
         })
         .collect();
     let mut checkpoints = 0;
-    while writers.iter().any(|writer| !writer.is_finished()) {
+    while writers.iter().any(|writer| !writer.is_finished()) || store.usage().compacted_bytes == 0 {
         let mut writer = store.begin_checkpoint().expect("a checkpoint begins");
         // Whole rounds before this one; the writers may be in the middle of the next.
         let rounds: Vec<u64> = written.iter().map(|upto| upto.load(Ordering::Acquire)).collect();

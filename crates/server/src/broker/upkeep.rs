@@ -61,9 +61,10 @@ impl Broker {
                 _ = life.wait_for(|life| !life.is_serving()) => return,
                 _ = ticks.tick() => {}
             }
-            let log_bytes = self.context.store.usage().log_bytes_since_checkpoint;
+            let usage = self.context.store.usage();
+            let log_bytes = usage.log_bytes_since_checkpoint;
             let due = last.elapsed() >= self.options.checkpoint_interval && log_bytes > 0;
-            if due || log_bytes >= self.options.checkpoint_log_bytes {
+            if due || log_bytes >= self.options.checkpoint_log_bytes || usage.wants_checkpoint {
                 last = Instant::now();
                 if let Err(error) = self.checkpoint().await {
                     tracing::warn!(%error, "a checkpoint failed; the log is kept and it is tried again");

@@ -93,5 +93,9 @@ pub(super) const TASKS: Name = name("litemq_tasks", "Tasks of the process");
 pub(super) const SYNCS: Name = name("litemq_storage_syncs", "Syncs of the log to the disk");
 pub(super) const LOG_BYTES: Name =
     name("litemq_storage_log_bytes", "Bytes written to the log, or replayed from it at the start");
+pub(super) const COMPACTED_BYTES: Name = name(
+    "litemq_storage_compacted_bytes",
+    "Bytes of disk given back by writing log segments again without what has ended",
+);
 pub(super) const CHECKPOINT_BEHIND: Name =
     name("litemq_storage_checkpoint_behind_bytes", "Log bytes that a restart now would replay");

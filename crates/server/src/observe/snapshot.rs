@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub syncs: u64,
     /// Log bytes written since the start, those that it replayed among them.
     pub log_bytes: u64,
+    /// Bytes of disk given back by compaction since the start.
+    pub compacted_bytes: u64,
     /// Log bytes written since the last checkpoint.
     pub log_bytes_since_checkpoint: u64,
 }
@@ -108,6 +110,7 @@ impl Snapshot {
         for (name, count) in [
             (names::SYNCS, self.syncs),
             (names::LOG_BYTES, self.log_bytes),
+            (names::COMPACTED_BYTES, self.compacted_bytes),
             (names::NOTICES, self.notices),
             (names::NOTICES_DROPPED, self.notices_dropped),
         ] {
@@ -151,6 +154,7 @@ mod tests {
             up: true,
             syncs: 7,
             log_bytes: 4096,
+            compacted_bytes: 512,
             groups: vec![GroupGauges {
                 topic: TopicName::new("chat").unwrap(),
                 group: GroupName::new("bots").unwrap(),
@@ -174,6 +178,7 @@ mod tests {
             "litemq_lagging_lite_topics{topic=\"chat\",consumer_group=\"bots\"} 4",
             "litemq_storage_syncs_total 7",
             "litemq_storage_log_bytes_total 4096",
+            "litemq_storage_compacted_bytes_total 512",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in:\n{text}");
         }

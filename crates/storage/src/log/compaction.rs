@@ -31,6 +31,8 @@ const ENDED_LIVES_SHARE: usize = 8;
 /// What is known of the segments.
 #[derive(Debug, Default)]
 pub(super) struct Compaction {
+    /// Segments to look at.
+    unseen: BTreeSet<u32>,
     /// Segments that are worth it, and what they would give back.
     candidates: BTreeMap<u32, u64>,
     plan: Option<Plan>,
@@ -39,12 +41,15 @@ pub(super) struct Compaction {
     looked: Looked,
 }
 
-/// What there was when all segments were looked at.
+/// What there was when all segments were to be looked at.
 #[derive(Debug, Default)]
 struct Looked {
     checkpoint: u32,
     ended_lives: u64,
+    /// Channels of all segments.
     runs: usize,
+    /// Segments from this one on were not sealed.
+    sealed_to: u32,
 }
 
 /// A segment, and what of it is to stay.
@@ -52,14 +57,14 @@ struct Looked {
 struct Plan {
     segment: Arc<Segment>,
     sealed: Arc<SealedIndex>,
-    use_: Use,
-    /// A life that is not in `use_` ended with this batch or before it.
+    kept: Kept,
+    /// A life that is not in `kept` ended with this batch or before it.
     as_of: u64,
 }
 
-/// What a segment is still needed for.
+/// What of a segment somebody may still read.
 #[derive(Debug, Default)]
-struct Use {
+struct Kept {
     /// Channels with records, in order.
     alive: Vec<Key>,
     /// What the file would be without the rest.
@@ -67,16 +72,38 @@ struct Use {
 }
 
 impl Compaction {
-    /// Begins with the checkpoint of the start: so soon after it there are other things to do.
-    pub(super) fn begin(&mut self, checkpoint: u32) {
-        self.looked.checkpoint = checkpoint;
+    /// Begins with the checkpoint and the segments of the start: so soon after it there are other
+    /// things to do than to look at them.
+    pub(super) fn begin(&mut self, checkpoint: u32, present: u32) {
+        self.looked = Looked { checkpoint, sealed_to: present, ..Looked::default() };
     }
 
-    fn must_look(&self, engine: &Engine) -> bool {
-        let ended = engine.counters.ended_lives.load(Ordering::Relaxed) - self.looked.ended_lives;
+    /// Enters the segments that have to be looked at: all of them after a checkpoint, which leaves more
+    /// of them behind, and when many lives have ended; else those that were sealed since.
+    fn note_unseen(&mut self, engine: &Engine) {
+        let checkpoint = engine.checkpoints.number.load(Ordering::Acquire);
+        let ended_lives = engine.counters.ended_lives.load(Ordering::Relaxed);
         let enough = ENDED_LIVES_MIN.max((self.looked.runs / ENDED_LIVES_SHARE) as u64);
-        engine.checkpoints.number.load(Ordering::Acquire) != self.looked.checkpoint
-            || ended >= enough
+        let is_all =
+            checkpoint != self.looked.checkpoint || ended_lives - self.looked.ended_lives >= enough;
+        let first = if is_all { 0 } else { self.looked.sealed_to };
+        let sealed = sealed_segments(engine, first);
+        let sealed_to = sealed.last().map_or(0, |(segment, _)| segment.number + 1);
+        self.looked.sealed_to = self.looked.sealed_to.max(sealed_to);
+        if is_all {
+            let runs = sealed.iter().map(|(_, index)| index.runs_max()).sum();
+            self.looked = Looked { checkpoint, ended_lives, runs, ..self.looked };
+        }
+        let numbers = sealed.iter().map(|(segment, _)| segment.number);
+        self.unseen.extend(numbers.filter(|number| !self.damaged.contains(number)));
+    }
+
+    /// Whether one more checkpoint, or two, would give more back than they take.
+    fn wants_checkpoint(&self, engine: &Engine) -> bool {
+        let covered_from = engine.checkpoints.covered_twice_from();
+        let waiting_bytes: u64 =
+            self.candidates.range(covered_from..).map(|(_, bytes)| bytes).sum();
+        waiting_bytes > engine.counters.checkpoint_bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -89,20 +116,23 @@ pub(super) fn step(engine: &Engine, compaction: &mut Compaction) -> Chore {
         }
         return outcome(engine, compaction, plan.segment.number, carry_out(engine, &plan));
     }
-    if compaction.must_look(engine) {
-        return look(engine, compaction);
-    }
     let covered_from = engine.checkpoints.covered_twice_from();
-    match compaction.candidates.first_key_value() {
-        Some((number, _)) if *number < covered_from => {
-            let number = *number;
-            compaction.candidates.remove(&number);
-            let planned = plan(engine, number);
-            let planned = planned.map(|plan| compaction.plan = plan);
-            outcome(engine, compaction, number, planned)
-        }
-        _ => Chore::Nothing,
+    let first = compaction.candidates.first_key_value().map(|(number, _)| *number);
+    if let Some(number) = first.filter(|number| *number < covered_from) {
+        compaction.candidates.remove(&number);
+        let planned = plan(engine, number).map(|plan| compaction.plan = plan);
+        return outcome(engine, compaction, number, planned);
     }
+    if compaction.unseen.is_empty() {
+        compaction.note_unseen(engine);
+    }
+    let Some(number) = compaction.unseen.pop_first() else { return Chore::Nothing };
+    look(engine, compaction, number);
+    if compaction.unseen.is_empty() {
+        let wants_checkpoint = compaction.wants_checkpoint(engine);
+        engine.counters.wants_checkpoint.store(wants_checkpoint, Ordering::Relaxed);
+    }
+    Chore::Done
 }
 
 fn outcome(
@@ -128,58 +158,46 @@ fn outcome(
     }
 }
 
-/// Looks which sealed segments are worth it.
-fn look(engine: &Engine, compaction: &mut Compaction) -> Chore {
-    compaction.looked = Looked {
-        checkpoint: engine.checkpoints.number.load(Ordering::Acquire),
-        ended_lives: engine.counters.ended_lives.load(Ordering::Relaxed),
-        runs: 0,
-    };
-    compaction.candidates.clear();
-    for (segment, sealed) in sealed_segments(engine) {
-        if engine.is_stopping() {
-            return Chore::Nothing;
+/// Looks whether a segment is worth it.
+fn look(engine: &Engine, compaction: &mut Compaction, number: u32) {
+    compaction.candidates.remove(&number);
+    let Some((segment, sealed)) = sealed_segment(engine, number) else { return };
+    match kept_of(engine, &segment, &sealed) {
+        Ok(kept) if is_worth_it(&segment, &kept) => {
+            compaction.candidates.insert(number, segment.file_bytes - kept.bytes);
         }
-        if compaction.damaged.contains(&segment.number) {
-            continue;
-        }
-        compaction.looked.runs += sealed.runs_max();
-        match use_of(engine, &segment, &sealed) {
-            Ok(use_) if is_worth_it(&segment, &use_) => {
-                compaction.candidates.insert(segment.number, segment.file_bytes - use_.bytes);
-            }
-            Ok(_) => {}
-            // A reader will say so, or make it again; here it only means that it is not known.
-            Err(fault) => tracing::debug!(segment = segment.number, ?fault, "not looked at"),
-        }
+        Ok(_) => {}
+        // A reader will say so, or make it again; here it only means that it is not known.
+        Err(fault) => tracing::debug!(segment = number, ?fault, "not looked at"),
     }
-    let covered_from = engine.checkpoints.covered_twice_from();
-    let waiting_bytes: u64 =
-        compaction.candidates.range(covered_from..).map(|(_, bytes)| bytes).sum();
-    let checkpoint_bytes = engine.counters.checkpoint_bytes.load(Ordering::Relaxed);
-    let wants_checkpoint = waiting_bytes > checkpoint_bytes;
-    engine.counters.wants_checkpoint.store(wants_checkpoint, Ordering::Relaxed);
-    Chore::Done
 }
 
-fn sealed_segments(engine: &Engine) -> Vec<(Arc<Segment>, Arc<SealedIndex>)> {
+fn sealed_segment(engine: &Engine, number: u32) -> Option<(Arc<Segment>, Arc<SealedIndex>)> {
     let index = engine.index();
-    let sealed = index.segments.values().filter_map(|held| match &held.lookup {
+    index.segments.get(&number).and_then(sealed)
+}
+
+/// From this number on, in order.
+fn sealed_segments(engine: &Engine, first: u32) -> Vec<(Arc<Segment>, Arc<SealedIndex>)> {
+    engine.index().segments.range(first..).filter_map(|(_, held)| sealed(held)).collect()
+}
+
+fn sealed(held: &Held) -> Option<(Arc<Segment>, Arc<SealedIndex>)> {
+    match &held.lookup {
         Lookup::Sealed(sealed) => Some((Arc::clone(&held.segment), Arc::clone(sealed))),
         Lookup::Open(_) => None,
-    });
-    sealed.collect()
+    }
 }
 
 /// Half of the file at least has to come back: then each byte that is written frees another.
-fn is_worth_it(segment: &Segment, use_: &Use) -> bool {
-    segment.file_bytes > FRAMES_START && use_.bytes <= segment.file_bytes / 2
+fn is_worth_it(segment: &Segment, kept: &Kept) -> bool {
+    segment.file_bytes > FRAMES_START && kept.bytes <= segment.file_bytes / 2
 }
 
-fn use_of(engine: &Engine, segment: &Segment, sealed: &SealedIndex) -> Result<Use, ReadFault> {
+fn kept_of(engine: &Engine, segment: &Segment, sealed: &SealedIndex) -> Result<Kept, ReadFault> {
     let file = engine.files.get(segment.index_key())?;
     let mut breath = Breath::of(engine);
-    let mut use_ = Use::default();
+    let mut kept = Kept::default();
     let (mut records, mut alive, mut block) = (0, 0, 0);
     while let Some(runs) = sealed.runs(file.as_ref(), block)? {
         let index = engine.index();
@@ -187,7 +205,7 @@ fn use_of(engine: &Engine, segment: &Segment, sealed: &SealedIndex) -> Result<Us
             records += count;
             if index.is_alive(channel_of(key)) {
                 alive += count;
-                use_.alive.push(key);
+                kept.alive.push(key);
             }
         }
         drop(index);
@@ -196,8 +214,8 @@ fn use_of(engine: &Engine, segment: &Segment, sealed: &SealedIndex) -> Result<Us
     }
     let record_bytes = if sealed.record_bytes == 0 { sealed.end } else { sealed.record_bytes };
     let alive_bytes = u128::from(record_bytes) * u128::from(alive) / u128::from(records.max(1));
-    use_.bytes = FRAMES_START.saturating_add(u64::try_from(alive_bytes).unwrap_or(u64::MAX));
-    Ok(use_)
+    kept.bytes = FRAMES_START.saturating_add(u64::try_from(alive_bytes).unwrap_or(u64::MAX));
+    Ok(kept)
 }
 
 fn channel_of((shard, slot, generation): Key) -> ChannelRef {
@@ -205,25 +223,24 @@ fn channel_of((shard, slot, generation): Key) -> ChannelRef {
 }
 
 fn plan(engine: &Engine, number: u32) -> Result<Option<Plan>, ReadFault> {
-    let found = sealed_segments(engine).into_iter().find(|(segment, _)| segment.number == number);
-    let Some((segment, sealed)) = found else { return Ok(None) };
-    let use_ = use_of(engine, &segment, &sealed)?;
+    let Some((segment, sealed)) = sealed_segment(engine, number) else { return Ok(None) };
+    let kept = kept_of(engine, &segment, &sealed)?;
     let as_of = engine.queue().last_lsn();
-    Ok(is_worth_it(&segment, &use_).then_some(Plan { segment, sealed, use_, as_of }))
+    Ok(is_worth_it(&segment, &kept).then_some(Plan { segment, sealed, kept, as_of }))
 }
 
 fn carry_out(engine: &Engine, plan: &Plan) -> Result<(), ReadFault> {
-    let Plan { segment, sealed, use_, .. } = plan;
+    let Plan { segment, sealed, kept, .. } = plan;
     let number = segment.number;
-    if use_.alive.is_empty() {
+    if kept.alive.is_empty() {
         take_out(engine, |first| first.number == number);
         if !is_held(engine, segment) {
             return Ok(());
         }
     }
     let free_bytes = engine.disk.free_bytes(&engine.layout.log_dir)?;
-    if free_bytes < use_.bytes.saturating_add(sealed.file_bytes) {
-        let what = format!("{free_bytes} bytes are free, {} are needed", use_.bytes);
+    if free_bytes < kept.bytes.saturating_add(sealed.file_bytes) {
+        let what = format!("{free_bytes} bytes are free, {} are needed", kept.bytes);
         return Err(io::Error::new(io::ErrorKind::StorageFull, what).into());
     }
     let fresh =
@@ -247,9 +264,9 @@ fn is_held(engine: &Engine, segment: &Arc<Segment>) -> bool {
 /// Makes both files under other names, then gives them theirs; false when retention has removed the
 /// segment meanwhile.
 fn rewrite(engine: &Engine, plan: &Plan) -> Result<bool, ReadFault> {
-    let Plan { segment, sealed, use_, .. } = plan;
+    let Plan { segment, sealed, kept, .. } = plan;
     let number = segment.number;
-    let rewritten = rewriting::write(engine, segment, &use_.alive)?;
+    let rewritten = rewriting::write(engine, segment, &kept.alive)?;
     let Rewritten { header, file, end } = &rewritten;
     let breath = Breath::of(engine);
     let bytes = sealing::build(file.as_ref(), number, &header.uuid, *end, breath)?;

@@ -302,3 +302,82 @@ impl Page<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::conformance::{Model, append, channel};
+    use crate::disk::FaultDisk;
+    use crate::{Batch, Drive, LogOptions, LogStore, Op, ShardStore};
+
+    const RECORDS: u64 = 20;
+
+    fn limit() -> ReadLimit {
+        ReadLimit { records_max: 100, bytes_max: 1 << 20 }
+    }
+
+    /// A store with a segment that two checkpoints have left behind: records of a channel between those of
+    /// others that have ended.
+    fn store() -> LogStore {
+        let options = LogOptions {
+            segment_bytes: 32 << 10,
+            reserve_bytes: 0,
+            free_bytes_min: 0,
+            ..LogOptions::default()
+        };
+        let disk = Arc::new(FaultDisk::new());
+        let dir = Path::new("/data");
+        let store = LogStore::open_on(disk, dir, options, Drive::Steps).expect("a new store");
+        store.recover(&mut Model::default()).expect("it recovers");
+        let take = |ops: Vec<Op>| {
+            store.submit(Batch { ops }).expect("it is taken");
+            store.step_commit();
+        };
+        store.step_chore();
+        for number in 0..100 {
+            take(vec![append(channel(100 + number, 0), 0, "x".repeat(400))]);
+            if u64::from(number) < RECORDS {
+                take(vec![append(channel(1, 0), u64::from(number), "stays")]);
+            }
+        }
+        for number in 0..100 {
+            take(vec![Op::Drop { channel: channel(100 + number, 0) }]);
+        }
+        while store.step_chore() {}
+        store
+    }
+
+    fn checkpoint(store: &LogStore) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let writer = store.begin_checkpoint().expect("it begins");
+        runtime.block_on(writer.finish()).expect("it is finished");
+    }
+
+    #[test]
+    fn reader_that_found_a_segment_before_its_compaction_reads_on() {
+        let store = store();
+        checkpoint(&store);
+        checkpoint(&store);
+        let (engine, channel) = (store.engine(), channel(1, 0));
+        let page = Page { engine, channel, from: 0, limit: limit(), access: Access::Waiting };
+        let head = engine.index().heads.get(channel);
+        let parts = page.parts(Link { segment: head.segment, entry: head.entry }).expect("parts");
+        let [part] = parts.as_slice() else { panic!("one segment has them all: {parts:?}") };
+        let path = engine.layout.segment(part.segment.number);
+        let slowly_opened = engine.disk.open(&path).expect("the old file");
+
+        while store.step_chore() {}
+        assert!(part.segment.is_retired(), "it is compacted");
+        // Another reader of the old segment was between opening its file and keeping it open.
+        engine.files.keep(part.segment.log_key(), slowly_opened);
+
+        let mut filling = Filling::new(limit());
+        assert!(page.fill(part, 0, &mut filling).expect("its files are still there"));
+        let found = filling.records;
+        let again = page.read().expect("the new segment can be read").records;
+        assert_eq!(found.len() as u64, RECORDS);
+        assert_eq!(found, again);
+    }
+}

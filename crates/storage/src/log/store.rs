@@ -108,6 +108,11 @@ impl LogStore {
         housekeeper::step(&self.engine) == Chore::Done
     }
 
+    #[cfg(test)]
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
     fn start_threads(&self) -> io::Result<()> {
         // In the order in which `close` joins them.
         self.start_thread("litemq-commit", committer::run)?;

@@ -10,6 +10,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod compacted;
 mod files;
 mod folder;
 mod lives;

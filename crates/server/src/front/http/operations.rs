@@ -94,6 +94,7 @@ async fn snapshot(broker: &Broker) -> Snapshot {
         unsynced_bytes: usage.unsynced_bytes,
         syncs: usage.syncs,
         log_bytes: usage.log_bytes,
+        compacted_bytes: usage.compacted_bytes,
         log_bytes_since_checkpoint: usage.log_bytes_since_checkpoint,
     }
 }
