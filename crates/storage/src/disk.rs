@@ -56,6 +56,8 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
     /// Reserves space for `bytes` bytes, so that filling them cannot run out of it.
     fn allocate(&self, bytes: u64) -> io::Result<()>;
+    /// Cuts the file off behind its first `bytes` bytes. It may survive a crash from now on.
+    fn shrink(&self, bytes: u64) -> io::Result<()>;
     /// Makes what was written survive a crash.
     fn sync_data(&self) -> io::Result<()>;
 }

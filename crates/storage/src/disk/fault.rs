@@ -224,6 +224,10 @@ impl DiskFile for FaultFile {
         self.disk.world().allocate(self.inode, bytes)
     }
 
+    fn shrink(&self, bytes: u64) -> io::Result<()> {
+        self.disk.world().shrink(self.inode, bytes)
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.disk.world().sync_data(self.inode)
     }

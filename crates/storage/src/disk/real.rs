@@ -116,6 +116,10 @@ impl DiskFile for RealFile {
         }
     }
 
+    fn shrink(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }

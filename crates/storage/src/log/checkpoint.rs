@@ -14,6 +14,7 @@ use super::blocking::off_thread;
 use super::engine::Engine;
 use super::files::io_error;
 use super::heads::{CHUNK_HEADS, Head};
+use super::housekeeper::free;
 use super::layout::{CHECKPOINT, number_of, unfinished};
 use super::snapshot::{
     CHUNK_BYTES, ChunkKind, SnapshotHeader, encode_chunk, encode_heads, encode_pair,
@@ -203,7 +204,11 @@ impl Drop for Writer {
 /// gets damaged: one that a start found damaged already is no help.
 fn remove_others(engine: &Engine, kept: [u32; 2]) -> io::Result<()> {
     for number in numbers(engine)?.into_iter().filter(|number| !kept.contains(number)) {
-        engine.disk.remove(&engine.layout.checkpoint(number))?;
+        let path = engine.layout.checkpoint(number);
+        let file = engine.disk.open(&path)?;
+        engine.disk.remove(&path)?;
+        engine.disk.sync_dir(&engine.layout.checkpoint_dir)?;
+        free(engine, file.as_ref());
     }
     count_bytes(engine)
 }

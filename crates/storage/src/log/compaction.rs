@@ -16,7 +16,7 @@ use super::breath::Breath;
 use super::engine::Engine;
 use super::files::ReadFault;
 use super::format::FRAMES_START;
-use super::housekeeper::{Chore, take_out, write_synced};
+use super::housekeeper::{Chore, free, take_out, write_synced};
 use super::index::{Held, Lookup, Replaced, Segment};
 use super::layout::unfinished;
 use super::rewriting::{self, Rewritten};
@@ -291,9 +291,16 @@ fn rewrite(engine: &Engine, plan: &Plan) -> Result<bool, ReadFault> {
     counters.index_bytes.fetch_add(index_bytes, Ordering::Relaxed);
     counters.index_bytes.fetch_sub(sealed.file_bytes, Ordering::Relaxed);
     // If a power cut brings the old names back, it brings the old files.
-    for dir in [&engine.layout.log_dir, &engine.layout.index_dir] {
-        if let Err(error) = engine.disk.sync_dir(dir) {
-            tracing::warn!(path = %dir.display(), %error, "a compacted segment may be compacted again");
+    let layout = &engine.layout;
+    let synced = engine.disk.sync_dir(&layout.index_dir);
+    match synced.and_then(|()| engine.disk.sync_dir(&layout.log_dir)) {
+        Ok(()) => {
+            if let Some(replaced) = segment.replaced() {
+                free(engine, replaced.log.as_ref());
+            }
+        }
+        Err(error) => {
+            tracing::warn!(segment = number, %error, "a segment may be compacted once more");
         }
     }
     tracing::debug!(segment = number, gained, "compacted a segment");

@@ -26,6 +26,8 @@ const SPARES_WANTED: usize = 1;
 const UNSEALED_MAX: usize = 4;
 /// Bytes written with one sync, so that the syncs of the log never wait for long.
 const BYTES_PER_SYNC: usize = 256 << 10;
+/// Bytes of a file that are freed at once: syncs wait meanwhile.
+const FREED_AT_ONCE: u64 = 2 << 20;
 /// Pause after each of them, while there is time.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Lower priority of the thread, in steps of `nice`: where cores are few, commits come first.
@@ -305,23 +307,45 @@ pub(super) fn take_out(engine: &Engine, may_go: impl Fn(&Segment) -> bool) {
 fn put_away(engine: &Engine, chores: &mut Chores, segment: &Segment) -> io::Result<()> {
     let number = segment.number;
     let path = engine.layout.segment(number);
+    let file = engine.files.get(segment.log_key());
     engine.files.forget(segment.log_key());
     engine.files.forget(segment.index_key());
     is_there(engine.disk.remove(&engine.layout.index(number)))?;
     engine.disk.sync_dir(&engine.layout.index_dir)?;
     let old = numbered(&engine.layout.log_dir, number, RETIRED);
     let is_whole = segment.file_bytes == engine.options.segment_bytes;
-    if is_whole && chores.recycled.len() < engine.options.recycled_files_max {
+    let is_recycled = is_whole && chores.recycled.len() < engine.options.recycled_files_max;
+    if is_recycled {
         is_there(engine.disk.rename(&path, &old))?;
     } else if is_there(engine.disk.remove(&path))? {
         engine.counters.segment_bytes.fetch_sub(segment.file_bytes, Ordering::Relaxed);
     }
     engine.disk.sync_dir(&engine.layout.log_dir)?;
+    if let Ok(file) = file
+        && !is_recycled
+    {
+        free(engine, file.as_ref());
+    }
     // Not before its old name is gone for good, or a crash would find another segment under it.
     if is_there(engine.disk.open(&old).map(drop))? {
         chores.recycled.push(old);
     }
     Ok(())
+}
+
+/// Gives back the blocks of a file that has lost its name for good, piece by piece.
+pub(super) fn free(engine: &Engine, file: &dyn DiskFile) {
+    let freed = file.len_bytes().and_then(|mut left| {
+        while left > 0 {
+            left = left.saturating_sub(FREED_AT_ONCE);
+            file.shrink(left)?;
+            pause(engine, PAUSE);
+        }
+        Ok(())
+    });
+    if let Err(error) = freed {
+        tracing::debug!(%error, "the rest of a file is freed when it is closed");
+    }
 }
 
 /// Whether the file was there: an earlier try may have come half way.

@@ -310,6 +310,7 @@ mod tests {
     use super::*;
     use crate::conformance::{Model, append, channel};
     use crate::disk::FaultDisk;
+    use crate::log::index::Replaced;
     use crate::{Batch, Drive, LogOptions, LogStore, Op, ShardStore};
 
     const RECORDS: u64 = 20;
@@ -355,16 +356,27 @@ mod tests {
         runtime.block_on(writer.finish()).expect("it is finished");
     }
 
+    fn page(engine: &Engine) -> Page<'_> {
+        let (channel, limit) = (channel(1, 0), limit());
+        Page { engine, channel, from: 0, limit, access: Access::Waiting }
+    }
+
+    /// Where a reader finds the records: all in one segment.
+    fn part(page: &Page<'_>) -> Part {
+        let head = page.engine.index().heads.get(page.channel);
+        let parts = page.parts(Link { segment: head.segment, entry: head.entry }).expect("parts");
+        let [part] = <[Part; 1]>::try_from(parts).expect("one segment has them all");
+        part
+    }
+
     #[test]
-    fn reader_that_found_a_segment_before_its_compaction_reads_on() {
+    fn reader_that_found_a_segment_before_its_compaction_looks_again() {
         let store = store();
         checkpoint(&store);
         checkpoint(&store);
-        let (engine, channel) = (store.engine(), channel(1, 0));
-        let page = Page { engine, channel, from: 0, limit: limit(), access: Access::Waiting };
-        let head = engine.index().heads.get(channel);
-        let parts = page.parts(Link { segment: head.segment, entry: head.entry }).expect("parts");
-        let [part] = parts.as_slice() else { panic!("one segment has them all: {parts:?}") };
+        let engine = store.engine();
+        let page = page(engine);
+        let part = part(&page);
         let path = engine.layout.segment(part.segment.number);
         let slowly_opened = engine.disk.open(&path).expect("the old file");
 
@@ -373,11 +385,25 @@ mod tests {
         // Another reader of the old segment was between opening its file and keeping it open.
         engine.files.keep(part.segment.log_key(), slowly_opened);
 
-        let mut filling = Filling::new(limit());
-        assert!(page.fill(part, 0, &mut filling).expect("its files are still there"));
-        let found = filling.records;
-        let again = page.read().expect("the new segment can be read").records;
+        let found = page.fill(&part, 0, &mut Filling::new(limit()));
+        assert!(matches!(found, Err(PageFault::Moved)), "{found:?}");
+        let found = page.read().expect("the new segment can be read").records;
         assert_eq!(found.len() as u64, RECORDS);
-        assert_eq!(found, again);
+    }
+
+    #[test]
+    fn reader_goes_on_with_the_files_of_a_segment_while_others_take_their_names() {
+        let store = store();
+        let engine = store.engine();
+        let page = page(engine);
+        let part = part(&page);
+        let get = |key| engine.files.get(key).expect("it is there");
+        let (log, index) = (get(part.segment.log_key()), get(part.segment.index_key()));
+        part.segment.replace(Replaced { log, index });
+        for key in [part.segment.log_key(), part.segment.index_key()] {
+            engine.disk.remove(&key.path(&engine.layout)).expect("the name is gone");
+            engine.files.forget(key);
+        }
+        assert_eq!(page.read().expect("it can be read").records.len() as u64, RECORDS);
     }
 }

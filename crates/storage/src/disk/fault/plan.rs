@@ -20,12 +20,13 @@ pub enum Call {
     Read,
     Write,
     Allocate,
+    Shrink,
     Sync,
 }
 
 impl Call {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::CreateDir,
         Self::List,
         Self::Create,
@@ -39,6 +40,7 @@ impl Call {
         Self::Read,
         Self::Write,
         Self::Allocate,
+        Self::Shrink,
         Self::Sync,
     ];
 

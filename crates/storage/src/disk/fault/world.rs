@@ -245,6 +245,16 @@ impl World {
         self.end()
     }
 
+    /// At once, as nothing says that it will not be.
+    pub(super) fn shrink(&mut self, inode: usize, bytes: u64) -> io::Result<()> {
+        self.begin(Call::Shrink)?;
+        let Inode { live, durable, dirty } = &mut self.inodes[inode];
+        Arc::make_mut(live).truncate(bytes as usize);
+        Arc::make_mut(durable).truncate(bytes as usize);
+        dirty.retain(|sector| ((sector * SECTOR_BYTES) as u64) < bytes);
+        self.end()
+    }
+
     pub(super) fn sync_data(&mut self, inode: usize) -> io::Result<()> {
         if let Some(failure) = self.count(Call::Sync)? {
             // The system calls the pages clean all the same.
