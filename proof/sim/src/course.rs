@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use litemq_checker::history::Event;
@@ -75,6 +76,8 @@ pub(crate) fn run(plan: &WorldPlan) -> Outcome {
         let mut weather = Weather::of(&plan.faults);
         let lived = live(&mut world, &mut weather);
         let events = world.recorder.events();
+        let compacted = world.machine.compacted.load(Ordering::Relaxed);
+        weather.happened.insert("compacted_segments", compacted);
         let broken = tell(&check(&events, &plan.groups()));
         // A history that did not come to its end still tells why.
         let failure = match (&lived, broken) {

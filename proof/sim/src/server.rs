@@ -90,6 +90,8 @@ pub(crate) struct Machine {
     /// What the wall clock is ahead of simulated time, milliseconds.
     wall_ahead_ms: AtomicU64,
     lives: AtomicU64,
+    /// Segments written again without what had ended.
+    pub(crate) compacted: Arc<AtomicU64>,
 }
 
 impl Machine {
@@ -111,6 +113,7 @@ impl Machine {
             left: Mutex::default(),
             wall_ahead_ms: AtomicU64::new(EPOCH_MS),
             lives: AtomicU64::new(0),
+            compacted: Arc::default(),
         }
     }
 
@@ -193,7 +196,10 @@ impl Machine {
         let dice = Dice::of(self.plan.seed).fork("device").fork(&life.to_string());
         let disk = Arc::new(self.disk());
         let log = LogStore::open_on(disk, Path::new(FOLDER), self.log_options(), Drive::Steps);
-        let store = Arc::new(SteppedStore::new(log.map_err(|error| error.to_string())?));
+        let store = Arc::new(SteppedStore::new(
+            log.map_err(|error| error.to_string())?,
+            Arc::clone(&self.compacted),
+        ));
         tokio::spawn(Arc::clone(&store).commit(Arc::clone(&self.sync_times), dice));
         tokio::spawn(Arc::clone(&store).do_chores());
         *lock(&self.store) = Some(Arc::clone(&store));

@@ -1,5 +1,6 @@
 //! The log engine without its threads: a task makes its steps, each after the time a device takes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,11 +39,13 @@ impl SyncTimes {
 pub(crate) struct SteppedStore {
     log: LogStore,
     submitted: Notify,
+    /// Segments compacted in all lives of the server.
+    compacted: Arc<AtomicU64>,
 }
 
 impl SteppedStore {
-    pub(crate) fn new(log: LogStore) -> Self {
-        Self { log, submitted: Notify::new() }
+    pub(crate) fn new(log: LogStore, compacted: Arc<AtomicU64>) -> Self {
+        Self { log, submitted: Notify::new(), compacted }
     }
 
     /// Commits what is submitted, for ever.
@@ -60,7 +63,10 @@ impl SteppedStore {
     pub(crate) async fn do_chores(self: Arc<Self>) {
         loop {
             sleep(CHORE_PAUSE).await;
+            let before = self.log.usage().compacted_bytes;
             self.log.step_chore();
+            let is_compacted = self.log.usage().compacted_bytes > before;
+            self.compacted.fetch_add(u64::from(is_compacted), Ordering::Relaxed);
         }
     }
 }
