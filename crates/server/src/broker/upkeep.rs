@@ -54,6 +54,7 @@ impl Broker {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut life = self.context.life.subscribe();
         let mut last = Instant::now();
+        let mut has_failed = false;
         let mut noted = self.durable();
         loop {
             tokio::select! {
@@ -64,9 +65,13 @@ impl Broker {
             let usage = self.context.store.usage();
             let log_bytes = usage.log_bytes_since_checkpoint;
             let due = last.elapsed() >= self.options.checkpoint_interval && log_bytes > 0;
-            if due || log_bytes >= self.options.checkpoint_log_bytes || usage.wants_checkpoint {
+            // One that failed is not tried again for space that may come back.
+            let is_wanted = usage.wants_checkpoint && !has_failed;
+            if due || log_bytes >= self.options.checkpoint_log_bytes || is_wanted {
                 last = Instant::now();
-                if let Err(error) = self.checkpoint().await {
+                let written = self.checkpoint().await;
+                has_failed = written.is_err();
+                if let Err(error) = written {
                     tracing::warn!(%error, "a checkpoint failed; the log is kept and it is tried again");
                 }
             }

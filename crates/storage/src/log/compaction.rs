@@ -285,7 +285,7 @@ fn rewrite(engine: &Engine, plan: &Plan) -> Result<bool, ReadFault> {
         return Ok(false);
     }
     let counters = &engine.counters;
-    let gained = segment.file_bytes - header.file_bytes;
+    let gained = segment.file_bytes.saturating_sub(header.file_bytes);
     counters.segment_bytes.fetch_sub(gained, Ordering::Relaxed);
     counters.compacted_bytes.fetch_add(gained, Ordering::Relaxed);
     counters.index_bytes.fetch_add(index_bytes, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ChannelRef;
 use crate::disk::DiskFile;
@@ -29,11 +29,11 @@ pub(super) struct Segment {
     /// nothing.
     retired: AtomicBool,
     /// Its files, once others take their names.
-    replaced: OnceLock<Replaced>,
+    replaced: Mutex<Option<Replaced>>,
 }
 
 /// The files of a segment that was compacted, for those who found it before.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Replaced {
     pub(super) log: Arc<dyn DiskFile>,
     pub(super) index: Arc<dyn DiskFile>,
@@ -58,7 +58,7 @@ impl Segment {
             durable_end: AtomicU64::new(FRAMES_START),
             newest_at_ms: AtomicU64::new(0),
             retired: AtomicBool::new(false),
-            replaced: OnceLock::new(),
+            replaced: Mutex::default(),
         }
     }
 
@@ -96,17 +96,18 @@ impl Segment {
 
     /// Before other files take the names of these.
     pub(super) fn replace(&self, files: Replaced) {
-        self.replaced.get_or_init(|| files);
+        *self.replaced.lock().unwrap_or_else(PoisonError::into_inner) = Some(files);
         self.retire();
     }
 
     /// No other files took the names after all.
     pub(super) fn stay(&self) {
+        *self.replaced.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.retired.store(false, Ordering::Release);
     }
 
-    pub(super) fn replaced(&self) -> Option<&Replaced> {
-        self.replaced.get()
+    pub(super) fn replaced(&self) -> Option<Replaced> {
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -200,7 +200,7 @@ impl Page<'_> {
         let fault =
             |position: u64, fault: ReadFault| self.record_fault(&part.segment, position, fault);
         let file = match part.segment.replaced() {
-            Some(replaced) => Arc::clone(&replaced.log),
+            Some(replaced) => replaced.log,
             None => {
                 let file = self.engine.files.get(part.segment.log_key());
                 file.map_err(|error| fault(0, error.into()))?
@@ -244,13 +244,14 @@ impl Page<'_> {
         ask: impl FnOnce(&dyn DiskFile) -> Result<R, ReadFault>,
     ) -> Result<R, PageFault> {
         let file = match segment.replaced() {
-            Some(replaced) => Ok(Arc::clone(&replaced.index)),
+            Some(replaced) => Ok(replaced.index),
             None => self.engine.files.get(segment.index_key()).map_err(ReadFault::Io),
         };
         let what = match file.and_then(|file| ask(file.as_ref())) {
             Ok(answer) => return Ok(answer),
-            Err(_) if segment.is_retired() => return Err(PageFault::Moved),
+            // Also while the segment is compacted: a try that waits finds its old files.
             Err(ReadFault::WouldWait) => return Err(PageFault::WouldWait),
+            Err(_) if segment.is_retired() => return Err(PageFault::Moved),
             Err(_) if self.access == Access::Cached => return Err(PageFault::WouldWait),
             Err(ReadFault::Damaged(what)) => what,
             Err(ReadFault::Io(error)) if error.kind() == io::ErrorKind::NotFound => "it is gone",
@@ -295,8 +296,8 @@ impl Page<'_> {
     fn record_fault(&self, segment: &Segment, position: u64, fault: ReadFault) -> PageFault {
         let path = self.engine.layout.segment(segment.number);
         match fault {
-            _ if segment.is_retired() => PageFault::Moved,
             ReadFault::WouldWait => PageFault::WouldWait,
+            _ if segment.is_retired() => PageFault::Moved,
             ReadFault::Damaged(what) => PageFault::Store(corrupt(&path, position, what)),
             ReadFault::Io(error) => PageFault::Store(io_error(&path, &error)),
         }
@@ -321,7 +322,7 @@ mod tests {
 
     /// A store with a segment that two checkpoints have left behind: records of a channel between those of
     /// others that have ended.
-    fn store() -> LogStore {
+    fn store() -> (Arc<FaultDisk>, LogStore) {
         let options = LogOptions {
             segment_bytes: 32 << 10,
             reserve_bytes: 0,
@@ -330,7 +331,8 @@ mod tests {
         };
         let disk = Arc::new(FaultDisk::new());
         let dir = Path::new("/data");
-        let store = LogStore::open_on(disk, dir, options, Drive::Steps).expect("a new store");
+        let store = LogStore::open_on(Arc::clone(&disk) as _, dir, options, Drive::Steps)
+            .expect("a new store");
         store.recover(&mut Model::default()).expect("it recovers");
         let take = |ops: Vec<Op>| {
             store.submit(Batch { ops }).expect("it is taken");
@@ -347,7 +349,7 @@ mod tests {
             take(vec![Op::Drop { channel: channel(100 + number, 0) }]);
         }
         while store.step_chore() {}
-        store
+        (disk, store)
     }
 
     fn checkpoint(store: &LogStore) {
@@ -371,7 +373,7 @@ mod tests {
 
     #[test]
     fn reader_that_found_a_segment_before_its_compaction_looks_again() {
-        let store = store();
+        let (_, store) = store();
         checkpoint(&store);
         checkpoint(&store);
         let engine = store.engine();
@@ -393,7 +395,7 @@ mod tests {
 
     #[test]
     fn reader_goes_on_with_the_files_of_a_segment_while_others_take_their_names() {
-        let store = store();
+        let (disk, store) = store();
         let engine = store.engine();
         let page = page(engine);
         let part = part(&page);
@@ -405,5 +407,9 @@ mod tests {
             engine.files.forget(key);
         }
         assert_eq!(page.read().expect("it can be read").records.len() as u64, RECORDS);
+        disk.set_cold(true);
+        let unwaiting = Page { access: Access::Cached, ..page };
+        let found = unwaiting.read();
+        assert!(matches!(found, Err(PageFault::WouldWait)), "{found:?}");
     }
 }

@@ -243,7 +243,7 @@ fn start(
                 segment_bytes += engine.options.segment_bytes;
             }
         }
-        chores.compaction.begin(good, replayed.segment);
+        chores.compaction.begin(survey.newest_checkpoint, replayed.segment);
     }
     counters.segment_bytes.store(segment_bytes, Ordering::Relaxed);
     super::checkpoint::count_bytes(engine)

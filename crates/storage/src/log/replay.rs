@@ -134,9 +134,9 @@ fn with_scan<R>(
 }
 
 /// The end of the frames of a segment that other segments follow.
-pub(super) fn end_of(engine: &Engine, header: &SegmentHeader) -> Result<u64, StoreError> {
-    let path = engine.layout.segment(header.number);
-    let found = with_scan(engine, header, |scan| {
+pub(super) fn end_of(engine: &Engine, segment: &SegmentHeader) -> Result<u64, StoreError> {
+    let path = engine.layout.segment(segment.number);
+    let found = with_scan(engine, segment, |scan| {
         let mut next_lsn = 0;
         let mut end = FRAMES_START;
         loop {
@@ -148,8 +148,11 @@ pub(super) fn end_of(engine: &Engine, header: &SegmentHeader) -> Result<u64, Sto
                     }
                 }
                 Scanned::Stop { at, torn_bytes } => {
-                    let is_whole =
-                        torn_bytes == 0 && scan.find_later_frame(at, next_lsn)?.is_none();
+                    // One that was compacted has no mark, and its length is known.
+                    let is_whole = match segment.is_compacted() {
+                        true => at == segment.file_bytes,
+                        false => torn_bytes == 0 && scan.find_later_frame(at, next_lsn)?.is_none(),
+                    };
                     return Ok(if is_whole { (end, true) } else { (at, false) });
                 }
             }

@@ -175,20 +175,25 @@ fn choose_start(
     }
 }
 
-/// Where recovery would read the log from without checkpoint `number`, as far as the one before it
-/// says so; 0 when there is none.
+/// Where recovery would read the log from without checkpoint `number`, as far as those before it say
+/// so; 0 when there is none.
 fn before(engine: &Engine, number: u32) -> Result<u32, StoreError> {
-    let dir = &engine.layout.checkpoint_dir;
-    let names = list(engine, dir)?;
+    let names = list(engine, &engine.layout.checkpoint_dir)?;
     let numbers = names.iter().filter_map(|name| number_of(name, CHECKPOINT));
-    let Some(older) = numbers.filter(|other| *other < number).max() else { return Ok(0) };
-    let path = engine.layout.checkpoint(older);
-    let file = engine.disk.open(&path).map_err(ReadFault::Io);
-    match file.and_then(|file| snapshot::read_header(file.as_ref())) {
-        Ok(header) => Ok(header.replay_from),
-        Err(ReadFault::Io(error)) => Err(io_error(&path, &error)),
-        Err(ReadFault::Damaged(_) | ReadFault::WouldWait) => Ok(0),
+    let mut least = None;
+    for older in numbers.filter(|other| *other < number) {
+        let path = engine.layout.checkpoint(older);
+        let file = engine.disk.open(&path).map_err(ReadFault::Io);
+        match file.and_then(|file| snapshot::read_header(file.as_ref())) {
+            Ok(header) => {
+                least =
+                    Some(least.map_or(header.replay_from, |least| header.replay_from.min(least)))
+            }
+            Err(ReadFault::Io(error)) => return Err(io_error(&path, &error)),
+            Err(ReadFault::Damaged(_) | ReadFault::WouldWait) => {}
+        }
     }
+    Ok(least.unwrap_or(0))
 }
 
 fn checked_start(engine: &Engine, number: u32) -> Result<Start, ReadFault> {
@@ -215,7 +220,8 @@ pub(super) fn open_index(
 ) -> Result<SealedIndex, ReadFault> {
     let file = engine.files.get(FileKey::Index(segment.number, Life::default()))?;
     let sealed = SealedIndex::open(file.as_ref(), segment.number, &segment.uuid)?;
-    if !(FRAMES_START..=segment.file_bytes).contains(&sealed.end) {
+    let is_cut = segment.is_compacted() && sealed.end != segment.file_bytes;
+    if is_cut || !(FRAMES_START..=segment.file_bytes).contains(&sealed.end) {
         return Err(ReadFault::Damaged("its segment does not reach that far"));
     }
     Ok(sealed)

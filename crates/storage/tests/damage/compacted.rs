@@ -4,6 +4,7 @@ use litemq_storage::conformance::{Model, append, channel, put};
 use litemq_storage::disk::{Disk, FaultDisk};
 use litemq_storage::{Batch, ChannelRef, LogStore, Op, ReadPage, ShardStore, StoreError};
 
+use super::common::anatomy::frame_starts;
 use super::common::{self, chores, commit, commit_all, path, read, recover};
 use super::folder::assert_held;
 
@@ -174,5 +175,23 @@ fn index_of_a_compacted_segment_is_made_again_when_it_is_lost_or_that_of_the_old
         }
         assert_held(&disk, &model);
         assert_eq!(disk.contents(&index).map(|bytes| bytes.len()), Some(new.len()));
+    }
+}
+
+#[test]
+fn damage_of_the_last_frame_of_a_compacted_segment_is_not_taken_for_its_end() {
+    let (disk, store, model) = waved();
+    checkpoint(&store, &model);
+    checkpoint(&store, &model);
+    drop(store);
+    let segment = path("log/00000002.log");
+    let last =
+        *frame_starts(&disk.contents(&segment).expect("it is there")).last().expect("a frame");
+    disk.damage(&segment, |bytes| bytes[last + 9] ^= 1);
+    // As after a power cut between the two new names.
+    disk.remove(&path("idx/00000002.idx")).expect("it is there");
+    match recover(&disk).map(|_| ()) {
+        Err(StoreError::Corrupt { path, .. }) => assert_eq!(path, segment),
+        other => panic!("records would be missing: {other:?}"),
     }
 }
