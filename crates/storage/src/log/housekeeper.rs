@@ -71,8 +71,13 @@ pub(super) fn run(engine: &Engine) {
 pub(super) fn step(engine: &Engine) -> Chore {
     let mut chores = engine.chores();
     let unsealed = unsealed(engine);
+    let mut without_spare = Chore::Nothing;
     if unsealed.len() < UNSEALED_MAX && engine.queue().spares() < SPARES_WANTED {
-        return add_spare(engine, &mut chores);
+        without_spare = add_spare(engine, &mut chores);
+        // Without space for one, the rest goes on: it may give some back.
+        if without_spare != Chore::Refused {
+            return without_spare;
+        }
     }
     if let Some(segment) = unsealed.first() {
         return seal(engine, segment);
@@ -90,7 +95,10 @@ pub(super) fn step(engine: &Engine) -> Chore {
             }
         };
     }
-    compaction::step(engine, &mut chores.compaction)
+    match compaction::step(engine, &mut chores.compaction) {
+        Chore::Nothing => without_spare,
+        chore => chore,
+    }
 }
 
 fn unsealed(engine: &Engine) -> Vec<Arc<Segment>> {

@@ -195,3 +195,22 @@ fn damage_of_the_last_frame_of_a_compacted_segment_is_not_taken_for_its_end() {
         other => panic!("records would be missing: {other:?}"),
     }
 }
+
+#[test]
+fn full_disk_takes_messages_again_once_what_has_ended_is_given_back() {
+    let (disk, store, mut model) = waved();
+    disk.set_capacity(Some(disk.used_bytes() + 24_576));
+    while store.admit_append().is_ok() {
+        let op = model.next_append(channel(STAYING, 0), vec![7; PAYLOAD_BYTES].into());
+        submit(&store, &mut model, vec![op]);
+    }
+    assert!(matches!(store.admit_append(), Err(StoreError::NoSpace(_))));
+    checkpoint(&store, &model);
+    common::checkpoint(&store, &model).expect("the checkpoint is written");
+    // Enough to write small files, and not for a segment.
+    disk.set_capacity(Some(disk.used_bytes() + 30_000));
+    chores(&store);
+    assert_eq!(store.admit_append(), Ok(()));
+    drop(store);
+    assert_held(&disk, &model);
+}
