@@ -160,9 +160,14 @@ impl Page<'_> {
             }
         };
         let found = self.sealed(&segment, &index, |file| {
-            let found = index.find(file, self.channel, self.access)?;
-            found.ok_or(ReadFault::Damaged("a channel is missing from the index"))
+            match index.find(file, self.channel, self.access)? {
+                // The life has ended since, and the segment was compacted.
+                None if !self.engine.index().is_alive(self.channel) => Ok(None),
+                None => Err(ReadFault::Damaged("a channel is missing from the index")),
+                found => Ok(found),
+            }
         })?;
+        let found = found.ok_or(PageFault::Moved)?;
         Ok(Step::Found(Part { segment, run: found.run, place: Place::Sealed { index, found } }))
     }
 
