@@ -160,10 +160,10 @@ pub(crate) struct ExpireArgs {
     /// Sends a second to those, whatever their answers do
     #[arg(long, default_value = "1000", value_name = "N")]
     pub(crate) rate: NonZeroU32,
-    /// How long is measured before and after, at most 15
+    /// How long is measured before, at most 15
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=15), value_name = "SECONDS")]
     pub(crate) seconds: u64,
-    /// How long after the last is gone their space on the disk is watched, while the sends go on
+    /// How long is measured after the last is gone, and their space on the disk watched
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=300), value_name = "SECONDS")]
     pub(crate) space_seconds: u64,
     #[command(flatten)]
