@@ -16,6 +16,8 @@ const SLOTS: u32 = 50;
 const RECORDS_PER_CHANNEL: u64 = 60;
 /// A slot of lives that come and go, of a record each.
 const PASSING: u32 = SLOTS;
+/// Far more than it takes until a segment is compacted.
+const CHECKPOINTS_MAX: u32 = 20_000;
 
 fn options() -> LogOptions {
     LogOptions {
@@ -125,6 +127,7 @@ async fn everything_at_once_loses_nothing_and_shows_nothing_wrong() {
         }
         writer.finish().await.expect("the checkpoint is finished");
         checkpoints += 1;
+        assert!(checkpoints < CHECKPOINTS_MAX, "compaction never gives anything back");
         let oldest = rounds.iter().min().expect("there are shards");
         store.retain_after(1_000 + oldest / 2).expect("retention runs");
         tokio::task::yield_now().await;
