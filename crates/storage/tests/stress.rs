@@ -41,9 +41,9 @@ fn passing(shard: u16, life: u64) -> ChannelRef {
     ChannelRef { generation: life as u32, ..at(shard, PASSING) }
 }
 
-fn append(channel: ChannelRef, offset: u64, round: u64) -> Op {
-    let payload = payload(channel, round);
-    Op::Append { channel, offset, at_ms: 1_000 + round, tag: round * 7, payload }
+/// With the time and tag that [`Model`] expects of a record that recovery streams.
+fn append(channel: ChannelRef, offset: u64, payload: Bytes) -> Op {
+    Op::Append { channel, offset, at_ms: 1_000 + offset, tag: offset * 7, payload }
 }
 
 /// Appends to every slot of a shard in turn, and to lives that end at once; how far each batch came is kept as state.
@@ -54,10 +54,11 @@ async fn write(store: Arc<LogStore>, shard: u16, written: Arc<AtomicU64>) {
                 tokio::task::yield_now().await;
             }
             let channel = at(shard, slot);
+            let passing = passing(shard, offset * u64::from(SLOTS) + u64::from(slot));
             let ops = vec![
-                append(channel, offset, offset),
-                append(passing(shard, offset * u64::from(SLOTS) + u64::from(slot)), 0, offset),
-                Op::Drop { channel: passing(shard, offset * u64::from(SLOTS) + u64::from(slot)) },
+                append(channel, offset, payload(channel, offset)),
+                append(passing, 0, payload(passing, offset)),
+                Op::Drop { channel: passing },
                 Op::Put {
                     shard: channel.shard,
                     key: slot.to_string().into(),
