@@ -58,9 +58,11 @@ pub(crate) enum Command {
     Deliver(DeliverArgs),
     /// One round of send, deliver, ack beside messages that are not acked at first, as JSON
     Redeliver(RedeliverArgs),
-    /// One round of channels that move from client to client under traffic, as JSON
+    /// One round of channels that move from client to client under traffic, as JSON; what an earlier
+    /// round left in them would be counted
     Handover(HandoverArgs),
-    /// One round of token streams whose readers reconnect, as JSON
+    /// One round of token streams whose readers reconnect, as JSON; what an earlier round left in the
+    /// sessions would be counted
     Stream(StreamArgs),
     /// One round of clients that say again and again what they are subscribed to, as JSON
     Subscriptions(SubscriptionsArgs),

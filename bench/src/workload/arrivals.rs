@@ -14,8 +14,8 @@ use crate::Result;
 use crate::latency::{Latencies, LatencySummary};
 
 /// With nothing new for so long, what is missing does not come any more: longer than the longest time
-/// that a system here keeps a message for a client that is gone, which is 30 s.
-const SILENCE_MAX: Duration = Duration::from_secs(40);
+/// that a system here keeps a message for a client that is gone, which is 60 s.
+const SILENCE_MAX: Duration = Duration::from_secs(75);
 /// Longest wait for the last messages.
 const DRAIN_MAX: Duration = Duration::from_secs(150);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);

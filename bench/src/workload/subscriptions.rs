@@ -33,7 +33,9 @@ const RECEIVE_MAX: i32 = 32;
 const LAST_MAX: Duration = Duration::from_secs(10);
 /// Messages that were received and not looked at yet.
 const ARRIVALS_MAX: usize = 1 << 16;
-/// How long the clients rest, as a part of a period.
+/// From the first syncs until what follows them is over: first receives, and a checkpoint.
+const SETTLE: Duration = Duration::from_secs(5);
+/// How long the clients rest then, as a part of a period.
 const REST_PART: u32 = 3;
 
 /// What one round found.
@@ -89,6 +91,7 @@ pub(crate) async fn run(args: &SubscriptionsArgs) -> Result<Round> {
     let first = load.subscribe_all().await?;
     let (arrivals, mut arrived) = mpsc::channel(ARRIVALS_MAX);
     let mut receivers = load.receive_all(&arrivals);
+    sleep(SETTLE).await;
     let rest = Watch::start(pids)?;
     sleep(load.period / REST_PART).await;
     let rest = rest.stop()?;
